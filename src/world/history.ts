@@ -1,0 +1,160 @@
+/**
+ * What a guest did, recorded where a kill cannot take it away.
+ *
+ * A history is a fixed array of 48-byte records in a shared buffer that the runner owns. The guest
+ * writes a record's invoke half before the doorbell and its acknowledgement half after it saw the
+ * answer; a record whose acknowledgement half is empty has an unknown outcome. One guest writes a
+ * history at a time; a successor (a guest restarted after a kill) goes on behind the last record.
+ *
+ * The order tap is the same idea on the other side of the ring: the driver VM writes one record a
+ * mutation, before the device sees it, saying which number in the disk's order it got.
+ *
+ * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles:
+ * `[kind | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until
+ * the answer came. `index` is the write index of a write, the write index found in the first
+ * sector of a read, or the count of writes acknowledged when a flush was submitted.
+ * Layout of a tap: the same header, then records of 6 doubles:
+ * `[frontId, frontSeq, writeIndex, vdiSeq, generation, timeNs]`.
+ */
+import { invariant } from '../base/invariant.ts';
+
+export const HistoryKind = { read: 0, write: 1, flush: 2, discard: 3, zero: 4 } as const;
+export type HistoryKind = (typeof HistoryKind)[keyof typeof HistoryKind];
+
+export const HistoryStatus = { unknown: 0, ok: 1, error: 2 } as const;
+export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
+
+const HEADER_BYTES = 64;
+const RECORD_DOUBLES = 6;
+export const RECORD_BYTES: number = RECORD_DOUBLES * 8;
+
+export interface HistoryRecord {
+  readonly kind: HistoryKind;
+  readonly flags: number;
+  readonly status: HistoryStatus;
+  readonly lba: number;
+  readonly sectors: number;
+  readonly invokeNs: number;
+  /** 0: no answer was seen. */
+  readonly ackNs: number;
+  readonly index: number;
+}
+
+/** Records of six doubles behind a header with their count; the count is published last. */
+class SharedRecords {
+  readonly buffer: SharedArrayBuffer;
+  readonly capacity: number;
+  protected readonly doubles: Float64Array;
+  readonly #used: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.capacity = Math.floor((buffer.byteLength - HEADER_BYTES) / RECORD_BYTES);
+    invariant(this.capacity > 0, 'a record buffer holds at least one record');
+    this.doubles = new Float64Array(buffer, HEADER_BYTES);
+    this.#used = new Int32Array(buffer, 0, HEADER_BYTES / 4);
+  }
+
+  get length(): number {
+    return Atomics.load(this.#used, 1);
+  }
+
+  /** Publishes the record at `length`, already written. */
+  protected publish(next: number): void {
+    Atomics.store(this.#used, 1, next);
+  }
+}
+
+export function recordBufferFor(records: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(HEADER_BYTES + records * RECORD_BYTES);
+}
+
+export class History extends SharedRecords {
+  /** Writes the invoke half; returns the record's number. The history must have room. */
+  invoke(
+    kind: HistoryKind,
+    flags: number,
+    lba: number,
+    sectors: number,
+    invokeNs: number,
+    index: number,
+  ): number {
+    const at = this.length;
+    invariant(at < this.capacity, 'a history has room for every request of its guest');
+    const base = at * RECORD_DOUBLES;
+    this.doubles[base] = kind | (flags << 8);
+    this.doubles[base + 1] = lba;
+    this.doubles[base + 2] = sectors;
+    this.doubles[base + 3] = invokeNs;
+    this.doubles[base + 4] = 0;
+    this.doubles[base + 5] = index;
+    this.publish(at + 1);
+    return at;
+  }
+
+  /** Writes the acknowledgement half of a record. `index` replaces the one given at invoke. */
+  acknowledge(record: number, status: HistoryStatus, ackNs: number, index: number): void {
+    const base = record * RECORD_DOUBLES;
+    this.doubles[base + 5] = index;
+    this.doubles[base + 4] = ackNs;
+    this.doubles[base] = (this.doubles[base] as number) | (status << 16);
+  }
+
+  record(at: number): HistoryRecord {
+    const base = at * RECORD_DOUBLES;
+    const head = this.doubles[base] as number;
+    return {
+      kind: (head & 0xff) as HistoryKind,
+      flags: (head >>> 8) & 0xff,
+      status: ((head >>> 16) & 0xff) as HistoryStatus,
+      lba: this.doubles[base + 1] as number,
+      sectors: this.doubles[base + 2] as number,
+      invokeNs: this.doubles[base + 3] as number,
+      ackNs: this.doubles[base + 4] as number,
+      index: this.doubles[base + 5] as number,
+    };
+  }
+}
+
+export interface TapRecord {
+  readonly frontId: number;
+  readonly frontSeq: number;
+  readonly writeIndex: number;
+  readonly vdiSeq: number;
+  readonly generation: number;
+  readonly timeNs: number;
+}
+
+export class OrderTap extends SharedRecords {
+  append(
+    frontId: number,
+    frontSeq: number,
+    writeIndex: number,
+    vdiSeq: number,
+    generation: number,
+    timeNs: number,
+  ): void {
+    const at = this.length;
+    invariant(at < this.capacity, 'an order tap has room for every mutation of its run');
+    const base = at * RECORD_DOUBLES;
+    this.doubles[base] = frontId;
+    this.doubles[base + 1] = frontSeq;
+    this.doubles[base + 2] = writeIndex;
+    this.doubles[base + 3] = vdiSeq;
+    this.doubles[base + 4] = generation;
+    this.doubles[base + 5] = timeNs;
+    this.publish(at + 1);
+  }
+
+  record(at: number): TapRecord {
+    const base = at * RECORD_DOUBLES;
+    return {
+      frontId: this.doubles[base] as number,
+      frontSeq: this.doubles[base + 1] as number,
+      writeIndex: this.doubles[base + 2] as number,
+      vdiSeq: this.doubles[base + 3] as number,
+      generation: this.doubles[base + 4] as number,
+      timeNs: this.doubles[base + 5] as number,
+    };
+  }
+}
