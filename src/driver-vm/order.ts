@@ -1,0 +1,57 @@
+/**
+ * The order of a disk: every accepted mutation gets a `vdiSeq` when its payload has been copied, in
+ * ring order, and the order tap hears of it before the device does and before the guest does.
+ *
+ * The tap is a shared buffer of the runner, outside the worker that can be killed; a successor goes
+ * on counting where the tap ends, so that no number is used twice. Several disks of one driver VM
+ * share its tap and each has its own count.
+ */
+import type { Generation, VdiSeq } from '../base/units.ts';
+import type { SideEntry } from '../ring/side-page.ts';
+import type { OrderTap } from '../world/history.ts';
+
+export class DiskOrder {
+  readonly #tap: OrderTap | null;
+  readonly #frontId: number;
+  readonly #generation: Generation;
+  #next = 1;
+  /**
+   * The planted bug `late-sequence`: numbers are given after the acknowledgement, to whoever comes
+   * last first. null in a sound driver VM.
+   */
+  readonly #postponed: { frontSeq: number; writeIndex: number }[] | null;
+
+  constructor(tap: OrderTap | null, frontId: number, generation: Generation, givenLate: boolean) {
+    this.#tap = tap;
+    this.#frontId = frontId;
+    this.#generation = generation;
+    this.#postponed = givenLate ? [] : null;
+    for (let at = (tap?.length ?? 0) - 1; at >= 0 && tap !== null; at--) {
+      const record = tap.record(at);
+      if (record.frontId !== frontId) continue;
+      this.#next = record.vdiSeq + 1;
+      break;
+    }
+  }
+
+  get givenLate(): boolean {
+    return this.#postponed !== null;
+  }
+
+  /** Gives a validated mutation its place in the disk's order. */
+  give(frontSeq: number, writeIndex: number, nowNs: number): VdiSeq {
+    const vdiSeq = this.#next++;
+    this.#tap?.append(this.#frontId, frontSeq, writeIndex, vdiSeq, this.#generation, nowNs);
+    return vdiSeq as VdiSeq;
+  }
+
+  postpone(side: SideEntry): void {
+    this.#postponed?.push({ frontSeq: side.frontSeq, writeIndex: side.writeIndex });
+  }
+
+  givePostponed(nowNs: number): void {
+    for (let last = this.#postponed?.pop(); last !== undefined; last = this.#postponed?.pop()) {
+      this.give(last.frontSeq, last.writeIndex, nowNs);
+    }
+  }
+}
