@@ -105,12 +105,16 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
       this.#pool.push(new RequestRecord(this, slot, Math.max(11, parts.vbd.maxIndirectSegments)));
       this.#free.push(slots - 1 - slot);
     }
-    parts.vbd.tracker.grow(slots);
   }
 
   /** Why the ring is not served any more; null while it is. */
   get halted(): string | null {
     return this.#halted;
+  }
+
+  /** True while the request at the head waits for staging memory. */
+  get isHeld(): boolean {
+    return this.#held !== null;
   }
 
   get inFlight(): number {
@@ -142,6 +146,11 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     }
     if (this.#unpublished > 0) this.#publish();
     return taken;
+  }
+
+  /** Shows the front end that this back end lives. */
+  beat(): void {
+    this.#parts.side?.beat();
   }
 
   /** Sets the event index and looks once more. True when there is work after all. */

@@ -18,7 +18,7 @@ import { invariant } from '../base/invariant.ts';
 import type { RequestRecord } from './request.ts';
 
 export class OverlapTracker {
-  /** As long as the pools of all queues together; the first `#count` are in use. */
+  /** The first `#count` are in use; as long as there were ever requests at once. */
   readonly #held: (RequestRecord | null)[] = [];
   #count = 0;
   #waiting = 0;
@@ -32,14 +32,8 @@ export class OverlapTracker {
     return this.#waiting;
   }
 
-  /** Makes room for the records of another queue. */
-  grow(records: number): void {
-    for (let i = 0; i < records; i++) this.#held.push(null);
-  }
-
   /** Enters a request. True when it may run now; otherwise it waits until `release` names it. */
   admit(record: RequestRecord): boolean {
-    invariant(this.#count < this.#held.length, 'the tracker has room for every pooled record');
     record.arrival = this.#arrivals++;
     record.running = !this.#conflictsBefore(record, this.#count);
     this.#held[this.#count++] = record;

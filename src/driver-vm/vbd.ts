@@ -46,12 +46,11 @@ export class Vbd {
     return this.queues.reduce((sum, queue) => sum + queue.inFlight, 0);
   }
 
-  /** Settles when nothing of it runs any more and all its pages are given back. */
-  async close(reason: string): Promise<void> {
+  /** Settles when nothing of its rings runs any more; the device stays open. */
+  async stopQueues(reason: string): Promise<void> {
     for (const queue of this.queues) queue.halt(reason);
     for (const queue of this.queues) await queue.drained();
     for (const queue of this.queues) queue.close();
     this.queues.length = 0;
-    await this.device.close();
   }
 }

@@ -37,7 +37,8 @@ export class DelayFilter extends Filter {
   }
 
   override submit(request: DeviceRequest): void {
-    this.pass(request, this.#clock.nowNs());
+    if (this.#delayOf(request.op) + this.#delays.jitterNs === 0) this.inner.submit(request);
+    else this.pass(request, this.#clock.nowNs());
   }
 
   protected override completed(

@@ -1,0 +1,251 @@
+/**
+ * The driver VM: the domain that owns the disks of a host and serves them to its guests.
+ *
+ * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a directory
+ * below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's front end.
+ * Requests never pass through the store or the control plane: only rings.
+ *
+ * It may be killed at any instruction. Nothing here is needed by its successor: the rings' owners
+ * replay, the devices keep what they have.
+ */
+import { invariant } from '../base/invariant.ts';
+import { type DomainId, type Nanos } from '../base/units.ts';
+import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
+import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
+import { EventPage } from '../ring/event-page.ts';
+import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
+import type { HostedActor, StepResult } from '../world/actor.ts';
+import type { PlantedBug } from '../world/faults.ts';
+import { OrderTap } from '../world/history.ts';
+import type { World } from '../world/world.ts';
+import { BackDisk } from './back-connect.ts';
+import type { PublishMode, QueueCounters } from './back-queue.ts';
+import type { Delays } from './filters/delay-filter.ts';
+import type { ErrorRule } from './filters/error-filter.ts';
+import type { DeviceStats } from './filters/stats-filter.ts';
+import { RingAttacher } from './ring-attach.ts';
+import { Rounds } from './rounds.ts';
+import { StagingMemory } from './staging.ts';
+import type { DiskLimit } from './token-bucket.ts';
+
+export interface DriverVmConfig {
+  readonly layout: DomainLayout;
+  /** null: nobody asks for the order of mutations. */
+  readonly tap: SharedArrayBuffer | null;
+  readonly publish: PublishMode;
+  readonly plantedBug: PlantedBug;
+}
+
+export interface DiskStatus {
+  readonly path: string;
+  readonly state: number;
+  readonly ringEpoch: number;
+  readonly queues: readonly (QueueCounters & { readonly halted: string | null })[];
+  readonly device: DeviceStats | null;
+}
+
+export interface DriverVmStatus {
+  readonly disks: readonly DiskStatus[];
+  readonly stagingFreePages: number;
+  readonly mappedGrants: number;
+  /** Notifications sent to guests. */
+  readonly notifications: number;
+  /** Times a doorbell that rang for nothing was masked. */
+  readonly maskedPorts: number;
+}
+
+/** What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does. */
+export interface DriverVmControl {
+  status(): DriverVmStatus;
+  setLimit(path: string, limit: DiskLimit): void;
+  setWeight(path: string, weight: number): void;
+  /** Settles when the device has its new size and the front end was told. */
+  resize(path: string, sectors: number): Promise<void>;
+  setErrors(path: string, rules: readonly ErrorRule[]): void;
+  setDelays(path: string, delays: Delays): void;
+}
+
+/** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
+const MAX_MAPPINGS = 32_768;
+
+export class DriverVm implements HostedActor {
+  readonly #world: World;
+  readonly #store: XenstoreClient;
+  readonly #self: DomainId;
+  readonly #attacher: RingAttacher;
+  readonly #rounds: Rounds;
+  readonly #events: EventPage;
+  readonly #grants: MemoryGrantMapper;
+  readonly #staging: StagingMemory;
+  readonly #tap: OrderTap | null;
+  readonly #config: DriverVmConfig;
+  readonly #disks = new Map<string, BackDisk>();
+  #looking = false;
+  #lookAgain = false;
+  #failure: unknown = null;
+
+  constructor(world: World, config: DriverVmConfig) {
+    const { layout } = config;
+    this.#world = world;
+    this.#config = config;
+    this.#self = layout.domain;
+    this.#store = new XenstoreClient(world.net.link('xenstore'));
+    this.#events = new EventPage(world.memory, layout.eventPageAddress);
+    this.#rounds = new Rounds(this.#events);
+    const directory = new DomainDirectory(world.memory);
+    this.#grants = new MemoryGrantMapper(world.memory, directory, layout.domain, MAX_MAPPINGS);
+    this.#staging = new StagingMemory(layout.heapFrame, layout.heapEndFrame, () => {
+      if (this.#rounds.anyHeld) this.#wakeSelf();
+    });
+    this.#tap = config.tap === null ? null : new OrderTap(config.tap);
+    this.#attacher = new RingAttacher({
+      world,
+      self: layout.domain,
+      directory,
+      events: this.#events,
+      grants: this.#grants,
+      staging: this.#staging,
+      rounds: this.#rounds,
+      publish: config.publish,
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#store.watch(`/local/domain/${this.#self}/backend/vbd`, () => this.#look());
+  }
+
+  step(budget: number): StepResult {
+    if (this.#failure !== null) throw this.#failure;
+    return this.#rounds.step(budget, this.#world.clock.nowNs());
+  }
+
+  nextDeadlineNs(): Nanos {
+    return this.#failure === null ? this.#rounds.nextDeadlineNs() : (0 as Nanos);
+  }
+
+  checkInvariants(): void {
+    for (const disk of this.#disks.values()) {
+      for (const queue of disk.vbd?.queues ?? []) queue.checkInvariants();
+    }
+    invariant(this.#grants.mappedCount >= 0, 'mappings are counted');
+  }
+
+  /** A driver VM serves until it is killed. */
+  finished(): boolean {
+    return false;
+  }
+
+  result(): unknown {
+    return null;
+  }
+
+  readonly control: DriverVmControl & HostedActor['control'] = {
+    status: () => this.#status(),
+    setLimit: (path: string, limit: DiskLimit) => {
+      const { vbd } = this.#diskAt(path);
+      vbd?.bucket.set(limit, this.#world.clock.nowNs());
+      this.#rounds.lookAtAll();
+    },
+    setWeight: (path: string, weight: number) => {
+      const { vbd } = this.#diskAt(path);
+      if (vbd !== null) vbd.weight = Math.max(1, Math.floor(weight));
+    },
+    resize: async (path: string, sectors: number) => {
+      const disk = this.#diskAt(path);
+      await disk.vbd?.device.resize(sectors);
+      await disk.announceSize();
+    },
+    setErrors: (path: string, rules: readonly ErrorRule[]) => {
+      this.#diskAt(path).stack?.setErrors(rules);
+    },
+    setDelays: (path: string, delays: Delays) => {
+      this.#diskAt(path).stack?.setDelays(delays);
+    },
+  };
+
+  #diskAt(path: string): BackDisk {
+    const disk = this.#disks.get(path);
+    invariant(disk !== undefined, 'the toolstack names a disk that this driver VM serves');
+    return disk;
+  }
+
+  /** Something changed below `backend/vbd`: looks for disks that are new. One look at a time. */
+  #look(): void {
+    this.#lookAgain = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#lookUntilQuiet().catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  async #lookUntilQuiet(): Promise<void> {
+    while (this.#lookAgain) {
+      this.#lookAgain = false;
+      const top = `/local/domain/${this.#self}/backend/vbd`;
+      for (const guest of await this.#childrenOf(top)) {
+        for (const device of await this.#childrenOf(`${top}/${guest}`)) {
+          await this.#addDisk(`${top}/${guest}/${device}`);
+        }
+      }
+    }
+    this.#looking = false;
+  }
+
+  async #addDisk(path: string): Promise<void> {
+    if (this.#disks.has(path)) return;
+    if ((await this.#store.read(`${path}/state`)) === null) return;
+    const disk = new BackDisk({
+      world: this.#world,
+      store: this.#store,
+      path,
+      attacher: this.#attacher,
+      tap: this.#tap,
+      givesOrderLate: this.#config.plantedBug === 'late-sequence',
+      onClosed: (closed) => this.#disks.delete(closed.path),
+      onError: (thrown) => this.#fail(thrown),
+    });
+    this.#disks.set(path, disk);
+    await disk.start();
+  }
+
+  async #childrenOf(path: string): Promise<readonly string[]> {
+    const there = (await this.#store.read(path)) !== null;
+    return there ? this.#store.directory(path) : [];
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failure ??= thrown;
+    this.#wakeSelf();
+  }
+
+  /** Has `step` called soon, from inside a completion or a story. */
+  #wakeSelf(): void {
+    this.#rounds.lookAtAll();
+    this.#events.touchBell();
+    this.#world.wake.ring(this.#events.bellAddress);
+  }
+
+  #status(): DriverVmStatus {
+    let notifications = 0;
+    const disks: DiskStatus[] = [];
+    for (const disk of this.#disks.values()) {
+      notifications += disk.notifications;
+      disks.push({
+        path: disk.path,
+        state: disk.state,
+        ringEpoch: disk.ringEpoch,
+        queues: (disk.vbd?.queues ?? []).map((queue) => ({
+          ...queue.counters,
+          halted: queue.halted,
+        })),
+        device: disk.stack?.stats() ?? null,
+      });
+    }
+    return {
+      disks,
+      stagingFreePages: this.#staging.freePages,
+      mappedGrants: this.#grants.mappedCount,
+      notifications,
+      maskedPorts: this.#rounds.masked,
+    };
+  }
+}
