@@ -181,7 +181,8 @@ class Compactor {
     if (this.#trimmedRequests > 0) {
       builder.note(
         `${this.#trimmedRequests} discards and zeroes lost ${this.#droppedBytes} bytes over ` +
-          `blocks that nothing had touched; ${this.#out.droppedRequests} of them were dropped whole.`,
+          'blocks that nothing had touched; of these requests ' +
+          `${this.#out.droppedRequests} were dropped whole.`,
       );
     }
     return this.#out.finish(diskBytes);
@@ -213,7 +214,8 @@ class Compactor {
         this.#numbers.set(base + block, number);
       }
       const placed = number * PAGE_BYTES;
-      if (pieceEnd > pieceStart && placed + from !== pieceEnd) {
+      // Only the first block of a request can start inside, and no piece is open there.
+      if (pieceEnd > pieceStart && placed !== pieceEnd) {
         this.#out.piece(record, pieceStart, pieceEnd - pieceStart);
         pieceStart = pieceEnd;
       }

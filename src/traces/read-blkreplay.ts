@@ -15,7 +15,7 @@
 import { SECTOR_BYTES } from '../base/units.ts';
 import { HistoryKind } from '../world/history.ts';
 import { LineCursor } from './line-cursor.ts';
-import { requestProblem, TraceFlag } from './trace.ts';
+import { recordProblem, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 const SECOND_NS = 1_000_000_000;
@@ -57,7 +57,7 @@ export function readBlkreplay(bytes: Uint8Array, name: string): TraceBuilder {
     separator(cursor);
     const latency = secondsNs(cursor, 'a replay duration in seconds');
     cursor.needEnd('the end of the row');
-    const problem = requestProblem(offset, lengthBytes);
+    const problem = recordProblem(t, op, offset, lengthBytes);
     if (problem !== null) cursor.failLine(problem);
     builder.append(t, op, offset, lengthBytes, latency > 0 ? latency : Number.NaN, 0, flags);
   }

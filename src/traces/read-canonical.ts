@@ -9,9 +9,9 @@
  * of `TraceFlag` as a number), may follow; `write-canonical.ts` writes them when some record needs
  * them.
  */
-import { HistoryKind } from '../world/history.ts';
+import type { HistoryKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
-import { DEVICE_COUNT_MAX, requestProblem, TraceFlag } from './trace.ts';
+import { DEVICE_COUNT_MAX, recordProblem, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 export const CANONICAL_HEADER = 't_ns,op,offset,size,latency_ns';
@@ -58,7 +58,7 @@ export function readCanonicalCsv(bytes: Uint8Array, name: string): TraceBuilder 
       flags = below(cursor, FLAGS_END, 'a sum of flag bits');
     }
     cursor.needEnd('the end of the row');
-    const problem = op === HistoryKind.flush ? null : requestProblem(offset, lengthBytes);
+    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
     if (problem !== null) cursor.failLine(problem);
     builder.append(t, op as HistoryKind, offset, lengthBytes, latency, device, flags);
   }

@@ -16,7 +16,7 @@
 import { UsageError } from '../base/errors.ts';
 import { HistoryKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
-import { DEVICE_COUNT_MAX, requestProblem } from './trace.ts';
+import { DEVICE_COUNT_MAX, recordProblem } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 const US_NS = 1_000;
@@ -62,7 +62,7 @@ export function readFioIolog(bytes: Uint8Array, name: string): TraceBuilder {
       lengthBytes = cursor.decimal('a length in bytes');
     }
     cursor.needEnd('the end of the line');
-    const problem = op === HistoryKind.flush ? null : requestProblem(offset, lengthBytes);
+    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
     if (problem !== null) cursor.failLine(problem);
     builder.append(t, op as HistoryKind, offset, lengthBytes, Number.NaN, device, 0);
   }

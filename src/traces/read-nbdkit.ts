@@ -19,7 +19,7 @@
 import { HistoryKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
 import { PendingCalls } from './pending-calls.ts';
-import { requestProblem, TraceFlag } from './trace.ts';
+import { recordProblem, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 const US_NS = 1_000;
@@ -137,9 +137,9 @@ class NbdkitReader {
       offset = cursor.hexadecimal('an offset in hexadecimal');
       if (!cursor.takeWord(COUNT)) cursor.fail('" count=0x" and a number');
       lengthBytes = cursor.hexadecimal('a count in hexadecimal');
-      const problem = requestProblem(offset, lengthBytes);
-      if (problem !== null) cursor.failLine(problem);
     }
+    const problem = recordProblem(nowNs, op, offset, lengthBytes);
+    if (problem !== null) cursor.failLine(problem);
     const flags = this.#attributes();
     const record = this.#builder.append(nowNs, op, offset, lengthBytes, Number.NaN, 0, flags);
     if (!this.#pending.add(connection, id, op, record)) this.#replacedCalls++;

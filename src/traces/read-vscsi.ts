@@ -10,7 +10,7 @@
  */
 import { SECTOR_BYTES } from '../base/units.ts';
 import { HistoryKind } from '../world/history.ts';
-import { requestProblem } from './trace.ts';
+import { recordProblem } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 import { inputError } from './trace-errors.ts';
 
@@ -95,15 +95,15 @@ export function readVscsi(
     if (op === NOT_A_TRANSFER) {
       refuse(bytes, name, layout, record, 'a SCSI command 08, 28, 88 (read) or 0a, 2a, 8a (write)');
     }
-    const offset = u64(view, at + layout.sector) * SECTOR_BYTES;
-    const lengthBytes = view.getUint32(at + layout.length, true);
-    const problem = requestProblem(offset, lengthBytes);
-    if (problem !== null) refuse(bytes, name, layout, record, problem);
     const timeUs = u64(view, at + layout.time);
     if (record === 0) startUs = timeUs;
-    const latency = layout.response < 0 ? Number.NaN : u64(view, at + layout.response) * US_NS;
     // A Unix time in nanoseconds is not exact in a double; the difference in microseconds is.
     const t = (timeUs - startUs) * US_NS;
+    const offset = u64(view, at + layout.sector) * SECTOR_BYTES;
+    const lengthBytes = view.getUint32(at + layout.length, true);
+    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
+    if (problem !== null) refuse(bytes, name, layout, record, problem);
+    const latency = layout.response < 0 ? Number.NaN : u64(view, at + layout.response) * US_NS;
     builder.append(t, op as HistoryKind, offset, lengthBytes, latency, 0, 0);
   }
   if (count * recordBytes !== bytes.length) {

@@ -41,7 +41,7 @@ export class TraceBuilder {
     return this.#used;
   }
 
-  /** Adds a record that `requestProblem` finds nothing wrong with; returns its number. */
+  /** Adds a record that `recordProblem` finds nothing wrong with; returns its number. */
   append(
     t: number,
     op: HistoryKind,

@@ -16,7 +16,7 @@
  * What the source could not say, and what was made up, stands in the facts beside the columns.
  */
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
-import type { HistoryKind } from '../world/history.ts';
+import { HistoryKind } from '../world/history.ts';
 
 /** Bits of the `flags` column. */
 export const TraceFlag = { fua: 1, preflush: 2, meta: 4, readahead: 8 } as const;
@@ -132,8 +132,19 @@ export function isShared(trace: TraceColumns): boolean {
   return trace.t.buffer instanceof SharedArrayBuffer;
 }
 
-/** What is wrong with a request that is not a flush, said as what was expected; null if nothing. */
-export function requestProblem(offset: number, lengthBytes: number): string | null {
+/**
+ * What is wrong with a record, said as what was expected; null if nothing. `t` is in ns from a
+ * moment near the first record; a time farther away than 2^53 ns would not be exact.
+ */
+export function recordProblem(
+  t: number,
+  op: HistoryKind,
+  offset: number,
+  lengthBytes: number,
+): string | null {
+  if (!(Math.abs(t) <= Number.MAX_SAFE_INTEGER))
+    return 'a time within 104 days of the first record';
+  if (op === HistoryKind.flush) return null;
   if (lengthBytes === 0) return 'a length above 0 (only a flush has none)';
   if (lengthBytes > REQUEST_BYTES_MAX) return `a length of at most ${REQUEST_BYTES_MAX} bytes`;
   if (lengthBytes % SECTOR_BYTES !== 0) return `a length of whole ${SECTOR_BYTES}-byte sectors`;

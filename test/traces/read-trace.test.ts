@@ -1,7 +1,11 @@
 /** Small inputs of each format: what is read from them, and what is said when they are damaged. */
 import test from 'ava';
+import { UsageError } from '../../src/base/errors.ts';
+import { Prng } from '../../src/base/prng.ts';
 import { detectFormat, readTrace } from '../../src/traces/read-trace.ts';
-import type { TraceFileFormat } from '../../src/traces/trace.ts';
+import type { Trace, TraceFileFormat } from '../../src/traces/trace.ts';
+import { recordProblem } from '../../src/traces/trace.ts';
+import type { HistoryKind } from '../../src/world/history.ts';
 import { bytesOf, fixture, records, usageError } from './trace-files.ts';
 
 const text = (name: string): string => new TextDecoder().decode(fixture(name));
@@ -365,6 +369,68 @@ test('vscsi: a cut record, a strange command, version or length name byte and re
   t.regex(command.message, /a SCSI command 08, 28, 88/);
 
   t.regex(refusal(poke(64 + 15, 2)).message, /version 1 in the record/);
+  t.regex(refusal(poke(64 + 31, 1)).message, /a time within 104 days/);
   t.regex(refusal(poke(4, 1)).message, /whole 512-byte sectors/);
   t.regex(refusal(poke(16 + 7, 1)).message, /below 281474976710656/);
 });
+
+/** The first law of a sealed trace that does not hold, or null. */
+function brokenLaw(trace: Trace): string | null {
+  if (trace.t[0] !== 0) return 'starts at 0';
+  for (let i = 0; i < trace.requests; i++) {
+    if (!(trace.t[i]! >= (trace.t[i - 1] ?? 0))) return `time order at ${i}`;
+    const problem = recordProblem(
+      trace.t[i]!,
+      trace.op[i] as HistoryKind,
+      trace.offset[i]!,
+      trace.length[i]!,
+    );
+    if (problem !== null) return `${problem} at ${i}`;
+    if (trace.latency[i]! < 0) return `latency at ${i}`;
+  }
+  return null;
+}
+
+/** Cuts, overwrites, removes or doubles a few bytes. */
+function damaged(source: Uint8Array, random: Prng): Uint8Array {
+  let bytes = source.slice();
+  for (let change = random.between(1, 3); change > 0; change--) {
+    const at = random.below(bytes.length);
+    const more = random.between(1, 40);
+    const kind = random.below(4);
+    if (kind === 0) bytes[at] = random.below(256);
+    else if (kind === 1) bytes = bytes.slice(0, Math.max(1, at));
+    else if (kind === 2) bytes = Uint8Array.of(...bytes.slice(0, at), ...bytes.slice(at + more));
+    else bytes = Uint8Array.of(...bytes.slice(0, at + more), ...bytes.slice(at));
+    if (bytes.length === 0) return source;
+  }
+  return bytes;
+}
+
+const SMALL = [
+  ['small.nbdkit.log', 'nbdkit-log'],
+  ['small.load', 'blkreplay'],
+  ['small-v1.vscsi', 'vscsi-v1'],
+  ['small-v2.vscsi', 'vscsi-v2'],
+  ['small.csv', 'canonical-csv'],
+  ['small.iolog', 'fio-iolog'],
+] as const;
+
+for (const [file, format] of SMALL) {
+  test(`property: ${format} with random damage gives a lawful trace or a UsageError`, (t) => {
+    const source = fixture(file);
+    let refused = 0;
+    for (let seed = 0; seed < 1_500; seed++) {
+      const bytes = damaged(source, new Prng(seed, file));
+      try {
+        const options = seed % 2 === 0 ? { format } : {};
+        const broken = brokenLaw(readTrace(bytes, file, options));
+        if (broken !== null) return t.fail(`seed ${seed}: ${broken}`);
+      } catch (thrown) {
+        if (!(thrown instanceof UsageError)) return t.fail(`seed ${seed}: ${String(thrown)}`);
+        refused++;
+      }
+    }
+    return t.true(refused > 100, `only ${refused} of 1500 were refused`);
+  });
+}
