@@ -78,6 +78,7 @@ export class Blkfront {
   #replayInFlight = 0;
   #nextLateCheckNs: Nanos = 0 as Nanos;
   #inFlight = 0;
+  #nowNs: Nanos = 0 as Nanos;
 
   constructor(world: World, options: BlkfrontOptions) {
     this.#world = world;
@@ -104,7 +105,7 @@ export class Blkfront {
 
   submit(request: FrontRequest): void {
     request.frontSeq = this.#nextFrontSeq++;
-    request.submittedNs = this.#world.clock.nowNs();
+    request.submittedNs = this.#nowNs;
     request.sentSectors = 0;
     request.partsInFlight = 0;
     request.allSent = false;
@@ -121,7 +122,8 @@ export class Blkfront {
   }
 
   /** Reads responses and sends what waits. True when anything moved. */
-  step(): boolean {
+  step(nowNs: Nanos): boolean {
+    this.#nowNs = nowNs;
     let moved = false;
     for (const queue of this.#queues) {
       if (queue.poll() > 0) moved = true;
@@ -129,8 +131,13 @@ export class Blkfront {
     }
     if (this.#state === 'replaying' && this.#pumpReplay()) moved = true;
     if (this.#state === 'connected' && this.#pumpLines()) moved = true;
-    for (const queue of this.#queues) queue.flush();
+    this.kick();
     return moved;
+  }
+
+  /** Publishes what a batch of `submit` put on the rings. */
+  kick(): void {
+    for (const queue of this.#queues) queue.flush();
   }
 
   /** Asks for a doorbell on every ring. True when a response came meanwhile. */

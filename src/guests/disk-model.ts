@@ -1,0 +1,106 @@
+/**
+ * What a correct disk may return: the guest's own memory of what it wrote.
+ *
+ * For each sector the index of the latest write that was submitted (0: zeros). Overlapping requests of
+ * one queue take effect in ring order, so a read submitted now must find just that, and almost always
+ * does: one comparison a sector.
+ *
+ * When it finds something else the history decides. Going back from the moment the read was submitted,
+ * over the requests that changed the sector:
+ * - one that was acknowledged settles the value: nothing older may be seen;
+ * - one that failed, or was never answered (the guest was killed), may have happened or not: its value
+ *   is allowed, and so is what was before it;
+ * - a discard allows zeros and what was before it.
+ *
+ * A sector whose value was open is frozen once it has been read when all was quiet: from then on every
+ * read must agree, whatever was open before.
+ */
+import { SECTORS_PER_PAGE } from '../base/units.ts';
+import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+
+interface Frozen {
+  readonly record: number;
+  readonly value: number;
+}
+
+export class DiskModel {
+  readonly #history: History;
+  readonly #latest: Uint32Array;
+  /** One bit a 4 KiB block: something of it was read or changed. */
+  readonly #touched: Uint8Array;
+  readonly #frozen = new Map<number, Frozen>();
+  #nextWriteIndex = 1;
+
+  /** Takes over what an earlier incarnation of the guest did, if the history tells of one. */
+  constructor(sectors: number, history: History) {
+    this.#history = history;
+    this.#latest = new Uint32Array(sectors);
+    this.#touched = new Uint8Array(Math.ceil(sectors / SECTORS_PER_PAGE));
+    for (let at = 0; at < history.length; at++) {
+      const { kind, lba, sectors: count, index } = history.record(at);
+      this.touch(lba, count);
+      if (kind === HistoryKind.write) {
+        this.changed(lba, count, index);
+        this.#nextWriteIndex = Math.max(this.#nextWriteIndex, index + 1);
+      } else if (kind === HistoryKind.zero || kind === HistoryKind.discard) {
+        this.changed(lba, count, 0);
+      }
+    }
+  }
+
+  get sectors(): number {
+    return this.#latest.length;
+  }
+
+  nextWriteIndex(): number {
+    return this.#nextWriteIndex++;
+  }
+
+  /** A request that makes these sectors `value` was submitted. */
+  changed(lba: number, sectors: number, value: number): void {
+    this.#latest.fill(value, lba, lba + sectors);
+  }
+
+  touch(lba: number, sectors: number): void {
+    if (sectors === 0) return;
+    const first = Math.floor(lba / SECTORS_PER_PAGE);
+    const last = Math.floor((lba + sectors - 1) / SECTORS_PER_PAGE);
+    this.#touched.fill(1, first, last + 1);
+  }
+
+  /** Copies what a read submitted now must find. */
+  expect(lba: number, sectors: number, into: Uint32Array): void {
+    for (let i = 0; i < sectors; i++) into[i] = this.#latest[lba + i] as number;
+  }
+
+  /** Whether `found` is allowed at `sector` for a read submitted before record `end` was written. */
+  allows(sector: number, found: number, end: number): boolean {
+    const frozen = this.#frozen.get(sector);
+    const start = frozen?.record ?? 0;
+    for (let at = end - 1; at >= start; at--) {
+      const { kind, lba, sectors, status, index } = this.#history.record(at);
+      if (sector < lba || sector >= lba + sectors) continue;
+      if (kind === HistoryKind.read || kind === HistoryKind.flush) continue;
+      if (found === (kind === HistoryKind.write ? index : 0)) return true;
+      if (status === HistoryStatus.ok && kind !== HistoryKind.discard) return false;
+    }
+    return found === (frozen?.value ?? 0);
+  }
+
+  /** What was found when nothing was in flight is what the sector holds from now on. */
+  freeze(sector: number, value: number): void {
+    if (this.#latest[sector] === value && !this.#frozen.has(sector)) return;
+    this.#latest[sector] = value;
+    this.#frozen.set(sector, { record: this.#history.length, value });
+  }
+
+  /** The next run of touched blocks at or after `block`, at most `maxBlocks`; null at the end. */
+  nextTouched(block: number, maxBlocks: number): { block: number; blocks: number } | null {
+    let first = block;
+    while (first < this.#touched.length && this.#touched[first] === 0) first++;
+    if (first >= this.#touched.length) return null;
+    let end = first + 1;
+    while (end < this.#touched.length && end - first < maxBlocks && this.#touched[end] === 1) end++;
+    return { block: first, blocks: end - first };
+  }
+}
