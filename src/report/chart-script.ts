@@ -8,8 +8,8 @@
  * One time axis. The cursors of all charts move together through uPlot's sync; a zoom in one is
  * carried to all by `setScale`, guarded by `zooming`, because uPlot leaves a reset out of its
  * sync. Outages are elements over the plot, not paint, so that they can be found, styled and
- * tested; they are placed again after each draw. Colours are read from the style sheet at each
- * draw, so that a change of the reader's scheme needs a redraw and nothing else.
+ * tested; they are placed again after each draw. Colours of lines are read from the style sheet at
+ * each draw, so that a change of the reader's scheme needs a redraw and nothing else.
  */
 
 /** Units as `format-units.ts` prints them; a test holds the two together. */
@@ -107,7 +107,7 @@ function make(panel,series,values,axes,scales,guest,named,height){
   var colors=series.slice(1).map(function(one){return one.colorName});
   var options={width:panel.clientWidth,height:height,padding:[8,12,0,0],series:series,
     axes:axes,scales:scales,
-    legend:{markers:{width:0,fill:function(u,i){return color(colors[i-1])}}},
+    legend:{markers:{width:0,fill:function(u,i){return 'var(--'+colors[i-1]+')'}}},
     cursor:{y:false,drag:{x:true,y:false},sync:{key:'run',scales:['x',null]},
       points:{size:6}},
     hooks:{draw:[function(u){placeOutages(u,guest.outages,named)}],setScale:[zoomAll]}};

@@ -33,16 +33,23 @@ export interface Fate {
 
 /** The fate of every guest in one outage, in the order of the result. */
 export function fatesIn(result: RunResult, outage: Outage): Fate[] {
-  const servingAtNs = outageEndNs(result, outage);
-  return result.guests.map((guest) => {
-    const stalled = outage.stalled.find((one) => one.guest === guest.name);
-    const foreign = guest.host !== outage.host;
-    const requestsMeanwhile = requestsBetween(guest.series, outage.killedAtNs, servingAtNs);
-    const longestNs = stalled?.longestNs ?? 0;
-    const idle = outage.idle.includes(guest.name);
-    const kind = kindOf({ isStalled: stalled !== undefined, idle, foreign, requestsMeanwhile });
-    return { guest, kind, foreign, longestNs, requestsMeanwhile };
+  return result.guests.map((guest) => fateOf(result, outage, guest));
+}
+
+/** The fate of one guest in one outage. */
+export function fateOf(result: RunResult, outage: Outage, guest: GuestResult): Fate {
+  const { killedAtNs, idle } = outage;
+  const endNs = outageEndNs(result, outage);
+  const stalled = outage.stalled.find((one) => one.guest === guest.name);
+  const foreign = guest.host !== outage.host;
+  const requestsMeanwhile = requestsBetween(guest.series, killedAtNs, endNs);
+  const kind = kindOf({
+    isStalled: stalled !== undefined,
+    isIdle: idle.includes(guest.name),
+    foreign,
+    requestsMeanwhile,
   });
+  return { guest, kind, foreign, longestNs: stalled?.longestNs ?? 0, requestsMeanwhile };
 }
 
 /** What happened to the guest, in a few words. */
@@ -112,14 +119,14 @@ export function hostsOf(result: RunResult): string[] {
 
 interface Observed {
   readonly isStalled: boolean;
-  readonly idle: boolean;
+  readonly isIdle: boolean;
   readonly foreign: boolean;
   readonly requestsMeanwhile: number;
 }
 
 function kindOf(observed: Observed): FateKind {
   if (observed.isStalled) return 'stalled';
-  if (!observed.foreign) return observed.idle ? 'idle' : 'brief';
+  if (!observed.foreign) return observed.isIdle ? 'idle' : 'brief';
   return observed.requestsMeanwhile >= 0.5 ? 'went-on' : 'quiet';
 }
 

@@ -107,5 +107,5 @@ dl.facts dd{margin:0;overflow-wrap:anywhere}
 .chart .u-legend{padding-left:0}#verdict,.fate{padding:14px 16px}}
 @media print{body{font-size:12px}main{max-width:none;padding:0}h2{break-after:avoid}
 #overview,.fate,#verdict{break-inside:avoid}.chart .u-legend{display:none}
-#verdict,#limits,.fate{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+#verdict,#limits,.fate,.u-marker{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `;

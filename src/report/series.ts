@@ -87,12 +87,12 @@ export function positiveRange(
 
 /** Requests completed in [fromNs, toNs); a bucket partly inside counts in proportion. */
 export function requestsBetween(series: Series, fromNs: number, toNs: number): number {
+  const { requests, bucketNs } = series;
   let sum = 0;
-  series.requests.forEach((requests, i) => {
-    const startNs = i * series.bucketNs;
-    const sharedNs = Math.min(toNs, startNs + series.bucketNs) - Math.max(fromNs, startNs);
-    if (sharedNs > 0) sum += (requests * sharedNs) / series.bucketNs;
-  });
+  for (let i = Math.floor(fromNs / bucketNs); i * bucketNs < toNs && i < requests.length; i++) {
+    const sharedNs = Math.min(toNs, (i + 1) * bucketNs) - Math.max(fromNs, i * bucketNs);
+    if (sharedNs > 0) sum += ((requests[i] ?? 0) * sharedNs) / bucketNs;
+  }
   return sum;
 }
 

@@ -20,6 +20,7 @@ import type { GuestResult, Outage, RunResult } from '../experiments/result.ts';
 import { cut, displayWidth } from './columns.ts';
 import { escapeMarkup } from './escape.ts';
 import {
+  fateOf,
   fatesIn,
   fateText,
   fateWord,
@@ -205,11 +206,10 @@ function lane(plot: Plot, guest: GuestResult, y: number): string {
 
 /** What each outage of the run did to this guest. */
 function fateLabels(plot: Plot, guest: GuestResult, y: number): string[] {
-  const notes = plot.result.outages.flatMap((outage) => {
-    const fate = fatesIn(plot.result, outage).find((one) => one.guest === guest);
-    if (fate === undefined) return [];
+  const notes = plot.result.outages.map((outage) => {
+    const fate = fateOf(plot.result, outage, guest);
     const style = fate.kind === 'stalled' ? 'alarm' : 'faint';
-    return [{ outage, texts: [fateText(fate), fateWord(fate)], style }];
+    return { outage, texts: [fateText(fate), fateWord(fate)], style };
   });
   return beside(plot, notes, y);
 }

@@ -32,7 +32,7 @@ export interface TerminalStyle {
   readonly faint: (text: string) => string;
 }
 
-export const PLAIN_STYLE: TerminalStyle = { good: same, bad: same, strong: same, faint: same };
+const PLAIN_STYLE: TerminalStyle = { good: same, bad: same, strong: same, faint: same };
 
 /** The colours every terminal has, chosen to be told apart by the colour-blind with the glyphs. */
 export const ANSI_STYLE: TerminalStyle = {

@@ -13,9 +13,9 @@ import type {
   Series,
 } from '../../src/experiments/result.ts';
 
-export const DURATION_NS: number = 20 * SECOND;
-export const KILLED_AT_NS: number = 8 * SECOND;
-export const SERVING_AT_NS: number = 8 * SECOND + 180 * MS;
+const DURATION_NS: number = 20 * SECOND;
+const KILLED_AT_NS: number = 8 * SECOND;
+const SERVING_AT_NS: number = 8 * SECOND + 180 * MS;
 const BUCKET_NS = 100 * MS;
 
 /** The run of the crash demo, with any part replaced. */

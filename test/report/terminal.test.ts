@@ -113,6 +113,16 @@ test('outage marks stand under the lanes of the affected host and under no other
   t.true('▁▂▃▄▅'.includes(lane[mark] ?? ''), 'throughput dips above the mark');
 });
 
+test('a label never covers the mark of another outage', (t) => {
+  const outages = crashRun().outages.flatMap((outage) =>
+    [17e9, 19.5e9].map((ns) => ({ ...outage, killedAtNs: ns, servingAtNs: ns + 180e6 })),
+  );
+  const lines = renderTerminal(crashRun({ outages })).split('\n');
+  const marks = lines.filter((line) => line.includes('▒'));
+  t.is(marks.length, 2);
+  for (const line of marks) t.is(line.split('▒').length, 3, line);
+});
+
 test('a latency from the intended start is shown where a guest fell behind', (t) => {
   const one = guest('g0', 'h0', 100);
   const late = { ...one, responseLatency: { ...one.latency, p99Ns: 5e9, maxNs: 6e9 } };
