@@ -75,7 +75,7 @@ export class Histogram {
     this.#counts = new Float64Array(buffer, byteOffset + HEADER_DOUBLES * 8, BUCKETS);
   }
 
-  /** Counts one value, in nanoseconds: at least 0 and below 2^53; fractions are kept in the mean. */
+  /** Counts one value in nanoseconds, in [0, 2^53); a fraction is kept in the mean. */
   record(valueNs: number): void {
     invariant(valueNs >= 0 && valueNs < VALUE_END, 'a recorded value is in [0, 2^53)');
     const head = this.#head;

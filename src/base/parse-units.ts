@@ -137,7 +137,8 @@ function refuse(text: string, place: string, grammar: Grammar, why: string): nev
   const reason = why === '' ? '' : ` (${why})`;
   throw new UsageError(
     grammar.code,
-    `${place}: ${JSON.stringify(text)} is not ${grammar.noun}${reason}; expected ${grammar.accepted}`,
+    `${place}: ${JSON.stringify(text)} is not ${grammar.noun}${reason}; ` +
+      `expected ${grammar.accepted}`,
     { fields: { place, given: text, expected: grammar.accepted } },
   );
 }

@@ -19,7 +19,7 @@ export interface ChartData {
 
 type Values = readonly (number | null)[];
 
-export interface GuestChart {
+interface GuestChart {
   readonly name: string;
   readonly at: readonly number[];
   readonly rate: Values;

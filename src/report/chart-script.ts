@@ -49,7 +49,8 @@ function color(name){
 function seconds(value){return value==null?'--':value.toFixed(3)+'s'}
 function shown(format){return function(u,value){return value==null?'--':format(value)}}
 function line(label,name,format,more){
-  return Object.assign({label:label,colorName:name,width:1.6,points:{show:false},value:shown(format),
+  return Object.assign({label:label,colorName:name,width:1.6,points:{show:false},
+    value:shown(format),
     stroke:function(){return color(name)}},more);
 }
 function axis(more){

@@ -13,7 +13,7 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
   ["'", '&#39;'],
 ]);
 
-/** For element content and quoted attributes of HTML and of SVG (XML 1.0: no control characters). */
+/** For content and quoted attributes of HTML and of SVG (XML 1.0: no control characters). */
 export function escapeMarkup(text: string): string {
   return dropLoneSurrogates(text)
     .replace(/[&<>"']/g, (mark) => ENTITIES.get(mark) ?? mark)

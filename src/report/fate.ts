@@ -18,7 +18,7 @@ import { formatCount, formatDuration } from '../base/format-units.ts';
 import type { GuestResult, Outage, RunResult } from '../experiments/result.ts';
 import { requestsBetween } from './series.ts';
 
-export type FateKind = 'stalled' | 'brief' | 'idle' | 'went-on' | 'quiet';
+type FateKind = 'stalled' | 'brief' | 'idle' | 'went-on' | 'quiet';
 
 export interface Fate {
   readonly guest: GuestResult;
@@ -89,7 +89,7 @@ export function outagesOf(result: RunResult, guest: GuestResult): Outage[] {
   return result.outages.filter((outage) => outage.host === guest.host);
 }
 
-/** Longest time that a request of the guest was outstanding in any outage; 0 if it never stalled. */
+/** Longest time a request of the guest was outstanding in any outage; 0 if it never stalled. */
 export function stalledNs(result: RunResult, guest: GuestResult): number {
   const all = result.outages.flatMap((outage) => outage.stalled);
   return all.reduce((ns, one) => (one.guest === guest.name ? Math.max(ns, one.longestNs) : ns), 0);

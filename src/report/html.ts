@@ -98,7 +98,8 @@ function violationsPanel(result: RunResult): string {
 function limitsPanel(result: RunResult): string {
   if (result.limits.length === 0) return '';
   const items = result.limits.map((limit) => `<li>${escapeMarkup(limit)}</li>`);
-  return `<section id="limits"><h2>What limits this result</h2><ul>${items.join('')}</ul></section>`;
+  return `<section id="limits"><h2>What limits this result</h2>
+<ul>${items.join('')}</ul></section>`;
 }
 
 /** Two pictures, one for narrow pages: text in a picture that is scaled down cannot be read. */
@@ -161,7 +162,8 @@ function chartsPanel(result: RunResult): string {
   return `<section id="charts"><h2>Guests over time</h2>
 <p class="faint">Cursors move together. Drag to zoom all charts, double-click to see the whole run.
 Latency is on a log scale, the same for all guests.</p>
-<noscript><p>These charts need scripts; the picture above and the tables below do not.</p></noscript>
+<noscript><p>These charts need scripts; the picture above and the tables below do not.</p>
+</noscript>
 ${result.guests.map(chartFigure).join('\n')}</section>`;
 }
 

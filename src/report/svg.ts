@@ -147,7 +147,8 @@ function hostGroup(plot: Plot, host: HostLanes, y: number, height: number): stri
   });
   return [
     `<g class="host" data-host="${escapeMarkup(host.name)}">`,
-    `<rect class="panel" x="4" y="${n(y)}" width="${n(plot.width - 8)}" height="${n(height)}" rx="8"/>`,
+    `<rect class="panel" x="4" y="${n(y)}" width="${n(plot.width - 8)}" `,
+    `height="${n(height)}" rx="8"/>`,
     label(16, driverY + 9, cut(host.name, plot.maxLabel), 'strong'),
     label(plot.left - 10, barY + 9, 'driver VM', 'faint', 'end'),
     rect('bar', plot.left, barY, plot.right - plot.left, BAR_HEIGHT),
@@ -338,7 +339,8 @@ function label(x: number, y: number, text: string, style: string, anchor = 'star
 }
 
 function rect(style: string, x: number, y: number, width: number, height: number): string {
-  return `<rect class="${style}" x="${n(x)}" y="${n(y)}" width="${n(width)}" height="${n(height)}" rx="2"/>`;
+  const size = `width="${n(width)}" height="${n(height)}"`;
+  return `<rect class="${style}" x="${n(x)}" y="${n(y)}" ${size} rx="2"/>`;
 }
 
 /** A generous estimate: no font is measured here. */
@@ -354,7 +356,8 @@ function n(value: number): string {
 const STYLE: string = [
   '.overview{--o-ink:#1b1f24;--o-faint:#57606a;--o-panel:#f3f5f8;--o-paper:#fff;--o-grid:#d5dbe2;',
   '--o-lane:#0072b2;--o-gone:#c04b00;--o-serve:#00855f;--o-good:#00734f;--o-bad:#b42318;',
-  `font:${FONT_SIZE}px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}`,
+  `font:${FONT_SIZE}px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,`,
+  'sans-serif}',
   '@media screen and (prefers-color-scheme:dark){.overview{--o-ink:#e8edf2;--o-faint:#a3afbb;',
   '--o-panel:#1b222b;--o-paper:#11161c;--o-grid:#37424e;--o-lane:#5cb8ec;--o-gone:#ff9a52;',
   '--o-serve:#2fbf92;--o-good:#1f9d76;--o-bad:#e5534b}}',

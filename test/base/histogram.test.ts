@@ -112,7 +112,7 @@ test('an empty histogram says zero everywhere and adds nothing to another', (t) 
   t.is(other.count, 1);
 });
 
-test('a histogram in shared memory is seen by another that attaches, and reset clears both', (t) => {
+test('a histogram in shared memory is seen by another that attaches; reset clears both', (t) => {
   const buffer = new SharedArrayBuffer(64 + HISTOGRAM_BYTES);
   const writer = new Histogram(buffer, 64);
   writer.record(1_000_000);

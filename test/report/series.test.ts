@@ -44,7 +44,7 @@ test('a column behind the end of a short series, or with nothing completed, is e
   t.deepEqual(resample([], 100, 400, 2, 'max'), [null, null]);
 });
 
-test('the last bucket is divided by the part of it inside the run, if that is half or more', (t) => {
+test('the last bucket is divided by its part inside the run, if that is half or more', (t) => {
   t.deepEqual(requestRates(seriesOf([10, 6]), 160), [1e8, 1e8]);
   t.deepEqual(requestRates(seriesOf([10, 6]), 140), [1e8, null]);
 });
