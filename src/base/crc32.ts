@@ -6,7 +6,8 @@
 const table = new Int32Array(256);
 for (let byte = 0; byte < 256; byte++) {
   let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = (value & 1) === 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  for (let bit = 0; bit < 8; bit++)
+    value = (value & 1) === 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
   table[byte] = value;
 }
 

@@ -3,11 +3,11 @@
  *
  * ```
  * start      open the device, write limits                              -> state InitWait (2)
- * front 3/4  give up any old ring, read and check the front's keys, map
- *            rings, write features and size                              -> state Connected (4)
+ * front 3/4  read and check the front's keys, map rings, write features
+ *            and size                                                    -> state Connected (4)
  * front 5    stop the rings, wait for what is in flight                  -> Closing (5), Closed (6)
  * front 6    the same                                                    -> Closed (6)
- * front 1    after Closed: the front end starts over                     -> InitWait (2)
+ * front 1    the front end starts over: give up its old rings             -> InitWait (2)
  * gone       the guest is dead: stop, wait, give everything back
  * ```
  * States are handled one after the other, the newest first to be seen last: while a ring is being
@@ -23,14 +23,14 @@ import { BackendKey, watchState, XenbusState } from '../hypervisor/xenbus.ts';
 import type { Unwatch, XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { MAX_RING_ORDER, OFFERED_INDIRECT_SEGMENTS } from '../ring/layout.ts';
 import type { BlockDevice } from '../world/block-device.ts';
+import type { OrderTap } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { type DeviceDescription, DeviceStack, openDevice } from './device-factory.ts';
 import { DiskOrder } from './order.ts';
 import type { ConnectedRings, RingAttacher } from './ring-attach.ts';
-import { MAX_QUEUES, readRingKeys } from './ring-keys.ts';
+import { areStale, MAX_QUEUES, readRingKeys } from './ring-keys.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { Vbd } from './vbd.ts';
-import type { OrderTap } from '../world/history.ts';
 
 export interface BackConnectParts {
   readonly world: World;
@@ -63,6 +63,8 @@ export class BackDisk {
   #vbd: Vbd | null = null;
   #rings: ConnectedRings | null = null;
   #state: XenbusState = XenbusState.initialising;
+  /** The front end's state as it was last read. */
+  #seen: XenbusState = XenbusState.unknown;
   #wanted: XenbusState | null = null;
   #handling = false;
   #unwatch: Unwatch | null = null;
@@ -107,6 +109,7 @@ export class BackDisk {
         `${identity.frontendPath}/state`,
         (state) => this.#follow(state),
         (thrown) => this.#giveUp(thrown),
+        () => this.#follow(this.#seen),
       );
     } catch (thrown) {
       await this.#refuse(thrown);
@@ -123,6 +126,7 @@ export class BackDisk {
   }
 
   #follow(state: XenbusState): void {
+    this.#seen = state;
     this.#wanted = state;
     if (this.#handling) return;
     this.#handling = true;
@@ -141,12 +145,12 @@ export class BackDisk {
   async #handle(state: XenbusState): Promise<void> {
     switch (state) {
       case XenbusState.initialising:
-        if (this.#state === XenbusState.closed) await this.#offer();
+        await this.#disconnect('the front end starts over');
+        if (this.#state !== XenbusState.initWait) await this.#offer();
         return;
       case XenbusState.initialised:
       case XenbusState.connected:
-        if (this.#state === XenbusState.connected && state === XenbusState.connected) return;
-        await this.#connect();
+        if (this.#rings === null) await this.#connect();
         return;
       case XenbusState.closing:
         await this.#disconnect('the front end is closing');
@@ -170,7 +174,7 @@ export class BackDisk {
     const identity = this.#identity;
     const vbd = this.#vbd;
     if (identity === null || vbd === null) return;
-    await this.#disconnect('the front end starts over');
+    if (await areStale(this.#parts.store, identity.frontendPath, identity.ringEpoch)) return;
     try {
       const keys = await readRingKeys(this.#parts.store, identity.frontendPath);
       this.#rings = this.#parts.attacher.attach(vbd, identity.guest, identity.ringEpoch, keys);
@@ -214,7 +218,7 @@ export class BackDisk {
     await this.#disconnect('the guest is gone');
     await this.#vbd?.device.close();
     await this.#unwatch?.();
-    this.#state = XenbusState.closed;
+    await this.#setState(XenbusState.closed);
     this.#parts.onClosed(this);
   }
 

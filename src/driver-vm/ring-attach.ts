@@ -120,9 +120,13 @@ export class RingAttacher {
     if (keys.sideRefs.length === 0) return null;
     const side = new SidePage(this.#map(rings, guest, keys.sideRefs, 'side').view);
     if (!side.wellFormed || side.ringEpoch !== ringEpoch) {
-      throw new StorageError('E_SIDE_PAGE', `the side page of domain ${guest} is not of this epoch`, {
-        fields: { guest, expectedEpoch: ringEpoch, foundEpoch: side.ringEpoch },
-      });
+      throw new StorageError(
+        'E_SIDE_PAGE',
+        `the side page of domain ${guest} is not of this epoch`,
+        {
+          fields: { guest, expectedEpoch: ringEpoch, foundEpoch: side.ringEpoch },
+        },
+      );
     }
     return side;
   }

@@ -28,20 +28,24 @@ export interface RingKeys {
   readonly queues: readonly QueueKeys[];
 }
 
+/** True when the keys there now are for an older connection than this back end's. */
+export async function areStale(
+  store: XenstoreClient,
+  path: string,
+  ringEpoch: number,
+): Promise<boolean> {
+  const text = await store.read(`${path}/${FrontendExtra.frontEpoch}`);
+  const found = parseInRange(text, 1, 2 ** 32 - 1);
+  return found !== null && found < ringEpoch;
+}
+
 export async function readRingKeys(store: XenstoreClient, path: string): Promise<RingKeys> {
   const protocol = await store.read(`${path}/${FrontendKey.protocol}`);
   if (protocol !== null && protocol !== PROTOCOL) {
     throw refused(path, FrontendKey.protocol, protocol, `${PROTOCOL}, the only one served`);
   }
   const order = await optional(store, path, FrontendKey.ringPageOrder, 0, MAX_RING_ORDER, 0);
-  const queueCount = await optional(
-    store,
-    path,
-    FrontendKey.multiQueueNumQueues,
-    1,
-    MAX_QUEUES,
-    1,
-  );
+  const queueCount = await optional(store, path, FrontendKey.multiQueueNumQueues, 1, MAX_QUEUES, 1);
   const persistentText = await store.read(`${path}/${FrontendKey.featurePersistent}`);
   const persistent = parseFlag(persistentText);
   if (persistent === null) {
@@ -70,7 +74,13 @@ async function readQueue(
       ringRefs.push(await reference(store, path, `${FrontendKey.ringRef}${page}`, seen));
     }
   }
-  const eventChannel = await required(store, path, FrontendKey.eventChannel, 1, MAX_EVENT_PORTS - 1);
+  const eventChannel = await required(
+    store,
+    path,
+    FrontendKey.eventChannel,
+    1,
+    MAX_EVENT_PORTS - 1,
+  );
   const sideRefs: GrantRef[] = [];
   if ((await store.read(`${path}/${FrontendExtra.sideRef}0`)) !== null) {
     for (let page = 0; page < sidePages(order); page++) {

@@ -12,9 +12,10 @@
  * - one that keeps ringing with an empty ring is masked for a while, longer each time, so that its bell
  *   wakes nobody (B17); its ring is looked at when the time is up.
  */
+
+import type { EventPort } from '../base/units.ts';
 import { MS, type Nanos, NEVER, nanos } from '../base/units.ts';
 import type { EventPage } from '../ring/event-page.ts';
-import type { EventPort } from '../base/units.ts';
 import type { StepResult } from '../world/actor.ts';
 import type { BackQueue } from './back-queue.ts';
 import type { Vbd } from './vbd.ts';

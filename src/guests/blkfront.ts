@@ -334,7 +334,5 @@ function takePartlySent(line: Fifo<FrontRequest>, parts: UnansweredPart[]): void
 }
 
 function inOrder(parts: UnansweredPart[]): UnansweredPart[] {
-  return parts.sort(
-    (a, b) => a.request.frontSeq - b.request.frontSeq || a.offset - b.offset,
-  );
+  return parts.sort((a, b) => a.request.frontSeq - b.request.frontSeq || a.offset - b.offset);
 }

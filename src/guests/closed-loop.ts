@@ -23,7 +23,7 @@ export const LoopWord = {
 } as const;
 const HEADER_DOUBLES = 16;
 /** Latencies are kept in a circle of this many, newest over oldest. */
-export const LATENCY_SAMPLES = 1 << 16;
+export const LATENCY_SAMPLES: number = 1 << 16;
 const PAUSED_LOOK_NS = 1e6;
 
 export function closedLoopBuffer(): SharedArrayBuffer {

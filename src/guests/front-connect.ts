@@ -35,9 +35,9 @@ import type { GrantIssuer } from '../ring/ports.ts';
 import { SidePage, sidePages } from '../ring/side-page.ts';
 import type { World } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
+import type { GuestFrames } from './frames.ts';
 import { FrontPages } from './front-pages.ts';
 import { type BackFeatures, FrontQueue } from './front-queue.ts';
-import type { GuestFrames } from './frames.ts';
 
 export interface FrontOptions {
   /** Rings wanted; the back end may allow fewer. */
@@ -260,6 +260,7 @@ export class FrontConnector {
       [`${path}/${FrontendKey.featurePersistent}`, options.persistent ? 1 : 0],
       [`${path}/${FrontendKey.ringPageOrder}`, order],
       [`${path}/${FrontendKey.multiQueueNumQueues}`, attempt.rings.length],
+      [`${path}/${FrontendExtra.frontEpoch}`, attempt.epoch],
     ];
     attempt.rings.forEach((ring, i) => {
       const base = attempt.rings.length === 1 ? path : `${path}/${queuePath(i)}`;

@@ -154,7 +154,10 @@ export class Replay implements Workload {
     const { trace, world } = this.#parts;
     this.#enter(GuestPhase.replay);
     if (cursor < trace.requests) {
-      this.#pacer.begin(world.clock.nowNs(), present(trace.t[cursor], 'the cursor is in the trace'));
+      this.#pacer.begin(
+        world.clock.nowNs(),
+        present(trace.t[cursor], 'the cursor is in the trace'),
+      );
     }
   }
 

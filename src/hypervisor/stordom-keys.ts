@@ -11,6 +11,11 @@ export const FrontendExtra = {
   backendAlive: 'backend-alive',
   /** By the toolstack: number of this connection lifetime, kept over restarts of the driver VM. */
   frontId: 'front-id',
+  /**
+   * By the front end, with its ring keys: the ring epoch they are for. A back end ignores keys of
+   * another epoch: they were on their way when its predecessor died.
+   */
+  frontEpoch: 'front-epoch',
   /** By the front end: grants of a queue's side pages, `side-ref0` and on. */
   sideRef: 'side-ref',
 } as const;

@@ -1,0 +1,381 @@
+/**
+ * The toolstack of one host: makes domains and disks, starts actors, and is told when one is gone.
+ *
+ * It is the only one that decides what comes after a crash. When a driver VM dies:
+ * ```
+ * 1 its exit is observed: nothing of it runs, its disk operations are settled
+ * 2 mappings it held are ended, so that guests can take their pages back
+ * 3 `backend-alive` = 0 in each front end's directory: they read their last responses
+ * restart:
+ * 4 a new domain, with a number never used before, and its actor
+ * 5 for each disk: `ring-epoch` + 1, a new back end directory, and in one transaction the keys that
+ *   send the front end there
+ * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
+ *   ring its bell)
+ * ```
+ * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor, nor
+ * the other way round; that and the ring epoch keep the two apart.
+ *
+ * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
+ */
+import { invariant, present } from '../base/invariant.ts';
+import {
+  type DomainId,
+  type FrontId,
+  frameToAddress,
+  type Nanos,
+  SECTOR_BYTES,
+} from '../base/units.ts';
+import type { ActorHandle, ExitReport, Spawner } from '../world/actor.ts';
+import type { World } from '../world/world.ts';
+import { type DomainLayout, Machine } from './machine.ts';
+import { BackendExtra, FrontendExtra } from './stordom-keys.ts';
+import {
+  BackendKey,
+  backendPath,
+  FrontendKey,
+  frontendPath,
+  waitForState,
+  XenbusState,
+} from './xenbus.ts';
+import type { XenstoreClient } from './xenstore/client.ts';
+import { domainPath } from './xenstore/paths.ts';
+import { permit } from './xenstore/permissions.ts';
+import { XenstoreServer, type XenstoreServerOptions } from './xenstore/server.ts';
+
+export type DeviceKind = 'null' | 'memory' | 'file' | 'pattern';
+
+export interface DiskSpec {
+  readonly kind: DeviceKind;
+  /** `file`: its name in the host's folder. Others: not used. */
+  readonly name: string;
+  readonly sectors: number;
+  readonly writable: boolean;
+  readonly weight: number;
+  /** 0: no limit. */
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** No filters in the path. */
+  readonly bare: boolean;
+}
+
+export interface GuestSpec {
+  readonly name: string;
+  readonly heapBytes: number;
+  readonly grantEntries: number;
+  readonly disk: DiskSpec;
+  /** Makes the actor's configuration once its domain is there. Structured-cloneable. */
+  readonly config: (layout: DomainLayout, frontId: FrontId) => unknown;
+}
+
+export interface DriverSpec {
+  readonly heapBytes: number;
+  readonly config: (layout: DomainLayout) => unknown;
+}
+
+export interface GuestDomain {
+  readonly spec: GuestSpec;
+  readonly layout: DomainLayout;
+  readonly frontId: FrontId;
+  readonly handle: ActorHandle;
+  /** Extra domain whose frames are the contents of a `memory` disk. */
+  readonly diskLayout: DomainLayout | null;
+  ringEpoch: number;
+  exit: ExitReport | null;
+}
+
+export interface DriverDomain {
+  readonly spec: DriverSpec;
+  readonly layout: DomainLayout;
+  readonly handle: ActorHandle;
+  exit: ExitReport | null;
+}
+
+/** Who wants to know; for the story of a run. */
+export interface ToolstackEvents {
+  driverExited(driver: DriverDomain, atNs: Nanos): void;
+  guestExited(guest: GuestDomain, atNs: Nanos): void;
+  /** A story of the toolstack itself failed: a bug. */
+  failed(thrown: unknown): void;
+}
+
+export const VIRTUAL_DEVICE = 51712;
+const DRIVER_GRANT_ENTRIES = 512;
+const XENSTORE_LINK = 'xenstore';
+
+export class Toolstack {
+  readonly host: string;
+  readonly machine: Machine;
+  readonly xenstore: XenstoreServer;
+  readonly #world: World;
+  readonly #spawner: Spawner;
+  readonly #events: ToolstackEvents;
+  readonly #store: XenstoreClient;
+  readonly #guests = new Map<string, GuestDomain>();
+  #driver: DriverDomain | null = null;
+  /** Dead driver VMs whose frames may still be touched by a guest's bell. */
+  readonly #buried: DomainLayout[] = [];
+  #nextFrontId = 1;
+
+  constructor(
+    host: string,
+    world: World,
+    spawner: Spawner,
+    events: ToolstackEvents,
+    xenstoreOptions: XenstoreServerOptions = {},
+  ) {
+    this.host = host;
+    this.#world = world;
+    this.#spawner = spawner;
+    this.#events = events;
+    this.machine = new Machine(world.memory);
+    this.xenstore = new XenstoreServer(world, xenstoreOptions);
+    this.#store = this.xenstore.local();
+  }
+
+  get driver(): DriverDomain | null {
+    return this.#driver;
+  }
+
+  guest(name: string): GuestDomain {
+    return present(this.#guests.get(name), 'a guest is created before it is named');
+  }
+
+  guests(): readonly GuestDomain[] {
+    return [...this.#guests.values()];
+  }
+
+  /** Starts the driver VM. Guests created before and after connect to it. */
+  async startDriver(spec: DriverSpec): Promise<DriverDomain> {
+    invariant(this.#driver === null || this.#driver.exit !== null, 'a host has one driver VM');
+    const layout = this.machine.createDomain(spec.heapBytes, DRIVER_GRANT_ENTRIES);
+    await this.#makeHome(layout.domain);
+    await this.#store.mkdir(`${domainPath(layout.domain)}/backend/vbd`);
+    const handle = this.#spawner.spawn({
+      kind: 'driver-vm',
+      name: `${this.host}/driver-vm`,
+      host: this.host,
+      bellAddress: layout.eventPageAddress,
+      links: [XENSTORE_LINK],
+      config: spec.config(layout),
+    });
+    const driver: DriverDomain = { spec, layout, handle, exit: null };
+    this.#driver = driver;
+    this.#introduce(layout.domain, handle);
+    this.#follow(handle.exited.then((report) => this.#driverGone(driver, report)));
+    for (const guest of this.#guests.values()) await this.#connectDisk(guest, driver);
+    return driver;
+  }
+
+  /** Starts the successor of a dead driver VM, with the same configuration. */
+  async restartDriver(): Promise<DriverDomain> {
+    const dead = present(this.#driver, 'a driver VM was started before it is restarted');
+    await dead.handle.exited;
+    invariant(dead.exit !== null, 'the exit of a driver VM is handled before its restart');
+    this.#buried.push(dead.layout);
+    return this.startDriver(dead.spec);
+  }
+
+  /** Settles when every living guest's disk is connected to the driver VM of now. */
+  async allConnected(): Promise<void> {
+    const driver = present(this.#driver, 'a driver VM was started');
+    for (const guest of this.#guests.values()) {
+      if (guest.exit !== null) continue;
+      const path = `${frontendPath(guest.layout.domain, VIRTUAL_DEVICE)}/state`;
+      const wait = await waitForState(
+        this.#store,
+        path,
+        (state) => state === XenbusState.connected,
+      );
+      await Promise.race([wait.reached, guest.handle.exited, driver.handle.exited]);
+      await wait.stop();
+    }
+    if (driver.exit !== null) return;
+    for (const layout of this.#buried.splice(0)) this.machine.destroyDomain(layout);
+  }
+
+  /** Creates a domain with its disk and starts its actor. */
+  async createGuest(spec: GuestSpec): Promise<GuestDomain> {
+    const frontId = this.#nextFrontId++ as FrontId;
+    const diskLayout =
+      spec.disk.kind === 'memory'
+        ? this.machine.createDomain(spec.disk.sectors * SECTOR_BYTES, 0)
+        : null;
+    return this.#startGuest(spec, frontId, diskLayout);
+  }
+
+  /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
+  async restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
+    const dead = this.guest(name);
+    await dead.handle.exited;
+    await this.#destroyGuest(dead);
+    const frontId = this.#nextFrontId++ as FrontId;
+    return this.#startGuest({ ...dead.spec, config }, frontId, dead.diskLayout);
+  }
+
+  /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
+  async destroyGuest(name: string): Promise<void> {
+    const guest = this.guest(name);
+    guest.handle.kill();
+    await guest.handle.exited;
+    await this.#destroyGuest(guest);
+    if (guest.diskLayout !== null) this.machine.destroyDomain(guest.diskLayout);
+    this.#guests.delete(name);
+  }
+
+  /** Changes the size of a guest's disk while it is used. */
+  async resizeDisk(name: string, sectors: number): Promise<void> {
+    const guest = this.guest(name);
+    const driver = present(this.#driver, 'a driver VM serves the disk');
+    await driver.handle.call('resize', this.#backPath(guest, driver), sectors);
+  }
+
+  /** Path of a guest's disk in the store, as the driver VM's control plane names it. */
+  diskPath(name: string): string {
+    return this.#backPath(this.guest(name), present(this.#driver, 'a driver VM serves the disk'));
+  }
+
+  async #startGuest(
+    spec: GuestSpec,
+    frontId: FrontId,
+    diskLayout: DomainLayout | null,
+  ): Promise<GuestDomain> {
+    const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
+    await this.#makeHome(layout.domain);
+    const handle = this.#spawner.spawn({
+      kind: 'guest',
+      name: spec.name,
+      host: this.host,
+      bellAddress: layout.eventPageAddress,
+      links: [XENSTORE_LINK],
+      config: spec.config(layout, frontId),
+    });
+    const guest: GuestDomain = {
+      spec,
+      layout,
+      frontId,
+      handle,
+      diskLayout,
+      ringEpoch: 0,
+      exit: null,
+    };
+    this.#guests.set(spec.name, guest);
+    this.#introduce(layout.domain, handle);
+    this.#follow(handle.exited.then((report) => this.#guestGone(guest, report)));
+    if (this.#driver !== null && this.#driver.exit === null) {
+      await this.#connectDisk(guest, this.#driver);
+    }
+    return guest;
+  }
+
+  /** A story that nobody waits for: its failure must be heard all the same. */
+  #follow(story: Promise<void>): void {
+    story.catch((thrown: unknown) => this.#events.failed(thrown));
+  }
+
+  #introduce(domain: DomainId, handle: ActorHandle): void {
+    const link = present(handle.links.get(XENSTORE_LINK), 'an actor is started with its links');
+    this.xenstore.attach(domain, link);
+  }
+
+  async #makeHome(domain: DomainId): Promise<void> {
+    const home = domainPath(domain);
+    await this.#store.mkdir(home);
+    await this.#store.setPermissions(home, [permit('n', domain)]);
+  }
+
+  /** Writes both ends' keys so that the guest's front end meets this driver VM. */
+  async #connectDisk(guest: GuestDomain, driver: DriverDomain): Promise<void> {
+    if (guest.exit !== null) return;
+    guest.ringEpoch++;
+    const front = frontendPath(guest.layout.domain, VIRTUAL_DEVICE);
+    const back = this.#backPath(guest, driver);
+    const { disk } = guest.spec;
+    const params =
+      guest.diskLayout === null ? disk.name : String(frameToAddress(guest.diskLayout.heapFrame));
+    await this.#store.transaction(async (inside) => {
+      await inside.mkdir(back);
+      await inside.setPermissions(back, [
+        permit('n', driver.layout.domain),
+        permit('r', guest.layout.domain),
+      ]);
+      // What the guest wrote for an earlier driver VM could be read by that one only.
+      await inside.rm(front);
+      await inside.mkdir(front);
+      await inside.setPermissions(front, [
+        permit('n', guest.layout.domain),
+        permit('r', driver.layout.domain),
+      ]);
+      await inside.writeMany([
+        [`${back}/${BackendKey.frontend}`, front],
+        [`${back}/${BackendKey.frontendId}`, guest.layout.domain],
+        [`${back}/${BackendKey.params}`, params],
+        [`${back}/${BackendKey.type}`, disk.kind],
+        [`${back}/${BackendKey.mode}`, disk.writable ? 'w' : 'r'],
+        [`${back}/${BackendKey.online}`, 1],
+        [`${back}/${BackendExtra.frontId}`, guest.frontId],
+        [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
+        [`${back}/${BackendExtra.size}`, disk.sectors],
+        [`${back}/${BackendExtra.weight}`, disk.weight],
+        [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
+        [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
+        [`${back}/${BackendExtra.bare}`, disk.bare ? 1 : 0],
+        [`${front}/${FrontendKey.backend}`, back],
+        [`${front}/${FrontendKey.backendId}`, driver.layout.domain],
+        [`${front}/${FrontendKey.virtualDevice}`, VIRTUAL_DEVICE],
+        [`${front}/${FrontendKey.deviceType}`, 'disk'],
+        [`${front}/${FrontendExtra.frontId}`, guest.frontId],
+        [`${front}/${FrontendExtra.backendAlive}`, 1],
+        [`${front}/${FrontendExtra.ringEpoch}`, guest.ringEpoch],
+        [`${front}/${FrontendKey.state}`, XenbusState.initialising],
+        [`${back}/${BackendKey.state}`, XenbusState.initialising],
+      ]);
+    });
+  }
+
+  #backPath(guest: GuestDomain, driver: DriverDomain): string {
+    return backendPath(driver.layout.domain, guest.layout.domain, VIRTUAL_DEVICE);
+  }
+
+  /** Steps 1 to 3 of a crash. */
+  async #driverGone(driver: DriverDomain, report: ExitReport): Promise<void> {
+    this.xenstore.release(driver.layout.domain);
+    this.machine.releaseMappingsOf(driver.layout.domain);
+    driver.exit = report;
+    this.#events.driverExited(driver, this.#world.clock.nowNs());
+    for (const guest of this.#guests.values()) {
+      if (guest.exit !== null) continue;
+      const front = frontendPath(guest.layout.domain, VIRTUAL_DEVICE);
+      await this.#store.write(`${front}/${FrontendExtra.backendAlive}`, 0);
+    }
+    await this.#store.rm(domainPath(driver.layout.domain));
+  }
+
+  async #guestGone(guest: GuestDomain, report: ExitReport): Promise<void> {
+    guest.exit = report;
+    this.xenstore.release(guest.layout.domain);
+    this.#events.guestExited(guest, this.#world.clock.nowNs());
+    await this.#store.rm(domainPath(guest.layout.domain));
+  }
+
+  /** Waits until the driver VM holds nothing of a dead guest, then takes its frames back. */
+  async #destroyGuest(guest: GuestDomain): Promise<void> {
+    const driver = this.#driver;
+    if (driver !== null && driver.exit === null) {
+      const path = `${this.#backPath(guest, driver)}/${BackendKey.state}`;
+      const wait = await waitForState(
+        this.#store,
+        path,
+        (state) => state === XenbusState.closed || state === XenbusState.unknown,
+      );
+      await Promise.race([wait.reached, driver.handle.exited]);
+      await wait.stop();
+      await this.#store.rm(this.#backPath(guest, driver));
+    }
+    invariant(
+      !this.machine.hasMappedPages(guest.layout),
+      'a guest is destroyed when nobody maps a page of it',
+    );
+    this.machine.destroyDomain(guest.layout);
+  }
+}
