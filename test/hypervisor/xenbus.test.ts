@@ -100,6 +100,31 @@ test('under duplicated and late events no state is reported twice in a row', asy
   }
 });
 
+test('events during a read cause one more read, never two at once', async (t) => {
+  const bench = new Bench();
+  const reads: ((value: string) => void)[] = [];
+  let event: () => void = () => undefined;
+  const states: number[] = [];
+  const client = {
+    read: () => new Promise<string>((resolve) => reads.push(resolve)),
+    watch: async (_path: string, onChange: (path: string) => void) => {
+      event = () => onChange(KEY);
+      return async () => undefined;
+    },
+  };
+  await watchState(client, KEY, (state) => states.push(state), noError);
+  for (let i = 0; i < 3; i++) event();
+  t.is(reads.length, 1);
+  for (const value of ['1', '2']) {
+    reads.at(-1)?.(value);
+    await bench.world.settle();
+  }
+  t.is(reads.length, 2, 'what came during the first read is covered by the second');
+  t.deepEqual(states, [1, 2]);
+  event();
+  t.is(reads.length, 3);
+});
+
 test('a back end that writes its state again touches it, without a change', async (t) => {
   const bench = new Bench();
   const states: number[] = [];

@@ -3,12 +3,13 @@
  *
  * The same operations exist outside a transaction (`XenstoreClient`) and inside one (what the body
  * of `transaction` gets). Failures reject with `StorageError`, `code` `E_XENSTORE_<ERRNO>` and
- * `fields.path`; that a node is not there is no failure of `read` and `readNumber`, which give null.
+ * `fields.path`. A node that is not there is no failure of `read` and `readNumber`: they give null.
  *
  * Values are texts of octets (characters up to 255). A callback of a watch runs between other
  * events and must take it as a hint to look again: it may come twice, late, or for something above
  * what changed. After `unwatch` was called it does not run any more.
  */
+import { StorageError } from '../../base/errors.ts';
 import type { Link } from '../../world/world.ts';
 import { parseDecimal, U32_MAX } from './decimal.ts';
 import { hasErrno, xenstoreError } from './errno.ts';
@@ -22,7 +23,7 @@ export type Entries = Iterable<readonly [path: string, value: string | number]>;
 export interface XenstoreOperations {
   /** The value; null if there is no such node. */
   read(path: string): Promise<string | null>;
-  /** A strictly decimal value; null if there is no such node; `E_XENSTORE_VALUE` if it is not one. */
+  /** As `read`, of a strictly decimal value; anything else rejects with `E_XENSTORE_VALUE`. */
   readNumber(path: string): Promise<number | null>;
   write(path: string, value: string | number): Promise<void>;
   /** All of them at once: others see all or none. */
@@ -174,7 +175,7 @@ export class XenstoreClient implements XenstoreOperations {
     try {
       await this.#end(id, path, 'F');
     } catch (thrown) {
-      if (!(thrown instanceof Error)) throw thrown;
+      if (!(thrown instanceof StorageError)) throw thrown;
     }
   }
 

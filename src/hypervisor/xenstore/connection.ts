@@ -55,7 +55,11 @@ export class Connection implements WatchHolder {
     this.#requestBudget = new RateBudget(quota.requestsPerSecond, quota.requestBurst, nowNs);
     this.#eventBudget = new RateBudget(quota.eventsPerSecond, quota.eventBurst, nowNs);
     this.#refusalBudget = new RateBudget(quota.refusalsPerSecond, quota.refusalBurst, nowNs);
-    link.onFrame((frame) => this.#receive(frame));
+  }
+
+  /** Begins to receive. Frames that came before may be handed over, and be wrong, at once. */
+  start(): void {
+    this.#link.onFrame((frame) => this.#receive(frame));
   }
 
   get open(): boolean {

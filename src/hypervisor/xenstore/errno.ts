@@ -4,7 +4,8 @@
  *
  * Which quota gives which name follows the C xenstored: too many nodes, a value that is too long
  * and too many transactions are ENOSPC, too many watches and an answer or a token that does not
- * fit one message are E2BIG, a path that is too long is EINVAL. EQUOTA is a private name of another
+ * fit one message are E2BIG, a path that is too long is EINVAL. Too many requests at once: EBUSY,
+ * where Xen stops reading the ring, which a link cannot. EQUOTA is a private name of another
  * implementation and absent from the header, so that guests would read it as an unknown error.
  */
 import { StorageError } from '../../base/errors.ts';

@@ -123,7 +123,8 @@ export function formatChange(change: RecordedChange): string {
   const seconds = (change.timeNs / 1e9).toFixed(6);
   const before = change.before === null ? 'nothing' : JSON.stringify(change.before);
   const after = change.after === null ? 'nothing' : JSON.stringify(change.after);
-  return `${seconds} s  domain ${change.domid}  ${change.kind} ${change.path}  ${before} -> ${after}`;
+  const what = `domain ${change.domid}  ${change.kind} ${change.path}`;
+  return `${seconds} s  ${what}  ${before} -> ${after}`;
 }
 
 function matches(entry: RecordedChange, query: HistoryQuery): boolean {

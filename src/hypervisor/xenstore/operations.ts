@@ -24,7 +24,7 @@ import {
 import type { XenstoreQuota } from './quota.ts';
 import type { Found, StoreNode, Tree } from './tree.ts';
 
-/** What of a node a request depends on: value and permissions, its children's names, or all below. */
+/** What of a node counts: value and permissions, the names of its children, or all below. */
 export type Aspect = 'content' | 'list' | 'subtree';
 
 export interface StoreView {

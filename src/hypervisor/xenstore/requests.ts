@@ -1,5 +1,5 @@
 /**
- * What each type of request means: its payload taken apart, the operation, the payload of the reply.
+ * What each type of request means: its payload taken apart, the operation, the reply's payload.
  *
  * Requests that only make sense between a toolstack and a daemon in other address spaces
  * (INTRODUCE, RESUME, SET_TARGET, CONTROL) are ENOSYS for domain 0, which attaches domains by a

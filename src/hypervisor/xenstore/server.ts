@@ -91,6 +91,7 @@ export class XenstoreServer {
     invariant(!this.#domains.has(domid), 'a domain is attached once until it is released');
     const connection = this.#connect(domid, link, { ...DEFAULT_QUOTA, ...quota });
     this.#domains.set(domid, connection);
+    connection.start();
     this.store.fireSpecial(INTRODUCE_DOMAIN);
     this.#ready();
   }
@@ -113,6 +114,7 @@ export class XenstoreServer {
   local(): XenstoreClient {
     const [near, far] = linkPair();
     const connection = this.#connect(PRIVILEGED_DOMAIN, far, UNLIMITED_QUOTA);
+    connection.start();
     return new XenstoreClient({
       send: (frame) => near.send(frame),
       onFrame: (receive) => near.onFrame(receive),
@@ -152,10 +154,10 @@ export class XenstoreServer {
 
   #dropped(connection: Connection): void {
     this.#disconnect(connection);
-    this.#world.log.event('xenstore-dropped', connection.who.domid);
-    this.#world.log.note(
-      `xenstore: domain ${connection.who.domid} is disconnected: ${connection.status()['droppedFor']}`,
-    );
+    const { domid } = connection.who;
+    const why = connection.status()['droppedFor'];
+    this.#world.log.event('xenstore-dropped', domid);
+    this.#world.log.note(`xenstore: domain ${domid} is disconnected: ${why}`);
   }
 
   #handle(connection: Connection, request: Message): string {

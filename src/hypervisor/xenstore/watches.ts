@@ -9,8 +9,8 @@
  * own path, which means "look again at everything below". So what waits is bounded, and a client
  * that re-reads what it is told of never misses the newest state.
  *
- * `WatchDelivery` lets a test or a fault script make use of that freedom: it says for each event how
- * often it is delivered and how late.
+ * `WatchDelivery` lets a test or a fault script make use of that freedom: it says for each event
+ * how often it is delivered and how late.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Prng } from '../../base/prng.ts';

@@ -77,13 +77,13 @@ class Model {
       case 'rm': {
         const parent = step.path.replace(/\/[^/]+$/, '') || '/';
         if (!this.values.has(parent)) return 'ENOENT';
-        for (const other of [...this.values.keys()]) {
+        for (const other of this.values.keys()) {
           if (isAtOrBelow(other, step.path)) this.values.delete(other);
         }
         return 'OK';
       }
       default:
-        return unreachable(step.kind);
+        return unreachable(step);
     }
   }
 }
@@ -107,7 +107,7 @@ function runOn(view: StoreView, step: Operation): string {
         removeNode(view, WHO, step.path);
         return 'OK';
       default:
-        return unreachable(step.kind);
+        return unreachable(step);
     }
   } catch (thrown) {
     if (thrown instanceof Refusal) return thrown.errno;
@@ -184,7 +184,7 @@ test('committed transactions are as if run one after the other; conflicts have a
             }
           }
           live.checkInvariants();
-        } else if (step.kind !== 'begin') {
+        } else if ('path' in step) {
           session.done.push({ step, result: runOn(session.transaction, step) });
         }
       }

@@ -49,7 +49,7 @@ test('a body that fails leaves nothing behind and its own error is reported', as
   });
   t.is(await t.throwsAsync(failing), boom);
   t.is(await toolstack.read('/a'), null);
-  t.is(server.status().length, 0);
+  server.checkInvariants();
 });
 
 interface Conflict {

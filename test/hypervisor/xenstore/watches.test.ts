@@ -9,7 +9,7 @@ import { Bench, DOM0, domain } from '../../helpers/xenstore-world.ts';
 const GUEST = domain(3);
 const OTHER = domain(4);
 
-test('a watch fires once at registration, with its own path, even if nothing is there', async (t) => {
+test('a watch fires at registration, with its own path, even if nothing is there', async (t) => {
   const bench = new Bench();
   const seen: string[] = [];
   await bench.toolstack.watch('/nothing/here', (path) => seen.push(path));
@@ -101,7 +101,7 @@ test('a relative watch tells relative paths', async (t) => {
   t.deepEqual(seen, ['device', 'device/vbd/51712/state']);
 });
 
-test('a guest hears nothing of what it may not read, and of the removal of what it may', async (t) => {
+test('a guest hears only of what it may read, its removal included', async (t) => {
   const bench = new Bench();
   const guest = await bench.guest(GUEST);
   const other = await bench.guest(OTHER);
@@ -140,7 +140,7 @@ test('the same path and token twice is refused; another token is another watch',
   );
 });
 
-test('coming and going of domains is told to domain 0, and to others only if it allows', async (t) => {
+test('domains that come and go are told to domain 0 and to whom it allows', async (t) => {
   const bench = new Bench();
   const back = await bench.guest(domain(1));
   const seen: string[] = [];
@@ -192,7 +192,7 @@ test('with every event duplicated, a watch fires twice at registration', async (
   t.is(fired, 2);
 });
 
-test('duplicated and late events: a client that looks again always ends with the newest', async (t) => {
+test('a client that looks again on doubled and late events ends with the newest', async (t) => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = new Prng(seed);
     const delivery = disturbedDelivery(random.fork('delivery'), {

@@ -50,10 +50,10 @@ test('what is encoded is decoded again', (t) => {
   t.is(splitTexts('a\0b'), null);
 });
 
-const header = (type: number, length: number): number[] => [
-  ...[type, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
-  ...[length & 0xff, (length >> 8) & 0xff, (length >> 16) & 0xff, (length >> 24) & 0xff],
-];
+const header = (type: number, length: number): readonly number[] => {
+  const lengthBytes = [0, 8, 16, 24].map((shift) => (length >> shift) & 0xff);
+  return [type, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, ...lengthBytes];
+};
 
 for (const [what, bytes] of [
   ['an empty frame', []],
@@ -79,6 +79,17 @@ for (const [what, bytes] of [
     bench.server.checkInvariants();
   });
 }
+
+test('a broken frame that came before its domain was attached cuts it off at once', (t) => {
+  const bench = new Bench();
+  bench.server.attach(GUEST, {
+    send: () => t.fail('nothing is answered'),
+    onFrame: (receive) => receive(Uint8Array.of(1, 2, 3)),
+    close: () => undefined,
+  });
+  t.like(bench.server.status()[0], { connection: { connected: false } });
+  bench.server.checkInvariants();
+});
 
 const REFUSALS: readonly (readonly [what: string, type: number, payload: string, errno: string])[] =
   [
