@@ -16,7 +16,7 @@ import {
 /** Builds and runs the simulation of a seed, with `trace` in its options; returns its log. */
 export type SeededRun = (seed: number, trace: TraceWindow | null) => Promise<EventLog>;
 
-export interface ReplayDifference {
+interface ReplayDifference {
   /** Number of the first record that differs, from 0. */
   readonly record: number;
   /** What the two runs did there; null for a run that was over. */

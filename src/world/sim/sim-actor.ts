@@ -81,10 +81,10 @@ export class SimActor {
     this.#end({ reason: 'killed' });
   }
 
-  call(method: string, args: unknown[]): Promise<unknown> {
-    if (!this.#incarnation.alive) return Promise.reject(this.#goneError(method));
+  async call(method: string, args: unknown[]): Promise<unknown> {
+    if (!this.#incarnation.alive) throw this.#goneError(method);
     const sent = structuredClone(args);
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const call: PendingCall = { method, resolve, reject };
       this.#calls.add(call);
       const earliestNs = this.#kernel.nowNs + this.#timing.callNs;

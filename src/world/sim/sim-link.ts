@@ -32,7 +32,7 @@ export interface LinkParameters {
   readonly inOrder: boolean;
 }
 
-export const DEFAULT_LINK_PARAMETERS: LinkParameters = {
+const DEFAULT_LINK_PARAMETERS: LinkParameters = {
   latencyNs: 20_000,
   jitterNs: 0,
   bytesPerMicrosecond: 0,
