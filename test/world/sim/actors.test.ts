@@ -52,6 +52,21 @@ test('a bell gives one step however often it is rung before it', async (t) => {
   t.true(second >= 2_050 && second <= 2_150 && third >= 5_050 && third <= 5_150, steps.join());
 });
 
+test('a bell that is rung again and again does not put the step off', async (t) => {
+  const { sim, world, spawn } = stage();
+  let steps = 0;
+  spawn(() => ({
+    step: () => {
+      steps++;
+      return 'idle';
+    },
+  }));
+  for (let ns = 2_000; ns < 4_000; ns += 20)
+    world.timers.at(nanos(ns), () => world.wake.ring(BELL));
+  await sim.run();
+  t.true(steps > 2_000 / 150 && steps < 100, `${steps} steps`);
+});
+
 test('a deadline gives a step, also one that has moved and one that is long past', async (t) => {
   const { sim, spawn } = stage();
   const steps: number[] = [];

@@ -200,6 +200,9 @@ test('a disk of 1 GiB costs what was written to it, and zeroing gives pages back
     medium.capacityBytes = 3 * PAGE_BYTES;
     t.is(await write(disk, filled(2 * PAGE_BYTES, 1), 0), DiskStatus.noSpace);
     t.is(await write(disk, filled(PAGE_BYTES, 3), 102 * PAGE_BYTES), OK, 'nothing new is needed');
+    await flush(disk);
+    medium.powerCut();
+    t.is(medium.writtenBytes, 2 * PAGE_BYTES);
   });
 });
 
