@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { EventHeap } from '../../src/base/event-heap.ts';
 
-test('events come out by time, then tie, then order of arrival, whatever is pushed and popped', (t) => {
+test('events come out by time, then tie, then order of arrival', (t) => {
   const event = fc.record({ time: fc.nat(6), tie: fc.nat(3), pops: fc.nat(2) });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 300 }), (events) => {

@@ -104,7 +104,7 @@ test('an actor that never stops saying again is bounded by the limits', async (t
   t.like(byTime, { end: 'time-limit', limitReached: 'time' });
 });
 
-test('a broken invariant ends the actor as failed and is recorded as a failure of the run', async (t) => {
+test('a broken invariant ends the actor and is a failure of the run', async (t) => {
   const broken = stage();
   let count = 0;
   const byInvariant = broken.spawn((world) => ({
@@ -135,7 +135,7 @@ test('a broken invariant ends the actor as failed and is recorded as a failure o
   }
 });
 
-test('a dead actor receives nothing: no timer, disk answer, frame, bell, call or promise', async (t) => {
+test('a dead actor gets no timer, disk answer, frame, bell, call or promise', async (t) => {
   const { sim, host, world, spawn } = stage();
   host.addDisk('d', 1 << 20);
   const heard: string[] = [];
@@ -186,7 +186,7 @@ test('a dead actor receives nothing: no timer, disk answer, frame, bell, call or
   t.deepEqual(outcome.failures, []);
 });
 
-test('the World of a dead actor does nothing, and its successor has a life of its own', async (t) => {
+test('the World of the dead does nothing, a successor has its own life', async (t) => {
   const { sim, host, world, spawn } = stage();
   host.addDisk('d', 1 << 20);
   const worlds: World[] = [];
@@ -220,7 +220,7 @@ test('the World of a dead actor does nothing, and its successor has a life of it
   t.not(living.random.nextU32(), dead.random.nextU32());
 });
 
-test('starting an actor while its predecessor lives is a bug, after its death it is not', async (t) => {
+test('an actor cannot start while its predecessor lives, but after', async (t) => {
   const { sim, spawn } = stage();
   const first = spawn(() => ({}));
   t.throws(() => spawn(() => ({})), { name: 'InvariantError' });
@@ -257,7 +257,7 @@ async function countTurns(k: number | null): Promise<{ turns: number; armedCount
   return { turns, armedCount: sim.armedCount };
 }
 
-test('a crash point ends the actor in the middle of a step: nothing after it happens', async (t) => {
+test('a crash point ends a step in the middle: nothing after it happens', async (t) => {
   const { sim, host, spawn } = stage();
   const word = host.memory.u32;
   let cleanups = 0;
@@ -290,7 +290,7 @@ test('a crash point ends the actor in the middle of a step: nothing after it hap
   t.deepEqual([word[0], word[1]], [0, 0], 'RAM is lost with the power');
 });
 
-test('a crash point inside a story ends the actor at that await and in no other actor', async (t) => {
+test('a crash point inside a story ends that actor there, and no other', async (t) => {
   const { sim, spawn } = stage();
   const seen: string[] = [];
   const script = (name: string) => (own: World) => ({
@@ -309,7 +309,7 @@ test('a crash point inside a story ends the actor at that await and in no other 
   t.deepEqual(outcome.failures, []);
 });
 
-test('control calls are answered in order, with copies, and rejected when the actor dies', async (t) => {
+test('calls are answered in order, with copies; rejected if the actor dies', async (t) => {
   const { sim, world, spawn } = stage();
   const got: unknown[] = [];
   const list = [1, 2];
@@ -345,7 +345,7 @@ test('control calls are answered in order, with copies, and rejected when the ac
   t.true(outcome.endNs < 60_000, 'nobody waits for a dead actor');
 });
 
-test('a control method that throws a bug ends the actor, one that refuses does not', async (t) => {
+test('a control method with a bug ends the actor, one that refuses does not', async (t) => {
   const { sim, spawn } = stage();
   const handle = spawn(() => ({
     control: {

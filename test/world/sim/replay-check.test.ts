@@ -45,7 +45,7 @@ test('two runs of a seed are one run, two seeds are two', async (t) => {
   t.is(hashes.size, 5);
 });
 
-test('the first event that differs is found and shown with what came before and after it', async (t) => {
+test('the first event that differs is found and shown with its contexts', async (t) => {
   for (const faultyTurn of [0, 1, 57, 1_500, 2_999]) {
     let runs = 0;
     const disturbed = busyRun((turn) => {
@@ -75,7 +75,7 @@ test('a run that stops early differs from the longer one where it stopped', asyn
   t.is(verdict.records[0] > verdict.records[1], true);
 });
 
-test('the log keeps the last records when it is told to, and notes are part of the hash', async (t) => {
+test('the log keeps the last records if told to; notes are in the hash', async (t) => {
   const tail = async (text: string) => {
     const { sim, world } = stage({ trace: { last: 5 } });
     for (let i = 0; i < 12; i++) world.log.event('line', i);

@@ -67,7 +67,7 @@ test('a write that was in flight when the flush was submitted is not covered by 
   });
 });
 
-test('a cut of power keeps what was flushed and keeps, drops or tears the rest by whole sectors', async (t) => {
+test('a cut of power keeps what was flushed, tears the rest by sectors', async (t) => {
   const pages = 8;
   const outcomes = { kept: 0, dropped: 0, torn: 0, cutsKeepingAll: 0 };
   const seeds = 200;
@@ -106,7 +106,7 @@ test('a cut of power keeps what was flushed and keeps, drops or tears the rest b
   t.true(all > seeds * 0.04 && all < seeds * 0.18, JSON.stringify(outcomes));
 });
 
-test('death of a process keeps what is done and settles what is in flight before exited', async (t) => {
+test('death keeps what is done and settles what is in flight before exited', async (t) => {
   const seen = { applied: 0, dropped: 0, torn: 0 };
   for (let seed = 0; seed < 60; seed++) {
     const { sim, host, world, spawn } = stage({ seed });
@@ -227,7 +227,7 @@ test('shrinking and growing again reads zeroes, also after a flush of older writ
   });
 });
 
-test('volatile bytes are bounded: beyond the limit the oldest become durable by themselves', async (t) => {
+test('volatile bytes are bounded: the oldest become durable by themselves', async (t) => {
   const { story, medium } = diskStage(1, { volatileBytes: 8 * PAGE_BYTES });
   await story(async (disk) => {
     for (let i = 0; i < 20; i++) {
@@ -240,7 +240,7 @@ test('volatile bytes are bounded: beyond the limit the oldest become durable by 
   });
 });
 
-test('each disk fault does what its name says, on the operations that its rule names', async (t) => {
+test('each disk fault does what its name says where its rule says', async (t) => {
   const { story, medium } = diskStage();
   const page = filled(PAGE_BYTES, 5);
   await story(async (disk) => {
@@ -279,7 +279,7 @@ test('each disk fault does what its name says, on the operations that its rule n
   });
 });
 
-test('latency: channels serve in parallel, then queue; slow and stalled disks are late', async (t) => {
+test('channels serve in parallel, then queue; slow and stalled disks are late', async (t) => {
   const model = { channels: 2, readNs: 1_000, tailNs: 0, bytesPerMicrosecond: 1_000 };
   const { story, medium } = diskStage(1, model);
   await story(async (disk, world) => {
@@ -311,7 +311,7 @@ test('the tail of latencies has the mean it is told, and is long', (t) => {
   t.true(beyond > 0.005 && beyond < 0.02, `1 % of an exponential is beyond 4.6 means: ${beyond}`);
 });
 
-test('operations in flight at a cut of power end with an error for those who live on', async (t) => {
+test('operations in flight at a cut of power fail for those who live on', async (t) => {
   const { story, medium, sim } = diskStage(3);
   await story(async (disk, world) => {
     const writing = write(disk, filled(PAGE_BYTES, 1), 0);

@@ -82,7 +82,7 @@ test('with jitter a link in order keeps its order, one without it does not', asy
   }
 });
 
-test('lost, doubled and late frames come as often as told, the same ones for the same seed', async (t) => {
+test('frames are lost, doubled and late as often as told, by the seed', async (t) => {
   const arrivals = async (seed: number): Promise<number[]> => {
     const { path, far, got, at, run } = wire(seed);
     path.toActor.set({ loss: 0.1, duplicate: 0.05, reorder: 0.2 });
@@ -125,7 +125,7 @@ test('a cut direction loses what is sent and what is under way, the other goes o
   t.is(path.fromActor.counts.lost, 0);
 });
 
-test('a clogged direction holds its frames and lets them through in order, before later ones', async (t) => {
+test('a clogged direction holds its frames, then lets them by in order', async (t) => {
   for (let seed = 0; seed < 20; seed++) {
     const { path, far, got, at, run } = wire(seed);
     at(5_000, () => path.toActor.clog());

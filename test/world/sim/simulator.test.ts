@@ -51,7 +51,7 @@ test('a draw more from one stream leaves all other streams as they were', (t) =>
   t.not(first, second, 'each incarnation of a name has a stream of its own');
 });
 
-test('the run stops at its event limit, its time limit or its condition, and goes on after it', async (t) => {
+test('a run stops at a limit or its condition, and goes on after it', async (t) => {
   const { sim, world } = stage();
   let ticks = 0;
   const tick = (): void => {

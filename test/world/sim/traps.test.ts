@@ -35,7 +35,7 @@ function globalsNow(): unknown[] {
   return holders.map(([holder, key]) => Object.getOwnPropertyDescriptor(holder, key));
 }
 
-test('everything that would make two runs differ throws under the traps and names itself', (t) => {
+test('what would make two runs differ throws under the traps', (t) => {
   const before = globalsNow();
   const remove = installTraps();
   const caught = new Map<string, unknown>();
