@@ -1,0 +1,130 @@
+/**
+ * The World of one incarnation. When the incarnation is dead it does nothing any more: nothing is
+ * scheduled, sent or rung, promises stay pending, and a crash point throws again, so that code
+ * which swallowed the first signal does not get far.
+ *
+ * Time inside an event: `clock.nowNs()` is the time of the event plus what the actor has spent in
+ * it; whatever it starts (a timer, an operation, a frame, a ring) counts from there. Its stores to
+ * RAM are seen by others at the time of the event.
+ */
+import { invariant, present } from '../../base/invariant.ts';
+import type { Prng } from '../../base/prng.ts';
+import type { SharedMemory } from '../../base/shared-memory.ts';
+import { type Nanos, nanos } from '../../base/units.ts';
+import {
+  type Clock,
+  type Cpu,
+  type Digest,
+  type Disks,
+  type Link,
+  type Log,
+  type Net,
+  type TimerId,
+  type Timers,
+  type Wake,
+  type World,
+} from '../world.ts';
+import { SimDisks } from './disk-handle.ts';
+import { type EventId, EventKind } from './event-queue.ts';
+import type { Incarnation } from './incarnation.ts';
+import type { Kernel } from './kernel.ts';
+import { simDigest } from './sim-digest.ts';
+import type { SimHost } from './sim-host.ts';
+
+export class SimWorld implements World {
+  readonly name: string;
+  readonly memory: SharedMemory;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Prng;
+  readonly disks: Disks;
+  readonly net: Net;
+  readonly log: Log;
+  readonly wake: Wake;
+  readonly digest: Digest = simDigest;
+  readonly cpu: Cpu;
+  readonly #kernel: Kernel;
+  readonly #incarnation: Incarnation;
+  readonly #links = new Map<string, Link>();
+
+  constructor(kernel: Kernel, incarnation: Incarnation, host: SimHost) {
+    this.#kernel = kernel;
+    this.#incarnation = incarnation;
+    this.name = incarnation.name;
+    this.memory = host.memory;
+    this.random = kernel.stream(`actor/${incarnation.name}/${incarnation.number}`);
+    this.clock = { nowNs: () => nanos(incarnation.nowNs()) };
+    this.timers = new SimTimers(kernel, incarnation);
+    this.disks = new SimDisks(kernel, incarnation, host);
+    this.net = {
+      link: (name) => present(this.#links.get(name), 'an actor uses links it was started with'),
+    };
+    this.log = new SimLog(kernel, incarnation);
+    this.wake = {
+      ring: (bellAddress) => {
+        if (incarnation.alive) host.ringBell(bellAddress, incarnation.nowNs());
+      },
+    };
+    this.cpu = { spend: (durationNs) => incarnation.spend(durationNs) };
+  }
+
+  /** Gives the incarnation its end of a link, before it starts. */
+  addLink(name: string, link: Link): void {
+    invariant(!this.#links.has(name), 'a link has a name of its own');
+    this.#links.set(name, link);
+  }
+
+  crashPoint(name: string): void {
+    this.#kernel.crashPoint(this.#incarnation, name);
+  }
+}
+
+class SimTimers implements Timers {
+  readonly #kernel: Kernel;
+  readonly #incarnation: Incarnation;
+
+  constructor(kernel: Kernel, incarnation: Incarnation) {
+    this.#kernel = kernel;
+    this.#incarnation = incarnation;
+  }
+
+  at(deadlineNs: Nanos, fire: () => void): TimerId {
+    // `NEVER` is a deadline like any other: a timer that does not fire.
+    if (!this.#incarnation.alive || deadlineNs === Number.POSITIVE_INFINITY) return NO_TIMER;
+    const timeNs = Math.max(Math.ceil(deadlineNs), this.#incarnation.nowNs());
+    const id = this.#kernel.schedule(timeNs, EventKind.timer, this.#incarnation, fire, 0, 0);
+    return id as number as TimerId;
+  }
+
+  cancel(timer: TimerId): void {
+    if (timer !== NO_TIMER) this.#kernel.cancel(timer as number as EventId);
+  }
+
+  sleep(durationNs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.at(nanos(this.#incarnation.nowNs() + Math.max(0, durationNs)), () => resolve());
+    });
+  }
+}
+
+const NO_TIMER = -1 as TimerId;
+
+class SimLog implements Log {
+  readonly #kernel: Kernel;
+  readonly #incarnation: Incarnation;
+
+  constructor(kernel: Kernel, incarnation: Incarnation) {
+    this.#kernel = kernel;
+    this.#incarnation = incarnation;
+  }
+
+  event(kind: string, a = 0, b = 0): void {
+    const { alive, logId, name } = this.#incarnation;
+    if (alive) this.#kernel.log.line(this.#incarnation.nowNs(), logId, name, kind, a, b);
+  }
+
+  note(text: string): void {
+    const { alive, logId, name } = this.#incarnation;
+    if (alive) this.#kernel.log.note(this.#incarnation.nowNs(), logId, name, text);
+  }
+}
