@@ -40,6 +40,8 @@ export type PublishMode = 'each' | 'batch';
 export interface BackQueueParts {
   readonly world: World;
   readonly vbd: Vbd;
+  /** Number of this ring among the disk's. */
+  readonly index: number;
   readonly ring: BackRing;
   readonly side: SidePage | null;
   readonly channel: EventChannel;
@@ -250,8 +252,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
       }
     }
     if (record.sectors > 0 && record.mutates && !this.#vbd.order.givenLate) {
-      const { frontSeq, writeIndex } = record.side;
-      record.vdiSeq = this.#vbd.order.give(frontSeq, writeIndex, this.#nowNs);
+      record.vdiSeq = this.#vbd.order.give(record.side, this.#parts.index, this.#nowNs);
       this.#parts.world.crashPoint('back.after-order-given');
     }
     this.#active.push(record);
@@ -302,7 +303,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     this.#active.pop();
     this.#respond(record, answer);
     if (this.#vbd.order.givenLate && record.mutates && record.sectors > 0) {
-      this.#vbd.order.postpone(record.side);
+      this.#vbd.order.postpone(record.side, this.#parts.index);
     }
     this.#vbd.tracker.release(record, this.#runReady);
     this.#recycle(record);

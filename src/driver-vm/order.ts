@@ -19,7 +19,7 @@ export class DiskOrder {
    * The planted bug `late-sequence`: numbers are given after the acknowledgement, to whoever comes
    * last first. null in a sound driver VM.
    */
-  readonly #postponed: { frontSeq: number; writeIndex: number }[] | null;
+  readonly #postponed: { side: SideEntry; queue: number }[] | null;
 
   constructor(tap: OrderTap | null, frontId: number, generation: Generation, givenLate: boolean) {
     this.#tap = tap;
@@ -39,19 +39,27 @@ export class DiskOrder {
   }
 
   /** Gives a validated mutation its place in the disk's order. */
-  give(frontSeq: number, writeIndex: number, nowNs: number): VdiSeq {
+  give(side: SideEntry, queue: number, nowNs: number): VdiSeq {
     const vdiSeq = this.#next++;
-    this.#tap?.append(this.#frontId, frontSeq, writeIndex, vdiSeq, this.#generation, nowNs);
+    this.#tap?.append(
+      this.#frontId,
+      side.frontSeq,
+      side.writeIndex,
+      vdiSeq,
+      this.#generation,
+      queue,
+      nowNs,
+    );
     return vdiSeq as VdiSeq;
   }
 
-  postpone(side: SideEntry): void {
-    this.#postponed?.push({ frontSeq: side.frontSeq, writeIndex: side.writeIndex });
+  postpone(side: SideEntry, queue: number): void {
+    this.#postponed?.push({ side: { ...side }, queue });
   }
 
   givePostponed(nowNs: number): void {
     for (let last = this.#postponed?.pop(); last !== undefined; last = this.#postponed?.pop()) {
-      this.give(last.frontSeq, last.writeIndex, nowNs);
+      this.give(last.side, last.queue, nowNs);
     }
   }
 }

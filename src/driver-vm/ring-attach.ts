@@ -82,6 +82,7 @@ export class RingAttacher {
     const queue = new BackQueue({
       world,
       vbd: rings.vbd,
+      index: rings.vbd.queues.length,
       ring: new BackRing(view, keys.order),
       side,
       channel,

@@ -115,6 +115,10 @@ export class Toolstack {
   #driver: DriverDomain | null = null;
   /** Dead driver VMs whose frames may still be touched by a guest's bell. */
   readonly #buried: DomainLayout[] = [];
+  /** Settles when the exit of the driver VM of now has been handled. */
+  #burial: Promise<void> = Promise.resolve();
+  /** The same for each guest. */
+  readonly #guestBurials = new Map<GuestDomain, Promise<void>>();
   #nextFrontId = 1;
 
   constructor(
@@ -162,7 +166,8 @@ export class Toolstack {
     const driver: DriverDomain = { spec, layout, handle, exit: null };
     this.#driver = driver;
     this.#introduce(layout.domain, handle);
-    this.#follow(handle.exited.then((report) => this.#driverGone(driver, report)));
+    this.#burial = handle.exited.then((report) => this.#driverGone(driver, report));
+    this.#follow(this.#burial);
     for (const guest of this.#guests.values()) await this.#connectDisk(guest, driver);
     return driver;
   }
@@ -170,7 +175,7 @@ export class Toolstack {
   /** Starts the successor of a dead driver VM, with the same configuration. */
   async restartDriver(): Promise<DriverDomain> {
     const dead = present(this.#driver, 'a driver VM was started before it is restarted');
-    await dead.handle.exited;
+    await this.#burial;
     invariant(dead.exit !== null, 'the exit of a driver VM is handled before its restart');
     this.#buried.push(dead.layout);
     return this.startDriver(dead.spec);
@@ -207,7 +212,6 @@ export class Toolstack {
   /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
   async restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
     const dead = this.guest(name);
-    await dead.handle.exited;
     await this.#destroyGuest(dead);
     const frontId = this.#nextFrontId++ as FrontId;
     return this.#startGuest({ ...dead.spec, config }, frontId, dead.diskLayout);
@@ -217,7 +221,6 @@ export class Toolstack {
   async destroyGuest(name: string): Promise<void> {
     const guest = this.guest(name);
     guest.handle.kill();
-    await guest.handle.exited;
     await this.#destroyGuest(guest);
     if (guest.diskLayout !== null) this.machine.destroyDomain(guest.diskLayout);
     this.#guests.delete(name);
@@ -261,7 +264,9 @@ export class Toolstack {
     };
     this.#guests.set(spec.name, guest);
     this.#introduce(layout.domain, handle);
-    this.#follow(handle.exited.then((report) => this.#guestGone(guest, report)));
+    const burial = handle.exited.then((report) => this.#guestGone(guest, report));
+    this.#guestBurials.set(guest, burial);
+    this.#follow(burial);
     if (this.#driver !== null && this.#driver.exit === null) {
       await this.#connectDisk(guest, this.#driver);
     }
@@ -358,8 +363,10 @@ export class Toolstack {
     await this.#store.rm(domainPath(guest.layout.domain));
   }
 
-  /** Waits until the driver VM holds nothing of a dead guest, then takes its frames back. */
+  /** Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back. */
   async #destroyGuest(guest: GuestDomain): Promise<void> {
+    await this.#guestBurials.get(guest);
+    this.#guestBurials.delete(guest);
     const driver = this.#driver;
     if (driver !== null && driver.exit === null) {
       const path = `${this.#backPath(guest, driver)}/${BackendKey.state}`;

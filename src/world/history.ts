@@ -14,7 +14,7 @@
  * the answer came. `index` is the write index of a write, the write index found in the first
  * sector of a read, or the count of writes acknowledged when a flush was submitted.
  * Layout of a tap: the same header, then records of 6 doubles:
- * `[frontId, frontSeq, writeIndex, vdiSeq, generation, timeNs]`.
+ * `[frontId, frontSeq, writeIndex, vdiSeq, generation | queue << 32, timeNs]`.
  */
 import { invariant } from '../base/invariant.ts';
 
@@ -26,6 +26,8 @@ export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
 
 const HEADER_BYTES = 64;
 const RECORD_DOUBLES = 6;
+/** The queue stands above the 32 bits of the generation. */
+const QUEUE_UNIT = 2 ** 32;
 export const RECORD_BYTES: number = RECORD_DOUBLES * 8;
 
 export interface HistoryRecord {
@@ -122,6 +124,8 @@ export interface TapRecord {
   readonly writeIndex: number;
   readonly vdiSeq: number;
   readonly generation: number;
+  /** Which ring of the disk it came from. */
+  readonly queue: number;
   readonly timeNs: number;
 }
 
@@ -132,6 +136,7 @@ export class OrderTap extends SharedRecords {
     writeIndex: number,
     vdiSeq: number,
     generation: number,
+    queue: number,
     timeNs: number,
   ): void {
     const at = this.length;
@@ -141,7 +146,7 @@ export class OrderTap extends SharedRecords {
     this.doubles[base + 1] = frontSeq;
     this.doubles[base + 2] = writeIndex;
     this.doubles[base + 3] = vdiSeq;
-    this.doubles[base + 4] = generation;
+    this.doubles[base + 4] = generation + queue * QUEUE_UNIT;
     this.doubles[base + 5] = timeNs;
     this.publish(at + 1);
   }
@@ -153,7 +158,8 @@ export class OrderTap extends SharedRecords {
       frontSeq: this.doubles[base + 1] as number,
       writeIndex: this.doubles[base + 2] as number,
       vdiSeq: this.doubles[base + 3] as number,
-      generation: this.doubles[base + 4] as number,
+      generation: (this.doubles[base + 4] as number) % QUEUE_UNIT,
+      queue: Math.floor((this.doubles[base + 4] as number) / QUEUE_UNIT),
       timeNs: this.doubles[base + 5] as number,
     };
   }
