@@ -18,7 +18,7 @@ import { BlockingLoop } from './blocking-loop.ts';
 import type { ActorBoot, ActorNews } from './boot.ts';
 import { serveControl } from './endpoint.ts';
 import { EventLoop } from './event-loop.ts';
-import { eventSource, type MessageSource, PolledInbox, PortLink } from './net.ts';
+import { EventSource, type MessageSource, PolledInbox, PortLink } from './net.ts';
 import { blockingWorld, eventLoopWorld, type RealWorld, type WorldOptions } from './real-world.ts';
 import { bellIndex } from './wake.ts';
 import { openHostMemory } from './wasm-memory.ts';
@@ -61,6 +61,8 @@ async function host(factory: ActorFactory, boot: ActorBoot, run: Run): Promise<E
     if (events !== '') tell(boot.news, { kind: 'note', text });
   }
   await hosted.world?.bury();
+  // The call that ended the actor is answered by promise jobs: they come first.
+  await new Promise((resolve) => setImmediate(resolve));
   boot.control.close();
   process.off('uncaughtException', onUncaught);
   return report;
@@ -104,7 +106,7 @@ async function runWithEvents(
   const memory = openHostMemory(boot.memory);
   const words = new ActorWords(boot.words);
   let look = (): void => {};
-  const source = (port: MessagePort): MessageSource => eventSource(port, () => look());
+  const source = (port: MessagePort): MessageSource => new EventSource(port, () => look());
   const world = eventLoopWorld({
     ...worldOptions(boot, words, linksOf(boot, source)),
     memory,

@@ -24,16 +24,33 @@ export interface MessageSource {
 }
 
 /** A port of a thread with an event loop. `onDelivered` is told after each message. */
-export function eventSource(port: MessagePort, onDelivered: () => void): MessageSource {
-  return {
-    port,
-    listen: (receive) => {
-      port.on('message', (message: unknown) => {
-        receive(message);
-        onDelivered();
-      });
-    },
-  };
+export class EventSource implements MessageSource {
+  readonly port: MessagePort;
+  readonly #onDelivered: () => void;
+  #receive: Receive | null = null;
+
+  constructor(port: MessagePort, onDelivered: () => void) {
+    this.port = port;
+    this.#onDelivered = onDelivered;
+  }
+
+  listen(receive: Receive): void {
+    this.#receive = receive;
+    this.port.on('message', (message: unknown) => {
+      receive(message);
+      this.#onDelivered();
+    });
+  }
+
+  /** Hands over at once what waits in the port, if anybody listens. */
+  drain(): void {
+    if (this.#receive === null) return;
+    for (;;) {
+      const entry = receiveMessageOnPort(this.port);
+      if (entry === undefined) return;
+      this.#receive(entry.message);
+    }
+  }
 }
 
 interface Polled {

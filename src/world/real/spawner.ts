@@ -7,12 +7,7 @@
  * file operations are over (queued ones are dropped, running ones waited for), so after it nothing
  * of the incarnation touches shared memory or a disk.
  */
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../actor.ts';
@@ -24,7 +19,7 @@ import type { ActorBoot, ActorNews } from './boot.ts';
 import type { ClockZero } from './clock.ts';
 import { ControlClient } from './endpoint.ts';
 import { GuestThreads } from './guest-threads.ts';
-import { eventSource, PortLink } from './net.ts';
+import { EventSource, PortLink } from './net.ts';
 import { BellWake } from './wake.ts';
 import type { WasmMemory } from './wasm-memory.ts';
 
@@ -132,12 +127,13 @@ class ThreadActor implements ThreadActorHandle {
   readonly exited: Promise<ExitReport>;
   readonly #boot: ActorBoot;
   readonly #words = ActorWords.create();
-  readonly #news: MessagePort;
-  readonly #control: MessagePort;
+  readonly #news: EventSource;
+  readonly #control: EventSource;
+  readonly #frames: readonly EventSource[];
   readonly #client: ControlClient;
   readonly #onNote: (actor: string, text: string) => void;
   readonly #killer = new AbortController();
-  readonly #calls = new Set<(gone: StorageError) => void>();
+  readonly #calls = new Set<() => void>();
   #report: ExitReport | null = null;
   #gone = false;
   #settle: (report: ExitReport) => void = () => {};
@@ -156,23 +152,15 @@ class ThreadActor implements ThreadActorHandle {
     const control = new MessageChannel();
     const news = new MessageChannel();
     const links = spec.links.map((name) => [name, new MessageChannel()] as const);
-    this.#control = control.port1;
-    this.#news = news.port1;
-    this.#news.on('message', this.#onNews);
+    this.#control = heard(control.port1);
+    this.#news = heard(news.port1);
+    this.#news.listen(this.#onNews);
+    this.#frames = links.map(([, { port1 }]) => heard(port1));
     const afterPost = spec.kind === 'guest' ? this.#bellOf(place, spec.bellAddress) : () => {};
     this.links = new Map(
-      links.map(([name, { port1 }]) => [
-        name,
-        new PortLink(
-          eventSource(port1, () => {}),
-          afterPost,
-        ),
-      ]),
+      this.#frames.map((source, at) => [spec.links[at] as string, new PortLink(source, afterPost)]),
     );
-    this.#client = new ControlClient(
-      eventSource(control.port1, () => {}),
-      afterPost,
-    );
+    this.#client = new ControlClient(this.#control, afterPost);
     this.#boot = {
       ...incarnation,
       kind: spec.kind,
@@ -229,20 +217,19 @@ class ThreadActor implements ThreadActorHandle {
   };
 
   #onGone(report: ExitReport): void {
-    // News posted just before the end may still wait in the port.
-    for (;;) {
-      const entry = receiveMessageOnPort(this.#news);
-      if (entry === undefined) break;
-      this.#onNews(entry.message);
-    }
     this.#gone = true;
-    this.#news.close();
-    this.#control.close();
-    for (const reject of this.#calls) reject(actorGone(this.name, 'the call'));
-    this.#calls.clear();
+    // What it sent in time may still wait in the ports: it comes before the end.
+    for (const source of [this.#news, this.#control, ...this.#frames]) source.drain();
+    this.#news.port.close();
+    this.#control.port.close();
     // Ports that never travelled, because the actor was killed before its thread was ready.
     for (const [, port] of this.#boot.links) port.close();
-    this.#settle(this.#report ?? report);
+    // Answers that were just drained reach their callers by promise jobs: those run first.
+    setImmediate(() => {
+      for (const reject of this.#calls) reject();
+      this.#calls.clear();
+      this.#settle(this.#report ?? report);
+    });
   }
 
   #endedWithoutReport(thrown: unknown): ExitReport {
@@ -258,6 +245,10 @@ class ThreadActor implements ThreadActorHandle {
       bells.changeAndRing(bellAddress);
     };
   }
+}
+
+function heard(port: MessagePort): EventSource {
+  return new EventSource(port, () => {});
 }
 
 function actorGone(name: string, method: string): StorageError {
