@@ -13,7 +13,10 @@
  */
 export type WaitMode = 'block' | 'poll' | 'adaptive';
 
-/** A sleeper looks again after this time whatever the bell says: a hostile peer may not ring it. */
+/**
+ * Default of the safety poll: a sleeper looks again after this time whatever the bell says, since
+ * a hostile or broken peer may not ring it.
+ */
 export const SAFETY_POLL_MS = 50;
 export const SPIN_LOOKS_MAX = 1000;
 const SPIN_GROWTH_LOOKS = 64;

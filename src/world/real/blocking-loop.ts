@@ -16,13 +16,13 @@
  * stories go on under load (20 ns a turn, of some 500 ns). A disk operation in flight completes
  * only on Node's event loop, so while there is one, the loop yields instead of sleeping.
  *
- * The sleep ends by the bell, at the actor's deadline, at the next timer, or after 50 ms: a peer
+ * The sleep ends by the bell, at the actor's deadline, at the next timer, or at the safety poll: a peer
  * that writes garbage into an event index may cost time, but must not wedge the actor.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor } from '../actor.ts';
 import type { Clock } from '../world.ts';
-import { BellWatch, SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
+import { BellWatch, type WaitMode } from './bell-watch.ts';
 import type { PolledInbox } from './net.ts';
 import { PromiseJobs } from './promise-jobs.ts';
 import type { TimerHeap } from './timer-heap.ts';
@@ -35,6 +35,7 @@ export interface BlockingLoopParts {
   /** Index of the actor's bell in `words`. */
   readonly bell: number;
   readonly mode: WaitMode;
+  readonly safetyPollMs: number;
   readonly clock: Clock;
   readonly timers: TimerHeap;
   readonly inbox: PolledInbox;
@@ -150,10 +151,10 @@ export class BlockingLoop {
   }
 
   #sleepLimitMs(actor: HostedActor): number {
-    const { clock, timers } = this.#parts;
+    const { clock, timers, safetyPollMs } = this.#parts;
     const deadlineNs = Math.min(actor.nextDeadlineNs(), timers.nextDeadlineNs());
-    if (deadlineNs === NEVER) return SAFETY_POLL_MS;
-    return Math.min((deadlineNs - clock.nowNs()) / MS, SAFETY_POLL_MS);
+    if (deadlineNs === NEVER) return safetyPollMs;
+    return Math.min((deadlineNs - clock.nowNs()) / MS, safetyPollMs);
   }
 
   #fireTimers(): boolean {

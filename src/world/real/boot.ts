@@ -19,6 +19,7 @@ export interface ActorBoot {
   /** The folder of its host, where its disks are. */
   readonly folder: string;
   readonly mode: WaitMode;
+  readonly safetyPollMs: number;
   /** Buffer of its `ActorWords`. */
   readonly words: SharedArrayBuffer;
   /** Comlink: its control surface. */

@@ -27,7 +27,7 @@
 import { type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor } from '../actor.ts';
 import type { TimerId, Timers } from '../world.ts';
-import { BellWatch, SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
+import { BellWatch, type WaitMode } from './bell-watch.ts';
 import { PromiseJobs } from './promise-jobs.ts';
 
 const STEP_BUDGET = 64;
@@ -38,6 +38,7 @@ export interface EventLoopParts {
   /** Index of the actor's bell in `words`. */
   readonly bell: number;
   readonly mode: WaitMode;
+  readonly safetyPollMs: number;
   readonly timers: Timers;
 }
 
@@ -65,7 +66,7 @@ export class EventLoop {
   run(actor: HostedActor): Promise<unknown> {
     this.#actor = actor;
     this.#jobs.start();
-    this.#safetyPoll = setInterval(this.#onSafetyPoll, SAFETY_POLL_MS);
+    this.#safetyPoll = setInterval(this.#onSafetyPoll, this.#parts.safetyPollMs);
     return new Promise<unknown>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

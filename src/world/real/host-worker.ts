@@ -89,6 +89,7 @@ async function runBlocking(
     words: memory.i32,
     bell: bellIndex(boot.bellAddress),
     mode: boot.mode,
+    safetyPollMs: boot.safetyPollMs,
     clock: world.clock,
     timers: world.timers,
     inbox,
@@ -118,6 +119,7 @@ async function runWithEvents(
     words: memory.i32,
     bell: bellIndex(boot.bellAddress),
     mode: boot.mode,
+    safetyPollMs: boot.safetyPollMs,
     timers: world.timers,
   });
   ({ look, fail: hosted.fail } = loop);

@@ -14,7 +14,7 @@ import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../actor.ts';
 import type { CrashPoint } from '../faults.ts';
 import type { Link } from '../world.ts';
 import { ActorWords } from './actor-words.ts';
-import type { WaitMode } from './bell-watch.ts';
+import { SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
 import type { ActorBoot, ActorNews } from './boot.ts';
 import type { ClockZero } from './clock.ts';
 import { ControlClient } from './endpoint.ts';
@@ -40,6 +40,8 @@ export interface ThreadSpawnerOptions {
   readonly guestThreads: number;
   readonly guestMode: WaitMode;
   readonly driverMode: WaitMode;
+  /** See `SAFETY_POLL_MS`, the default. */
+  readonly safetyPollMs?: number;
   readonly clockZero: ClockZero;
   readonly seed: number;
   readonly onNote: (actor: string, text: string) => void;
@@ -72,11 +74,11 @@ export class ThreadSpawner implements Spawner {
     this.#started.set(spec.name, incarnation + 1);
     const isGuest = spec.kind === 'guest';
     const mode = isGuest ? this.#options.guestMode : this.#options.driverMode;
-    const { seed, clockZero } = this.#options;
+    const { seed, clockZero, safetyPollMs = SAFETY_POLL_MS } = this.#options;
     const actor = new ThreadActor(
       spec,
       place,
-      { seed, clockZero, incarnation, mode },
+      { seed, clockZero, incarnation, mode, safetyPollMs },
       this.#options.onNote,
     );
     actor.run(isGuest ? this.#runGuest : this.#runDriver);
@@ -119,7 +121,7 @@ export class ThreadSpawner implements Spawner {
  */
 type Run = (boot: ActorBoot, kill: AbortSignal) => Promise<ExitReport>;
 
-type Incarnation = Pick<ActorBoot, 'seed' | 'clockZero' | 'incarnation' | 'mode'>;
+type Incarnation = Pick<ActorBoot, 'seed' | 'clockZero' | 'incarnation' | 'mode' | 'safetyPollMs'>;
 
 class ThreadActor implements ThreadActorHandle {
   readonly name: string;
