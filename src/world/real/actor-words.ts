@@ -1,0 +1,61 @@
+/**
+ * The words that a toolstack and one incarnation of an actor share, beside the host's RAM: they
+ * belong to the world, not to the emulated machine, so they have a small buffer of their own.
+ *
+ * Crash points in threads: the toolstack arms one by name; the actor's thread, when it passes the
+ * point for the given time, says so and parks for ever, and is then terminated. The kill therefore
+ * falls exactly between the two instructions around the point, and shared memory stays as it is.
+ */
+import { CRASH_POINTS, type CrashPoint } from '../faults.ts';
+
+const FRAMES_POSTED = 0;
+const ARMED_POINT = 1;
+const PASSES_LEFT = 2;
+const PARKING = 3;
+const WORDS = 4;
+const NOT_ARMED = 0;
+
+export class ActorWords {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+  }
+
+  static create(): ActorWords {
+    return new ActorWords(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  }
+
+  /** Counts the messages posted to ports that are polled. Free-running. */
+  get framesPosted(): number {
+    return Atomics.load(this.#words, FRAMES_POSTED);
+  }
+
+  /** After a message was posted, before the bell is rung. */
+  addFramePosted(): void {
+    Atomics.add(this.#words, FRAMES_POSTED, 1);
+  }
+
+  /** The actor will stop when it passes the point for the `passes`-th time from now. */
+  arm(point: CrashPoint, passes: number): void {
+    Atomics.store(this.#words, PASSES_LEFT, passes);
+    Atomics.store(this.#words, ARMED_POINT, CRASH_POINTS.indexOf(point) + 1);
+  }
+
+  /**
+   * True when the thread is to die here. A plain load is enough for the common case, nothing
+   * armed: each step is a call of its own, and a point armed a step later is as good.
+   */
+  isLastPass(point: string): boolean {
+    if (this.#words[ARMED_POINT] === NOT_ARMED) return false;
+    const armed = CRASH_POINTS[Atomics.load(this.#words, ARMED_POINT) - 1];
+    return armed === point && Atomics.sub(this.#words, PASSES_LEFT, 1) === 1;
+  }
+
+  /** Stops the calling thread for ever. */
+  park(): never {
+    for (;;) Atomics.wait(this.#words, PARKING, 0);
+  }
+}

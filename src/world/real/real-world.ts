@@ -1,0 +1,108 @@
+/**
+ * A `World` of real threads, put together from its parts for the three who need one: an actor on a
+ * blocking loop, an actor on an event loop, and the toolstack on the main thread.
+ *
+ * A world belongs to one incarnation. `bury` ends it: no timer, frame or completion reaches the
+ * incarnation from that moment, promises it waits for never settle, and what it had in flight on
+ * its disks is over when `bury` settles.
+ */
+import { Prng } from '../../base/prng.ts';
+import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { Clock, Cpu, Digest, Link, Timers, World } from '../world.ts';
+import { type ClockZero, MonotonicClock } from './clock.ts';
+import { nodeDigest } from './digest.ts';
+import { FileDisks } from './file-disks.ts';
+import { FlightLog } from './flight-log.ts';
+import { NamedLinks } from './net.ts';
+import { NodeTimers } from './node-timers.ts';
+import { TimerHeap } from './timer-heap.ts';
+import { BellWake } from './wake.ts';
+
+export interface WorldOptions {
+  readonly name: string;
+  readonly memory: SharedMemory;
+  readonly seed: number;
+  readonly incarnation: number;
+  readonly clockZero: ClockZero;
+  readonly folder: string;
+  readonly links: ReadonlyMap<string, Link>;
+  readonly onNote: (text: string) => void;
+  /** Told when a timer has fired or a disk operation has completed. */
+  readonly onActivity: () => void;
+  readonly crashPoint: (name: string) => void;
+}
+
+export interface RealWorld<T extends Timers = Timers> extends World {
+  readonly timers: T;
+  readonly log: FlightLog;
+  readonly disks: FileDisks;
+  readonly wake: BellWake;
+  bury(): Promise<void>;
+}
+
+/** For an actor on a `BlockingLoop`, which fires the timers itself. */
+export function blockingWorld(options: WorldOptions): RealWorld<TimerHeap> {
+  const clock = new MonotonicClock(options.clockZero);
+  return new ThreadWorld(options, clock, new TimerHeap(clock));
+}
+
+/** For an actor on an `EventLoop`. */
+export function eventLoopWorld(options: WorldOptions): RealWorld<NodeTimers> {
+  const clock = new MonotonicClock(options.clockZero);
+  return new ThreadWorld(options, clock, new NodeTimers(clock, options.onActivity));
+}
+
+export type ToolstackOptions = Pick<
+  WorldOptions,
+  'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'onNote'
+>;
+
+/** For the toolstack, on the main thread: no links of its own, no crash points. */
+export function toolstackWorld(
+  options: ToolstackOptions,
+  onActivity: () => void = () => {},
+): RealWorld<NodeTimers> {
+  return eventLoopWorld({
+    ...options,
+    incarnation: 0,
+    links: new Map(),
+    onActivity,
+    crashPoint: () => {},
+  });
+}
+
+const freeCpu: Cpu = { spend: () => {} };
+
+class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> {
+  readonly name: string;
+  readonly memory: SharedMemory;
+  readonly clock: Clock;
+  readonly timers: T;
+  readonly random: Prng;
+  readonly disks: FileDisks;
+  readonly net: NamedLinks;
+  readonly log: FlightLog;
+  readonly wake: BellWake;
+  readonly digest: Digest = nodeDigest;
+  readonly cpu: Cpu = freeCpu;
+  readonly crashPoint: (name: string) => void;
+
+  constructor(options: WorldOptions, clock: Clock, timers: T) {
+    this.name = options.name;
+    this.memory = options.memory;
+    this.clock = clock;
+    this.timers = timers;
+    this.random = new Prng(options.seed, `${options.name}#${options.incarnation}`);
+    this.disks = new FileDisks(options.folder, options.onActivity);
+    this.net = new NamedLinks(options.links);
+    this.log = new FlightLog(clock, options.onNote);
+    this.wake = new BellWake(options.memory);
+    this.crashPoint = options.crashPoint;
+  }
+
+  async bury(): Promise<void> {
+    this.timers.close();
+    this.net.close();
+    await this.disks.bury();
+  }
+}
