@@ -120,6 +120,7 @@ export class Toolstack {
   /** The same for each guest. */
   readonly #guestBurials = new Map<GuestDomain, Promise<void>>();
   #nextFrontId = 1;
+  #lastWork: Promise<void> = Promise.resolve();
 
   constructor(
     host: string,
@@ -150,7 +151,22 @@ export class Toolstack {
   }
 
   /** Starts the driver VM. Guests created before and after connect to it. */
-  async startDriver(spec: DriverSpec): Promise<DriverDomain> {
+  startDriver(spec: DriverSpec): Promise<DriverDomain> {
+    return this.#exclusive(() => this.#startDriver(spec));
+  }
+
+  /** Starts the successor of a dead driver VM, with the same configuration. */
+  restartDriver(): Promise<DriverDomain> {
+    return this.#exclusive(async () => {
+      const dead = present(this.#driver, 'a driver VM was started before it is restarted');
+      await this.#burial;
+      invariant(dead.exit !== null, 'the exit of a driver VM is handled before its restart');
+      this.#buried.push(dead.layout);
+      return this.#startDriver(dead.spec);
+    });
+  }
+
+  async #startDriver(spec: DriverSpec): Promise<DriverDomain> {
     invariant(this.#driver === null || this.#driver.exit !== null, 'a host has one driver VM');
     const layout = this.machine.createDomain(spec.heapBytes, DRIVER_GRANT_ENTRIES);
     await this.#makeHome(layout.domain);
@@ -172,15 +188,6 @@ export class Toolstack {
     return driver;
   }
 
-  /** Starts the successor of a dead driver VM, with the same configuration. */
-  async restartDriver(): Promise<DriverDomain> {
-    const dead = present(this.#driver, 'a driver VM was started before it is restarted');
-    await this.#burial;
-    invariant(dead.exit !== null, 'the exit of a driver VM is handled before its restart');
-    this.#buried.push(dead.layout);
-    return this.startDriver(dead.spec);
-  }
-
   /** Settles when every living guest's disk is connected to the driver VM of now. */
   async allConnected(): Promise<void> {
     const driver = present(this.#driver, 'a driver VM was started');
@@ -200,30 +207,33 @@ export class Toolstack {
   }
 
   /** Creates a domain with its disk and starts its actor. */
-  async createGuest(spec: GuestSpec): Promise<GuestDomain> {
-    const frontId = this.#nextFrontId++ as FrontId;
-    const diskLayout =
-      spec.disk.kind === 'memory'
-        ? this.machine.createDomain(spec.disk.sectors * SECTOR_BYTES, 0)
-        : null;
-    return this.#startGuest(spec, frontId, diskLayout);
+  createGuest(spec: GuestSpec): Promise<GuestDomain> {
+    return this.#exclusive(() => {
+      const { kind, sectors } = spec.disk;
+      const diskLayout =
+        kind === 'memory' ? this.machine.createDomain(sectors * SECTOR_BYTES, 0) : null;
+      return this.#startGuest(spec, diskLayout);
+    });
   }
 
   /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
-  async restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
-    const dead = this.guest(name);
-    await this.#destroyGuest(dead);
-    const frontId = this.#nextFrontId++ as FrontId;
-    return this.#startGuest({ ...dead.spec, config }, frontId, dead.diskLayout);
+  restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
+    return this.#exclusive(async () => {
+      const dead = this.guest(name);
+      await this.#destroyGuest(dead);
+      return this.#startGuest({ ...dead.spec, config }, dead.diskLayout);
+    });
   }
 
   /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
-  async destroyGuest(name: string): Promise<void> {
-    const guest = this.guest(name);
-    guest.handle.kill();
-    await this.#destroyGuest(guest);
-    if (guest.diskLayout !== null) this.machine.destroyDomain(guest.diskLayout);
-    this.#guests.delete(name);
+  destroyGuest(name: string): Promise<void> {
+    return this.#exclusive(async () => {
+      const guest = this.guest(name);
+      guest.handle.kill();
+      await this.#destroyGuest(guest);
+      if (guest.diskLayout !== null) this.machine.destroyDomain(guest.diskLayout);
+      this.#guests.delete(name);
+    });
   }
 
   /** Changes the size of a guest's disk while it is used. */
@@ -240,9 +250,9 @@ export class Toolstack {
 
   async #startGuest(
     spec: GuestSpec,
-    frontId: FrontId,
     diskLayout: DomainLayout | null,
   ): Promise<GuestDomain> {
+    const frontId = this.#nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
     const handle = this.#spawner.spawn({
@@ -271,6 +281,16 @@ export class Toolstack {
       await this.#connectDisk(guest, this.#driver);
     }
     return guest;
+  }
+
+  /** Creating and restarting change the same keys: one after the other. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#lastWork.then(work);
+    this.#lastWork = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
   }
 
   /** A story that nobody waits for: its failure must be heard all the same. */
@@ -336,6 +356,14 @@ export class Toolstack {
         [`${back}/${BackendKey.state}`, XenbusState.initialising],
       ]);
     });
+    // A guest that died meanwhile must not be left with a directory that says it lives.
+    if (this.#isGone(guest)) {
+      await this.#store.rm(domainPath(guest.layout.domain));
+    }
+  }
+
+  #isGone(guest: GuestDomain): boolean {
+    return guest.exit !== null;
   }
 
   #backPath(guest: GuestDomain, driver: DriverDomain): string {

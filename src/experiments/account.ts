@@ -1,0 +1,123 @@
+/** From a run, ended or not, to its result: every check, every guest, the outages, the story. */
+import { judgeFates, fatesOf } from './checkers/fate-sharing.ts';
+import { broken, holds, type Verdict } from './checkers/check.ts';
+import { judgeOrderTap } from './checkers/order-tap.ts';
+import { accountOf } from './guest-account.ts';
+import type { GuestTrack } from './guest-track.ts';
+import type { MachineFacts, Outage, RunResult } from './result.ts';
+import type { OutageTrack, Run } from './runner.ts';
+
+export interface RunCircumstances {
+  readonly world: 'threads' | 'sim';
+  readonly seed: number;
+  readonly machine: MachineFacts;
+  readonly startedAtIso: string;
+  readonly durationNs: number;
+  readonly bucketNs: number;
+  readonly command: string;
+  readonly limits: readonly string[];
+}
+
+export function resultOf(run: Run, circumstances: RunCircumstances): RunResult {
+  const { bucketNs, ...facts } = circumstances;
+  const outages = run.hosts.flatMap((host) =>
+    host.outages.map((outage) => outageOf(run, outage, circumstances.durationNs)),
+  );
+  const checks = checksOf(run, outages);
+  return {
+    format: 'stordom-result',
+    version: 1,
+    title: run.scenario.title,
+    summary: run.scenario.summary,
+    ...facts,
+    ok: checks.every(({ ok }) => ok),
+    checks,
+    guests: run.guests.map((guest) => accountOf(guest, circumstances.durationNs, bucketNs)),
+    outages,
+    story: run.events,
+  };
+}
+
+/** The verdicts alone: what a seed needs. */
+export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
+  return [
+    machinery(run),
+    liveness(run),
+    readsAgree(run),
+    fullReadBack(run),
+    ...run.guests.map((guest) => orderOf(run, guest)),
+    ...outages.map((outage) => judgeFates(outage, fateGuests(run))),
+  ];
+}
+
+export function outagesOf(run: Run, durationNs: number): Outage[] {
+  return run.hosts.flatMap((host) =>
+    host.outages.map((outage) => outageOf(run, outage, durationNs)),
+  );
+}
+
+function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
+  // A driver VM that never came back: its outage ends after the run.
+  const servingAtNs = outage.servingAtNs ?? durationNs + 1;
+  const window = { fromNs: outage.killedAtNs, toNs: servingAtNs };
+  const { stalled, idle } = fatesOf(fateGuests(run), outage.host, window);
+  const replayed = run.guests.filter(({ scenario }) => scenario.host === outage.host);
+  return {
+    host: outage.host,
+    killedAtNs: outage.killedAtNs,
+    servingAtNs,
+    stalled,
+    idle,
+    replayedRequests: replayed.reduce((sum, guest) => sum + guest.replayedRequests, 0),
+  };
+}
+
+function fateGuests(run: Run) {
+  return run.guests.map(({ name, scenario, history }) => ({ name, host: scenario.host, history }));
+}
+
+function machinery(run: Run): Verdict {
+  const problems = [...run.problems, ...run.guests.flatMap(({ problems: own }) => own)];
+  if (problems.length > 0) return broken('machinery', problems.join('\n'));
+  return holds('machinery', 'no actor failed and both sides of every ring kept the protocol');
+}
+
+function liveness(run: Run): Verdict {
+  const stuck = run.guests.filter((guest) => !guest.finished);
+  if (stuck.length === 0) return holds('liveness', 'every guest finished');
+  const texts = stuck.map(({ name, stats, history }) => {
+    let open = 0;
+    for (let at = 0; at < history.length; at++) if (history.record(at).ackNs === 0) open++;
+    return `${name} did not finish: ${open} requests were never answered, phase ${stats.phase}`;
+  });
+  return broken('liveness', texts.join('; '));
+}
+
+function readsAgree(run: Run): Verdict {
+  const found = run.guests.flatMap(({ name, workload }) =>
+    (workload?.violations ?? []).map((text) => `${name}: ${text}`),
+  );
+  const seen = run.guests.reduce((sum, { stats }) => sum + stats.get('violations'), 0);
+  if (found.length > 0) return broken('reads', found.slice(0, 5).join('; '));
+  if (seen > 0) return broken('reads', `${seen} sectors disagreed in a guest that did not finish`);
+  const sectors = run.guests.reduce(
+    (sum, { workload }) => sum + (workload?.sectorsVerified ?? 0),
+    0,
+  );
+  return holds('reads', `${sectors} sectors were read and each held what its guest last wrote`);
+}
+
+function fullReadBack(run: Run): Verdict {
+  const sectors = run.guests.reduce((sum, { stats }) => sum + stats.get('readBackSectors'), 0);
+  const missing = run.guests.filter((guest) => !guest.finished).map(({ name }) => name);
+  if (missing.length > 0) {
+    return broken('full-read-back', `${missing.join(', ')} did not read the whole disk back`);
+  }
+  return holds('full-read-back', `${sectors} sectors: every block that was ever touched`);
+}
+
+function orderOf(run: Run, guest: GuestTrack): Verdict {
+  const host = run.hosts.find(({ name }) => name === guest.scenario.host);
+  if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
+  return judgeOrderTap(guest, host.tap);
+}

@@ -1,0 +1,123 @@
+/**
+ * A guest over all its incarnations: the buffers that outlive it, and what became of each.
+ */
+import { HISTOGRAM_BYTES } from '../base/histogram.ts';
+import type { FrontId } from '../base/units.ts';
+import type { WorkloadConfig } from '../guests/create-guest.ts';
+import type { GuestConfig, GuestResult } from '../guests/guest.ts';
+import { GuestPhase, GuestStats, guestStatsBuffer } from '../guests/guest-stats.ts';
+import type { ReplayResult } from '../guests/replay.ts';
+import type { DomainLayout } from '../hypervisor/machine.ts';
+import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
+import type { ExitReport } from '../world/actor.ts';
+import type { PlantedBug } from '../world/faults.ts';
+import { History, recordBufferFor } from '../world/history.ts';
+import type { GuestScenario } from './scenario.ts';
+
+/** Room for reads that are tried again while a disk answers with errors. */
+const SPARE_RECORDS = 32_768;
+/** Times a guest may be restarted with room in its history for another full read back. */
+const READ_BACKS = 6;
+const READ_BACK_BLOCKS_MIN = 1;
+
+export interface Life {
+  readonly frontId: FrontId;
+  /** First history record of this incarnation. */
+  readonly firstRecord: number;
+}
+
+export class GuestTrack {
+  readonly scenario: GuestScenario;
+  readonly stats: GuestStats;
+  readonly history: History;
+  readonly responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
+  readonly lives: Life[] = [];
+  readonly problems: string[] = [];
+  readonly #disk: number;
+  readonly #plantedBug: PlantedBug;
+  readonly #statsBuffer = guestStatsBuffer();
+  result: GuestResult | null = null;
+  replayedRequests = 0;
+  kills = 0;
+
+  constructor(scenario: GuestScenario, disk: number, plantedBug: PlantedBug) {
+    this.scenario = scenario;
+    this.#disk = disk;
+    this.#plantedBug = plantedBug;
+    this.stats = new GuestStats(this.#statsBuffer);
+    const { requests, facts } = scenario.trace;
+    const cuts = Math.ceil((facts.bytes.write + facts.bytes.read + facts.bytes.zero) / 2 ** 20);
+    const touched = Math.ceil(scenario.diskSectors / 8 / READ_BACK_BLOCKS_MIN);
+    const readBacks = Math.min(touched, facts.distinctBlocks + requests) * READ_BACKS;
+    this.history = new History(recordBufferFor(requests + cuts + readBacks + SPARE_RECORDS));
+  }
+
+  get name(): string {
+    return this.scenario.name;
+  }
+
+  get finished(): boolean {
+    return this.stats.phase === GuestPhase.done;
+  }
+
+  /** Share of the trace that was issued. */
+  get progress(): number {
+    const { requests } = this.scenario.trace;
+    return requests === 0 ? 1 : this.stats.get('cursor') / requests;
+  }
+
+  get workload(): ReplayResult | null {
+    return this.result === null ? null : (this.result.workload as ReplayResult);
+  }
+
+  /** Configuration of the next incarnation. */
+  config(layout: DomainLayout, frontId: FrontId): GuestConfig<WorkloadConfig> {
+    const { scenario } = this;
+    const resumed = this.lives.length > 0;
+    this.lives.push({ frontId, firstRecord: this.history.length });
+    return {
+      layout,
+      disk: {
+        virtualDevice: VIRTUAL_DEVICE,
+        policy: scenario.policy,
+        deadlineNs: 30e9,
+        front: scenario.front,
+      },
+      plantedBug: this.#plantedBug,
+      workload: {
+        kind: 'replay',
+        trace: columnsOnly(scenario),
+        pace: scenario.pace,
+        diskSectors: scenario.diskSectors,
+        disk: this.#disk,
+        writer: this.lives.length,
+        resumed,
+        history: this.history.buffer,
+        stats: this.#statsBuffer,
+        responses: this.responses,
+      },
+    };
+  }
+
+  /** An incarnation is gone. */
+  ended(report: ExitReport): void {
+    if (report.reason === 'finished') {
+      this.result = report.result as GuestResult;
+      this.replayedRequests += this.result.front.replayedRequests;
+      this.problems.push(...this.result.front.violations);
+      if (this.result.stuckPages > 0) {
+        this.problems.push(`${this.result.stuckPages} pages are still mapped by the driver VM`);
+      }
+    } else if (report.reason === 'failed') {
+      this.problems.push(`the guest failed: ${report.error.message}\n${report.error.stack}`);
+    } else {
+      this.kills++;
+    }
+  }
+}
+
+/** A trace without its facts: what travels to the guest's thread. */
+function columnsOnly(scenario: GuestScenario): GuestScenario['trace'] {
+  const { requests, t, op, offset, length, latency, device, flags, facts } = scenario.trace;
+  return { requests, t, op, offset, length, latency, device, flags, facts };
+}

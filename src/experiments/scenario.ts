@@ -1,0 +1,59 @@
+/**
+ * A scenario: which hosts, which guests with which disks and workloads, and what goes wrong when.
+ * The same value runs over threads and in the simulator.
+ */
+import type { LossPolicy } from '../guests/blkfront.ts';
+import type { FrontOptions } from '../guests/front-connect.ts';
+import type { Pace } from '../guests/pace.ts';
+import type { DeviceKind } from '../hypervisor/toolstack.ts';
+import type { Trace } from '../traces/trace.ts';
+import type { Fault, PlantedBug } from '../world/faults.ts';
+
+export interface GuestScenario {
+  readonly name: string;
+  readonly host: string;
+  readonly device: DeviceKind;
+  readonly diskSectors: number;
+  /** Fitted to the disk; columns shared. */
+  readonly trace: Trace;
+  readonly pace: Pace;
+  readonly heapBytes: number;
+  readonly front: FrontOptions;
+  readonly policy: LossPolicy;
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+}
+
+export interface Scenario {
+  readonly title: string;
+  readonly summary: string;
+  readonly hosts: readonly string[];
+  readonly hostMemoryBytes: number;
+  readonly driverHeapBytes: number;
+  readonly guests: readonly GuestScenario[];
+  readonly faults: readonly Fault[];
+  /** From an actor's observed exit to the start of its successor. */
+  readonly driverRestartNs: number;
+  readonly guestRestartNs: number;
+  /** All guests must be done by then. */
+  readonly timeLimitNs: number;
+  readonly plantedBug: PlantedBug;
+  readonly publish: 'each' | 'batch';
+  /** Watch events of the store come late and twice, by seeded draw. */
+  readonly disturbedStore: boolean;
+}
+
+export const DEFAULT_FRONT: FrontOptions = {
+  queues: 1,
+  ringOrder: 0,
+  persistent: true,
+  trusted: true,
+  indirectSegments: 32,
+  publish: 'each',
+  startIndex: 0,
+};
+
+/** The host a guest or driver VM of this scenario runs on must be one of its hosts. */
+export function guestsOf(scenario: Scenario, host: string): readonly GuestScenario[] {
+  return scenario.guests.filter((guest) => guest.host === host);
+}

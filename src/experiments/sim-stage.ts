@@ -1,0 +1,105 @@
+/** The simulator as a stage: one seed, one run. */
+import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
+import { createGuest } from '../guests/create-guest.ts';
+import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
+import type { Trigger } from '../world/faults.ts';
+import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
+import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
+import type { SimSpawner } from '../world/sim/sim-spawner.ts';
+import type { Clock, Timers, World } from '../world/world.ts';
+import { Run } from './runner.ts';
+import type { Scenario } from './scenario.ts';
+import type { Stage } from './stage.ts';
+
+/** Virtual time that a run may take after the scenario's own limit, to end its story. */
+const AFTERMATH_NS = 5e9;
+const MAX_EVENTS = 50_000_000;
+
+export class SimStage implements Stage {
+  readonly world = 'sim';
+  readonly simulator: Simulator;
+  readonly #scenario: Scenario;
+  readonly #spawner: SimSpawner;
+  readonly #runner: World;
+
+  constructor(scenario: Scenario, seed: number, trace: TraceWindow | null) {
+    this.#scenario = scenario;
+    this.simulator = new Simulator(trace === null ? { seed } : { seed, trace });
+    const factories = { guest: createGuest, 'driver-vm': createDriverVm };
+    this.#spawner = this.simulator.spawner(factories);
+    for (const name of scenario.hosts) {
+      this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes });
+    }
+    const first = this.simulator.host(scenario.hosts[0] ?? '');
+    this.#runner = this.simulator.toolstackWorld('runner', first);
+  }
+
+  get clock(): Clock {
+    return this.#runner.clock;
+  }
+
+  get timers(): Timers {
+    return this.#runner.timers;
+  }
+
+  openHost(name: string, events: ToolstackEvents): Toolstack {
+    const world = this.simulator.toolstackWorld(`${name}/dom0`, this.simulator.host(name));
+    const options = this.#scenario.disturbedStore
+      ? {
+          delivery: disturbedDelivery(world.random.fork('watches'), {
+            duplicate: 0.1,
+            late: 0.1,
+            latestNs: 2e6,
+          }),
+        }
+      : {};
+    return new Toolstack(name, world, this.#spawner, events, options);
+  }
+
+  arm(actor: string, trigger: Trigger): void {
+    if (trigger.kind === 'event') this.simulator.armKillAtEvent(actor, trigger.nth);
+    if (trigger.kind === 'crash-point') {
+      this.simulator.armCrashPoint(actor, trigger.point, trigger.nth);
+    }
+  }
+}
+
+export interface SimRun {
+  readonly run: Run;
+  readonly outcome: SimOutcome;
+  readonly log: EventLog;
+}
+
+/** Runs a scenario once with a seed, to its end or to its time limit. */
+export async function runInSimulator(
+  scenario: Scenario,
+  seed: number,
+  trace: TraceWindow | null = null,
+  breathe?: (resume: () => void) => void,
+): Promise<SimRun> {
+  const stage = new SimStage(scenario, seed, trace);
+  const run = new Run(scenario, stage);
+  let over = false;
+  run.story().then(
+    () => {
+      over = true;
+    },
+    (thrown: unknown) => {
+      over = true;
+      run.problems.push(`the runner failed: ${thrown instanceof Error ? thrown.stack : thrown}`);
+    },
+  );
+  const outcome = await stage.simulator.run({
+    until: () => over || stage.simulator.failures.length > 0,
+    maxTimeNs: scenario.timeLimitNs + AFTERMATH_NS,
+    maxEvents: MAX_EVENTS,
+    ...(breathe === undefined ? {} : { breathe }),
+  });
+  for (const { actor, timeNs, event, error } of outcome.failures) {
+    run.problems.push(
+      `${actor} failed at event ${event} (${timeNs} ns): ${error.message}\n${error.stack}`,
+    );
+  }
+  return { run, outcome, log: stage.simulator.log };
+}
