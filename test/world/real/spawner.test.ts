@@ -19,7 +19,10 @@ for (const kind of KINDS) {
       async (t) => {
         let threadsEnded = 0;
         const { prototype } = Worker;
-        const { emit } = prototype;
+        const emit = Reflect.get(prototype, 'emit') as (
+          event: string,
+          ...args: unknown[]
+        ) => boolean;
         const counting = function (this: Worker, event: string, ...args: unknown[]): boolean {
           if (event === 'exit') threadsEnded += 1;
           return emit.call(this, event, ...args);
