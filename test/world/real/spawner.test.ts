@@ -114,7 +114,7 @@ for (const kind of KINDS) {
     t.is(bench.progress(), atExit);
   });
 
-  test(`${kind}: killed with writes in flight, its exit comes after the last of them`, async (t) => {
+  test(`${kind}: killed with writes in flight, it exits after the last of them`, async (t) => {
     const bench = await benchOf(t);
     const actor = bench.spawner.spawn(bench.spec(kind, 'a0', { behaviour: 'disk' }));
     await until('it writes', () => bench.progress() > WRITES_IN_FLIGHT);
