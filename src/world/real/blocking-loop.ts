@@ -8,7 +8,7 @@
  * When a step is idle, the loop looks at the bell for a while (by its mode), then yields once, so
  * that Node runs whatever is queued, and then sleeps if the bell has not changed and neither a
  * promise job nor a completion has run meanwhile; else it takes another turn.
- *   - block: no looking.  - adaptive: see `bell-watch.ts`.  - poll: looks for ever and never sleeps.
+ *   - block: no looking.  - poll: never sleeps.  - adaptive: see `bell-watch.ts`.
  *
  * When it yields (one `setImmediate`, 0.6 us, which drains chains of promises of any length):
  * after frames or timers were handed over, at every turn while `start` has not settled, before
@@ -16,8 +16,8 @@
  * stories go on under load (20 ns a turn, of some 500 ns). A disk operation in flight completes
  * only on Node's event loop, so while there is one, the loop yields instead of sleeping.
  *
- * The sleep ends by the bell, at the actor's deadline, at the next timer, or at the safety poll: a peer
- * that writes garbage into an event index may cost time, but must not wedge the actor.
+ * The sleep ends by the bell, at the actor's deadline, at the next timer, or at the safety poll: a
+ * peer that writes garbage into an event index may cost time, but must not wedge the actor.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor } from '../actor.ts';

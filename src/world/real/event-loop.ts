@@ -7,11 +7,11 @@
  * between. When a step is idle it looks at the bell for a while (by its mode) and then waits for it
  * with `Atomics.waitAsync`.
  *
- * Rules learnt the hard way, each a test:
+ * Rules that keep it from hanging:
  *   - Whatever runs between two pumps (a disk completion, a frame, a timer, a call) may have made
  *     room or work, so each asks for another pump (`look`). A loop that relies on the bell alone
  *     hangs as soon as more is outstanding than one pump handles.
- *   - One `waitAsync` at a time. If one is still armed when the next pump goes idle, it stays: every
+ *   - One `waitAsync` at a time. If one is armed when the next pump goes idle, it stays: every
  *     notify after that ends it, and its end always pumps, so the value it was armed with is of no
  *     account. What changed before is found by comparing the word.
  *   - No timeout on `waitAsync`: a long one keeps memory until it expires even if it was woken.

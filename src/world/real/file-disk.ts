@@ -12,9 +12,9 @@
  * `zero` writes zeros from one shared array. Node offers no hole punching (no fallocate, no
  * FALLOC_FL_PUNCH_HOLE), so zeroed ranges keep their space on the file system.
  *
- * Death of the incarnation: `bury` stops all completions at once and settles when the kernel is done
- * with what was in flight. When the whole thread is killed, Node itself waits for
- * its file operations before the thread's exit is reported, which gives the same promise.
+ * Death of the incarnation: `bury` stops all completions at once, and settles when the kernel is
+ * done with what was in flight. When the whole thread is killed, Node itself waits for its file
+ * operations before the thread's exit is reported, which gives the same promise.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';

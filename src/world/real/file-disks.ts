@@ -163,8 +163,9 @@ async function checkedSize(fd: number, path: string, options: DiskOpenOptions): 
   if (stats.size < wantedBytes) {
     throw new UsageError(
       'E_DISK_TOO_SMALL',
-      `${path} has ${stats.size} bytes, expected at least ${wantedBytes}: ask for a smaller disk, ` +
-        `or grow the file (truncate -s ${wantedBytes} FILE) or remove it to have a new one made`,
+      `${path} has ${stats.size} bytes, expected at least ${wantedBytes}: ask for a smaller ` +
+        `disk, grow the file (truncate -s ${wantedBytes} FILE), or remove it to have a new one ` +
+        'made',
       { fields: { path, sizeBytes: stats.size, wantedBytes } },
     );
   }

@@ -5,8 +5,8 @@
  * An aborted task is rejected at once, while `terminate` of its thread has only begun. But before
  * piscina forgets a thread it emits `workerDestroy` with the thread's id, and at that moment the
  * thread is still in `pool.threads`: there we take hold of it and wait for its own 'exit' event.
- * After a rejection (abort, crash of the thread) `threadsGone` waits for all threads that are
- * dying; that may be one thread too many, never one too few.
+ * After a rejection (abort, crash of the thread) `run` waits for all threads that are dying; that
+ * may be one thread too many, never one too few.
  *
  * `atomics: 'disabled'`: piscina's own `Atomics.wait` between tasks would stop whatever the event
  * loop of the thread has left to do. One task a thread: an abortable task counts as infinite use.

@@ -39,7 +39,7 @@ async function disksOf(t: ExecutionContext): Promise<{ disks: FileDisks; folder:
   return { disks: new FileDisks(folder, () => {}), folder };
 }
 
-test('what was written, from shared memory too, is read back, also after opening again', async (t) => {
+test('what was written, from shared memory too, is read back after opening again', async (t) => {
   const { disks } = await disksOf(t);
   const disk = await disks.open('d0', { writable: true, createBytes: 1 << 20 });
   t.is(disk.sizeBytes, 1 << 20);
@@ -87,7 +87,7 @@ test('zero clears exactly its range, longer than one piece', async (t) => {
   await disk.close();
 });
 
-test('ranges outside the disk and writes to a read-only one are refused with a status', async (t) => {
+test('ranges outside the disk and writes to a read-only one give a status', async (t) => {
   const { disks } = await disksOf(t);
   await (await disks.open('d0', { writable: true, createBytes: 4096 })).close();
   const disk = await disks.open('d0', { writable: false });
@@ -176,7 +176,7 @@ for (const name of ['', '.', '..', '../d0', 'a/b', '.hidden', 'a\0b', 'x'.repeat
   });
 }
 
-test('missing, too small, a folder, a link, a folder that is not there: each says what to do', async (t) => {
+test('missing, too small, a folder or a link: the error says what to do', async (t) => {
   const { disks, folder } = await disksOf(t);
   await writeFile(join(folder, 'small'), new Uint8Array(100));
   await mkdir(join(folder, 'folder'));
@@ -211,7 +211,7 @@ test('a file that may not be written says so', async (t) => {
   t.true(error?.message.includes(join(folder, name)));
 });
 
-test('ten threads of control that create the same disk get one, and leave nothing behind', async (t) => {
+test('ten who create the same disk at once get one, and leave nothing else', async (t) => {
   const { disks, folder } = await disksOf(t);
   const opened = await Promise.all(
     Array.from({ length: 10 }, () => disks.open('d0', { writable: true, createBytes: 8192 })),
@@ -224,7 +224,7 @@ test('ten threads of control that create the same disk get one, and leave nothin
   for (const disk of opened) await disk.close();
 });
 
-test('the disks of a dead incarnation: no completion, no settled promise, nothing in flight', async (t) => {
+test('disks of a dead incarnation: no completion and nothing in flight', async (t) => {
   const { disks } = await disksOf(t);
   let reached = 0;
   const reach = (): void => {

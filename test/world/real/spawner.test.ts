@@ -19,7 +19,10 @@ for (const kind of KINDS) {
       async (t) => {
         let threadsEnded = 0;
         const { prototype } = Worker;
-        const { emit } = prototype;
+        const emit = Reflect.get(prototype, 'emit') as (
+          event: string,
+          ...args: unknown[]
+        ) => boolean;
         const counting = function (this: Worker, event: string, ...args: unknown[]): boolean {
           if (event === 'exit') threadsEnded += 1;
           return emit.call(this, event, ...args);
@@ -111,7 +114,7 @@ for (const kind of KINDS) {
     t.is(bench.progress(), atExit);
   });
 
-  test(`${kind}: killed with writes in flight, its exit comes after the last of them`, async (t) => {
+  test(`${kind}: killed with writes in flight, it exits after the last of them`, async (t) => {
     const bench = await benchOf(t);
     const actor = bench.spawner.spawn(bench.spec(kind, 'a0', { behaviour: 'disk' }));
     await until('it writes', () => bench.progress() > WRITES_IN_FLIGHT);

@@ -9,7 +9,7 @@ import { until } from './helpers.ts';
 
 const stopped = { nowNs: (): Nanos => nanos(0) };
 
-test('timers fire by deadline, equal ones in the order they were set, cancelled ones never', (t) => {
+test('timers fire by deadline, equal ones as they were set, cancelled ones never', (t) => {
   const command = fc.record({
     deadline: fc.integer({ min: 0, max: 20 }),
     cancel: fc.option(fc.nat(40), { nil: null }),
