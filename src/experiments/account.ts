@@ -1,6 +1,7 @@
 /** From a run, ended or not, to its result: every check, every guest, the outages, the story. */
-import { judgeFates, fatesOf } from './checkers/fate-sharing.ts';
+
 import { broken, holds, type Verdict } from './checkers/check.ts';
+import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';

@@ -68,7 +68,9 @@ function seriesOf(history: History, durationNs: number, bucketNs: number): Serie
   }
   for (const list of latencies) list.sort((a, b) => a - b);
   const at = (share: number): (number | null)[] =>
-    latencies.map((list) => list[Math.min(list.length - 1, Math.floor(list.length * share))] ?? null);
+    latencies.map(
+      (list) => list[Math.min(list.length - 1, Math.floor(list.length * share))] ?? null,
+    );
   return {
     bucketNs,
     requests: latencies.map((list) => list.length),

@@ -248,10 +248,7 @@ export class Toolstack {
     return this.#backPath(this.guest(name), present(this.#driver, 'a driver VM serves the disk'));
   }
 
-  async #startGuest(
-    spec: GuestSpec,
-    diskLayout: DomainLayout | null,
-  ): Promise<GuestDomain> {
+  async #startGuest(spec: GuestSpec, diskLayout: DomainLayout | null): Promise<GuestDomain> {
     const frontId = this.#nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
@@ -325,7 +322,7 @@ export class Toolstack {
         permit('r', guest.layout.domain),
       ]);
       // What the guest wrote for an earlier driver VM could be read by that one only.
-      await inside.rm(front);
+      if ((await inside.read(front)) !== null) await inside.rm(front);
       await inside.mkdir(front);
       await inside.setPermissions(front, [
         permit('n', guest.layout.domain),
@@ -405,7 +402,8 @@ export class Toolstack {
       );
       await Promise.race([wait.reached, driver.handle.exited]);
       await wait.stop();
-      await this.#store.rm(this.#backPath(guest, driver));
+      const back = this.#backPath(guest, driver);
+      if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
     invariant(
       !this.machine.hasMappedPages(guest.layout),

@@ -45,7 +45,10 @@ export function judgeFates(outage: Outage, guests: readonly FateGuest[]): Verdic
   const strangers = outage.stalled.filter(({ guest }) => !own.has(guest));
   if (strangers.length > 0) {
     const names = strangers.map(({ guest, longestNs }) => `${guest} (${ms(longestNs)} ms)`);
-    return broken(NAME, `outage of ${outage.host}: stalled without sharing it: ${names.join(', ')}`);
+    return broken(
+      NAME,
+      `outage of ${outage.host}: stalled without sharing it: ${names.join(', ')}`,
+    );
   }
   const lengthNs = outage.servingAtNs - outage.killedAtNs;
   const stalled = new Set(outage.stalled.map(({ guest }) => guest));
