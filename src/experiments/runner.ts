@@ -12,7 +12,7 @@ import type { DriverDomain, GuestDomain, Toolstack } from '../hypervisor/toolsta
 import type { Fault } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import { GuestTrack } from './guest-track.ts';
-import type { GuestScenario, Scenario } from './scenario.ts';
+import { diskName, type GuestScenario, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 
 export interface HostTrack {
@@ -235,7 +235,7 @@ function isScripted(kind: Fault['when']['kind']): boolean {
 function diskOf(guest: GuestScenario) {
   return {
     kind: guest.device,
-    name: `${guest.name}.disk`,
+    name: diskName(guest.name),
     sectors: guest.diskSectors,
     writable: true,
     weight: 1,

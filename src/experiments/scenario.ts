@@ -57,3 +57,8 @@ export const DEFAULT_FRONT: FrontOptions = {
 export function guestsOf(scenario: Scenario, host: string): readonly GuestScenario[] {
   return scenario.guests.filter((guest) => guest.host === host);
 }
+
+/** Name of a guest's disk: of its file, where it has one. */
+export function diskName(guest: string): string {
+  return `${guest}.disk`;
+}
