@@ -109,6 +109,7 @@ export class Blkfront {
     request.sentSectors = 0;
     request.partsInFlight = 0;
     request.allSent = false;
+    request.replayed = false;
     request.status = FrontStatus.ok;
     this.counters.submitted++;
     this.#inFlight++;
@@ -191,7 +192,10 @@ export class Blkfront {
     for (const queue of this.#queues) parts.push(...queue.abandon());
     for (const line of this.#lines) takePartlySent(line, parts);
     this.#queues = [];
-    for (const { request } of parts) request.partsInFlight = 0;
+    for (const { request } of parts) {
+      request.partsInFlight = 0;
+      request.replayed = true;
+    }
     this.#replay = this.#options.plantedBug === 'unordered-replay' ? parts : inOrder(parts);
     this.#replayInFlight = 0;
     this.counters.replayedRequests += new Set(parts.map((part) => part.request)).size;

@@ -29,6 +29,7 @@ import {
   XenbusState,
 } from '../hypervisor/xenbus.ts';
 import type { Unwatch, XenstoreClient } from '../hypervisor/xenstore/client.ts';
+import { hasErrno } from '../hypervisor/xenstore/errno.ts';
 import { EventPage, MemoryEventChannel } from '../ring/event-page.ts';
 import { FrontRing } from '../ring/front-ring.ts';
 import type { GrantIssuer } from '../ring/ports.ts';
@@ -143,7 +144,10 @@ export class FrontConnector {
     };
     this.#attempt = attempt;
     this.#connect(attempt).catch((thrown: unknown) => {
-      if (!(thrown instanceof Cancelled) && !attempt.cancelled) this.#parts.onError(thrown);
+      if (thrown instanceof Cancelled || attempt.cancelled) return;
+      // The driver VM died and its directory with it: the next epoch is on its way.
+      if (hasErrno(thrown, 'EACCES')) this.#parts.world.log.note(`handshake broken off at epoch ${epoch}`);
+      else this.#parts.onError(thrown);
     });
   }
 

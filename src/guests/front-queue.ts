@@ -162,6 +162,7 @@ export class FrontQueue {
 
   /** Asks for a doorbell at the next response. True when one came meanwhile. */
   finalCheck(): boolean {
+    this.#parts.channel.acknowledge();
     return this.#violation === null && this.#ring.finalCheck();
   }
 

@@ -36,6 +36,8 @@ export abstract class FrontRequest {
   sentSectors = 0;
   partsInFlight = 0;
   status: FrontStatus = FrontStatus.ok;
+  /** It was on a ring whose back end died, so it may have been executed before. */
+  replayed = false;
   /** All parts were made (a flush has one part of no sectors). */
   allSent = false;
 

@@ -164,6 +164,10 @@ export class MemoryEventChannel implements EventChannel {
     if (page?.raise(this.#remotePort)) this.#ringer.ring(page.bellAddress);
   }
 
+  acknowledge(): void {
+    if (this.#local.isPending(this.#port)) this.#local.clearPending(this.#port);
+  }
+
   /** Looks the other end up once it is connected; until then a notification has nowhere to go. */
   #resolve(): EventPage | null {
     const remotePort = this.#local.remotePort(this.#port);

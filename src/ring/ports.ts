@@ -20,6 +20,8 @@ export interface RingView {
 export interface EventChannel {
   /** Tells the other end to look at the ring. Cheap when the other end has not looked since the last one. */
   notify(): void;
+  /** Says that our end will now look at the ring; a notification from here on is a new one. */
+  acknowledge(): void;
 }
 
 /** Grant status codes (grant_table.h); success is any handle >= 0. */
