@@ -43,6 +43,8 @@ export interface Scenario {
   readonly disturbedStore: boolean;
 }
 
+export const GUEST_GRANT_ENTRIES = 8192;
+
 export const DEFAULT_FRONT: FrontOptions = {
   queues: 1,
   ringOrder: 0,
