@@ -47,7 +47,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     readsAgree(run),
     fullReadBack(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
-    ...outages.map((outage) => judgeFates(outage, fateGuests(run))),
+    ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
   ];
 }
 

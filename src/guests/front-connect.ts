@@ -146,7 +146,8 @@ export class FrontConnector {
     this.#connect(attempt).catch((thrown: unknown) => {
       if (thrown instanceof Cancelled || attempt.cancelled) return;
       // The driver VM died and its directory with it: the next epoch is on its way.
-      if (hasErrno(thrown, 'EACCES')) this.#parts.world.log.note(`handshake broken off at epoch ${epoch}`);
+      if (hasErrno(thrown, 'EACCES'))
+        this.#parts.world.log.note(`handshake broken off at epoch ${epoch}`);
       else this.#parts.onError(thrown);
     });
   }
