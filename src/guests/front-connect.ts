@@ -149,13 +149,16 @@ export class FrontConnector {
       unwatch: null,
     };
     this.#attempt = attempt;
-    this.#connect(attempt).catch((thrown: unknown) => {
-      if (thrown instanceof Cancelled || attempt.cancelled) return;
-      // The driver VM died and its directory with it: the next epoch is on its way.
-      if (hasErrno(thrown, 'EACCES'))
-        this.#parts.world.log.note(`handshake broken off at epoch ${epoch}`);
-      else this.#parts.onError(thrown);
-    });
+    this.#connect(attempt).catch((thrown: unknown) => this.#brokenOff(attempt, thrown));
+  }
+
+  /** What an attempt ends with is news only if nothing has replaced it and its driver VM lives. */
+  #brokenOff(attempt: Attempt, thrown: unknown): void {
+    if (thrown instanceof Cancelled || attempt.cancelled) return;
+    const { world, onError } = this.#parts;
+    // The driver VM died and its directory with it: the next epoch is on its way.
+    if (hasErrno(thrown, 'EACCES')) world.log.note(`broken off at epoch ${attempt.epoch}`);
+    else onError(thrown);
   }
 
   async #connect(attempt: Attempt): Promise<void> {
@@ -363,9 +366,12 @@ export class FrontConnector {
       }
     };
     const onTouch = (): void => {
-      this.#readFeatures(back, limits).then((features) => {
-        if (!attempt.cancelled) blkfront.refreshFeatures(features);
-      }, onError);
+      this.#readFeatures(back, limits).then(
+        (features) => {
+          if (!attempt.cancelled) blkfront.refreshFeatures(features);
+        },
+        (thrown: unknown) => this.#brokenOff(attempt, thrown),
+      );
     };
     return watchState(store, `${back}/${BackendKey.state}`, onState, onError, onTouch);
   }
