@@ -91,13 +91,7 @@ export async function runInSimulator(
     },
     (thrown: unknown) => {
       over = true;
-<<<<<<< HEAD
-      run.problems.push(
-        `the runner failed: ${thrown instanceof Error ? thrown.stack : String(thrown)}`,
-      );
-=======
       run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
->>>>>>> main
     },
   );
   const outcome = await stage.simulator.run({

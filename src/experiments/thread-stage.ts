@@ -17,7 +17,7 @@
  */
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StorageError, UsageError } from '../base/errors.ts';
+import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
@@ -210,9 +210,7 @@ export async function runInThreads(
   try {
     const story = run.story().catch((thrown: unknown) => {
       if (thrown instanceof UsageError) throw thrown;
-      run.problems.push(
-        `the runner failed: ${thrown instanceof Error ? thrown.stack : String(thrown)}`,
-      );
+      run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
     });
     await Promise.race([story, ...(signal === undefined ? [] : [aborted(signal)])]);
     durationNs = stage.clock.nowNs();
