@@ -1,17 +1,18 @@
 // Brings a checkout into a state in which the command can run: installs the packages and compiles the
-// sources, each only if it is missing or older than what it is made from. Says nothing otherwise.
+// sources, each only if it is missing or does not fit what it is made from. Says nothing otherwise.
 //
 // Plain Node without packages, because it runs before there are any. `npm start` and
 // `npm run stordom` begin with it.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const LOCK = join(ROOT, 'package-lock.json');
+const MODULES = join(ROOT, 'node_modules');
 /** npm writes it at the end of an installation. */
-const INSTALLED = join(ROOT, 'node_modules', '.package-lock.json');
+const INSTALLED = join(MODULES, '.package-lock.json');
 /** The compiler does not touch its outputs if only times have changed: this file tells the last run. */
 const COMPILED = join(ROOT, 'build', '.compiled');
 const SOURCES = ['src', 'bench', 'test', 'tsconfig.json'];
@@ -25,14 +26,40 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(2);
 }
 
-if (changedAt(INSTALLED) < changedAt(LOCK)) {
+if (!isInstalled()) {
+  if (isLink(MODULES)) {
+    // npm would empty the folder behind the link, which others use too.
+    process.stderr.write(
+      `stordom: ${MODULES} is a link to packages that do not fit package-lock.json; ` +
+        'install them where it leads, or remove the link\n',
+    );
+    process.exit(2);
+  }
   run('installing packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 const newestSource = Math.max(...SOURCES.map((name) => newestIn(join(ROOT, name))));
 if (changedAt(COMPILED) < Math.max(newestSource, changedAt(INSTALLED))) {
-  const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  const compiler = join(MODULES, 'typescript', 'bin', 'tsc');
   run('compiling', process.execPath, [compiler, '-p', ROOT]);
   writeFileSync(COMPILED, '');
+}
+
+/**
+ * Whether every package of the lock file is there in its version. Times do not tell: a change of branch
+ * makes the lock file younger than an installation that fits it. Optional packages are of other systems.
+ */
+function isInstalled() {
+  if (!existsSync(INSTALLED)) return false;
+  const installed = JSON.parse(readFileSync(INSTALLED, 'utf8')).packages;
+  const wanted = Object.entries(JSON.parse(readFileSync(LOCK, 'utf8')).packages);
+  return wanted.every(
+    ([path, { version, optional }]) =>
+      path === '' || optional === true || installed[path]?.version === version,
+  );
+}
+
+function isLink(path) {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
 /** Runs a program; shows what it says only if it fails, and then ends with its exit code. */
