@@ -50,6 +50,7 @@ interface Identity {
   readonly frontendPath: string;
   readonly guest: DomainId;
   readonly frontId: number;
+  readonly disk: number;
   readonly ringEpoch: number;
   readonly weight: number;
   readonly bare: boolean;
@@ -112,7 +113,9 @@ export class BackDisk {
         () => this.#follow(this.#seen),
       );
     } catch (thrown) {
-      await this.#refuse(thrown);
+      // Half a directory is one that the toolstack is taking away.
+      if (this.#identity === null && thrown instanceof StorageError) this.#parts.onClosed(this);
+      else await this.#refuse(thrown);
     }
   }
 
@@ -263,13 +266,23 @@ export class BackDisk {
     const frontendPath = await store.read(`${this.path}/${BackendKey.frontend}`);
     const guest = await store.readNumber(`${this.path}/${BackendKey.frontendId}`);
     const frontId = await store.readNumber(`${this.path}/${BackendExtra.frontId}`);
+    const disk = await store.readNumber(`${this.path}/${BackendExtra.disk}`);
     const ringEpoch = await store.readNumber(`${this.path}/${BackendExtra.ringEpoch}`);
-    if (frontendPath === null || guest === null || frontId === null || ringEpoch === null) {
+    const numbers = [guest, frontId, disk, ringEpoch];
+    if (frontendPath === null || numbers.includes(null)) {
       throw new StorageError('E_INCOMPLETE_DEVICE', `${this.path} lacks keys of the toolstack`);
     }
     const weight = (await store.readNumber(`${this.path}/${BackendExtra.weight}`)) ?? 1;
     const bare = (await store.read(`${this.path}/${BackendExtra.bare}`)) === '1';
-    return { frontendPath, guest: guest as DomainId, frontId, ringEpoch, weight, bare };
+    return {
+      frontendPath,
+      guest: guest as DomainId,
+      frontId: frontId as number,
+      disk: disk as number,
+      ringEpoch: ringEpoch as number,
+      weight,
+      bare,
+    };
   }
 
   async #openDevice(identity: Identity): Promise<BlockDevice> {
@@ -299,7 +312,7 @@ export class BackDisk {
     return new Vbd({
       name: this.path,
       device,
-      order: new DiskOrder(tap, identity.frontId, generation, givesOrderLate),
+      order: new DiskOrder(tap, identity.disk, identity.frontId, generation, givesOrderLate),
       bucket,
       maxIndirectSegments: OFFERED_INDIRECT_SEGMENTS,
       weight: Math.max(1, identity.weight),

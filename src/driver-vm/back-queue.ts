@@ -87,6 +87,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   /** Taken off the ring, decoded, and waiting for staging memory. */
   #held: RequestRecord | null = null;
   #unpublished = 0;
+  #draining = false;
   #halted: string | null = null;
   #onDrained: (() => void) | null = null;
   #nowNs: Nanos = 0 as Nanos;
@@ -142,10 +143,12 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     }
     const end = Math.min(waiting, budget);
     let taken = 0;
+    this.#draining = true;
     while (taken < end && this.#mayTake(nowNs)) {
       taken++;
       if (!this.#takeOne()) break;
     }
+    this.#draining = false;
     if (this.#unpublished > 0) this.#publish();
     return taken;
   }
@@ -321,7 +324,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     if (this.#halted !== null) return;
     this.#ring.put(record.idLow, record.idHigh, record.echoOp, status);
     this.#parts.world.crashPoint('back.before-response-publish');
-    if (this.#parts.publish === 'each') this.#publish();
+    // A completion that comes between two drains is a batch of its own.
+    if (this.#parts.publish === 'each' || !this.#draining) this.#publish();
     else this.#unpublished++;
   }
 

@@ -12,6 +12,7 @@ import type { OrderTap } from '../world/history.ts';
 
 export class DiskOrder {
   readonly #tap: OrderTap | null;
+  readonly #disk: number;
   readonly #frontId: number;
   readonly #generation: Generation;
   #next = 1;
@@ -21,14 +22,21 @@ export class DiskOrder {
    */
   readonly #postponed: { side: SideEntry; queue: number }[] | null;
 
-  constructor(tap: OrderTap | null, frontId: number, generation: Generation, givenLate: boolean) {
+  constructor(
+    tap: OrderTap | null,
+    disk: number,
+    frontId: number,
+    generation: Generation,
+    givenLate: boolean,
+  ) {
     this.#tap = tap;
+    this.#disk = disk;
     this.#frontId = frontId;
     this.#generation = generation;
     this.#postponed = givenLate ? [] : null;
     for (let at = (tap?.length ?? 0) - 1; at >= 0 && tap !== null; at--) {
       const record = tap.record(at);
-      if (record.frontId !== frontId) continue;
+      if (record.disk !== disk) continue;
       this.#next = record.vdiSeq + 1;
       break;
     }
@@ -42,6 +50,7 @@ export class DiskOrder {
   give(side: SideEntry, queue: number, nowNs: number): VdiSeq {
     const vdiSeq = this.#next++;
     this.#tap?.append(
+      this.#disk,
       this.#frontId,
       side.frontSeq,
       side.writeIndex,

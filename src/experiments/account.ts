@@ -47,7 +47,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     readsAgree(run),
     fullReadBack(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
-    ...outages.map((outage) => judgeFates(outage, fateGuests(run))),
+    ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
   ];
 }
 
@@ -74,7 +74,12 @@ function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
 }
 
 function fateGuests(run: Run) {
-  return run.guests.map(({ name, scenario, history }) => ({ name, host: scenario.host, history }));
+  return run.guests.map(({ name, scenario, history, lives }) => ({
+    name,
+    host: scenario.host,
+    history,
+    livingSince: lives[lives.length - 1]?.firstRecord ?? 0,
+  }));
 }
 
 function machinery(run: Run): Verdict {

@@ -76,11 +76,11 @@ export class Run {
     for (const host of this.scenario.hosts) await this.#openHost(host);
     for (const guest of this.guests) await this.#startGuest(guest);
     const timed = this.scenario.faults.filter(({ when }) => isScripted(when.kind));
-    const pending = [...timed];
+    const pending = new Set(timed);
     while (!this.finished && this.#nowNs() < this.scenario.timeLimitNs) {
-      for (const fault of [...pending]) {
+      for (const fault of pending) {
         if (!this.#isDue(fault)) continue;
-        pending.splice(pending.indexOf(fault), 1);
+        pending.delete(fault);
         this.#strike(fault);
       }
       await this.#stage.timers.sleep(LOOK_NS);

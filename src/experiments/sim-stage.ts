@@ -1,4 +1,5 @@
 /** The simulator as a stage: one seed, one run. */
+import { toErrorRecord } from '../base/errors.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
 import { createGuest } from '../guests/create-guest.ts';
 import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
@@ -87,7 +88,7 @@ export async function runInSimulator(
     },
     (thrown: unknown) => {
       over = true;
-      run.problems.push(`the runner failed: ${thrown instanceof Error ? thrown.stack : thrown}`);
+      run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
     },
   );
   const outcome = await stage.simulator.run({

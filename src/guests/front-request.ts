@@ -36,6 +36,10 @@ export abstract class FrontRequest {
   sentSectors = 0;
   partsInFlight = 0;
   status: FrontStatus = FrontStatus.ok;
+  /** It was on a ring whose back end died, so it may have been executed before. */
+  replayed = false;
+  /** It was counted as over its deadline. */
+  late = false;
   /** All parts were made (a flush has one part of no sectors). */
   allSent = false;
 

@@ -6,7 +6,7 @@
  * looks once more.
  */
 import type { Prng } from '../base/prng.ts';
-import type { Nanos } from '../base/units.ts';
+import { frameNo, type Nanos } from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
 import { frontendPath } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
@@ -44,6 +44,7 @@ export interface GuestResult {
 /** What a workload may use of its guest. */
 export interface GuestParts {
   readonly world: World;
+  /** For its buffers. */
   readonly frames: GuestFrames;
   readonly random: Prng;
   /** Doorbells rung so far. */
@@ -66,7 +67,9 @@ export class Guest<W> implements HostedActor {
   ) {
     const { layout, disk } = config;
     this.#world = world;
-    const frames = new GuestFrames(layout.heapFrame, layout.heapEndFrame);
+    // Pages that stay granted would break up the runs that large buffers need: half for each.
+    const middle = frameNo(Math.floor((layout.heapFrame + layout.heapEndFrame) / 2));
+    const frames = new GuestFrames(middle, layout.heapEndFrame);
     this.#blkfront = new Blkfront(world, {
       policy: disk.policy,
       deadlineNs: disk.deadlineNs,
@@ -84,10 +87,11 @@ export class Guest<W> implements HostedActor {
       self: layout.domain,
       directory: new DomainDirectory(world.memory),
       events: new EventPage(world.memory, layout.eventPageAddress),
-      frames,
+      frames: new GuestFrames(layout.heapFrame, middle),
       grants: new GrantTable(entries),
       blkfront: this.#blkfront,
       options: disk.front,
+      plantedBug: config.plantedBug,
       onError: (thrown) => {
         this.#failure ??= thrown;
       },

@@ -16,6 +16,7 @@
  * A violation is recorded in words, with the sector, what was expected and what was found. The run goes
  * on: the next ones help to understand the first.
  */
+import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
 import { readStamp, StampFault, type StampSource, writeStamps } from '../base/stamps.ts';
 import { type Nanos, NEVER, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
@@ -73,6 +74,8 @@ export class Replay implements Workload {
   /** Sectors of the record at the cursor that are already submitted. */
   #cut = 0;
   #readBackBlock = 0;
+  /** The flush between replay and read back was submitted. */
+  #flushed = false;
   #retryAtNs: Nanos = NEVER;
   #wakeNs: Nanos = NEVER;
   #nowNs: Nanos = 0 as Nanos;
@@ -101,6 +104,15 @@ export class Replay implements Workload {
     if (this.#disk === null) return 0;
     this.#nowNs = nowNs;
     this.#wakeNs = NEVER;
+    let submitted = 0;
+    for (let phase: GuestPhase | null = null; phase !== this.#phase; ) {
+      phase = this.#phase;
+      submitted += this.#pumpPhase(budget - submitted);
+    }
+    return submitted;
+  }
+
+  #pumpPhase(budget: number): number {
     switch (this.#phase) {
       case GuestPhase.recheck:
       case GuestPhase.readBack:
@@ -195,7 +207,7 @@ export class Replay implements Workload {
     slot.queue = Math.floor(slot.lba / REGION_SECTORS);
     slot.fua = ((trace.flags[cursor] as number) & TraceFlag.fua) !== 0;
     slot.dueNs = dueNs;
-    if (this.#mustWait(slot) || !slot.takeBuffer(this.#parts.frames)) return false;
+    if (this.#mustWait(slot) || !this.#takeBuffer(slot)) return false;
     this.#free.pop();
     if (this.#pacer.isLate(dueNs, this.#nowNs) && this.#cut === 0) stats.add('lateStarts', 1);
     this.#cut += slot.sectors;
@@ -205,6 +217,17 @@ export class Replay implements Workload {
     }
     this.#submit(slot);
     return true;
+  }
+
+  /** False when others must give their pages back first. */
+  #takeBuffer(slot: ReplaySlot): boolean {
+    if (slot.takeBuffer(this.#parts.frames)) return true;
+    if (this.#inFlight > 0) return false;
+    throw new StorageError(
+      'E_GUEST_MEMORY_FULL',
+      `a request of ${slot.sectors} sectors needs a larger buffer than the guest has`,
+      { fields: { sectors: slot.sectors, freePages: this.#parts.frames.freePages } },
+    );
   }
 
   /** A request may not run beside one that it overlaps on another queue. */
@@ -284,6 +307,8 @@ export class Replay implements Workload {
   #verify(slot: ReplaySlot): number {
     const { world, model, stampSource } = this.#parts;
     const words = world.memory.u32;
+    // A read that was replayed may find what was submitted after it and done before the crash.
+    const end = slot.replayed ? this.#parts.history.length : slot.record;
     let first = 0;
     for (let i = 0; i < slot.sectors; i++) {
       const sector = slot.lba + i;
@@ -292,7 +317,7 @@ export class Replay implements Workload {
       if (i === 0) first = found;
       const expected = slot.expected[i] as number;
       if (found !== expected) {
-        const allowed = found >= 0 && model.allows(sector, found, slot.record);
+        const allowed = found >= 0 && model.allows(sector, found, end);
         if (!allowed) this.#violation(sector, expected, found, slot);
       }
       if (slot.readBack && found >= 0) model.freeze(sector, found);
@@ -318,13 +343,11 @@ export class Replay implements Workload {
 
   #pumpFlush(): number {
     if (this.#inFlight > 0) return 0;
-    const { stats } = this.#parts;
-    if (this.#readBackBlock === 1) {
+    if (this.#flushed) {
       this.#enter(GuestPhase.readBack);
-      return 1;
+      return 0;
     }
-    this.#readBackBlock = 1;
-    stats.set('phase', GuestPhase.flush);
+    this.#flushed = true;
     const slot = present(this.#free.pop(), 'nothing is in flight');
     slot.kind = HistoryKind.flush;
     slot.lba = slot.sectors = slot.queue = 0;
@@ -349,7 +372,7 @@ export class Replay implements Workload {
       slot.queue = Math.floor(slot.lba / REGION_SECTORS);
       slot.fua = false;
       slot.dueNs = this.#nowNs;
-      if (!slot.takeBuffer(this.#parts.frames)) break;
+      if (!this.#takeBuffer(slot)) break;
       this.#free.pop();
       slot.readBack = true;
       this.#readBackBlock = run.block + run.blocks;

@@ -23,6 +23,8 @@ export const FrontendExtra = {
 /** In the back end's directory. */
 export const BackendExtra = {
   frontId: 'front-id',
+  /** Number of the disk, kept when another guest takes it over: whose order the mutations get. */
+  disk: 'disk-id',
   ringEpoch: 'ring-epoch',
   /** Size of the disk, in 512-byte sectors, as the toolstack wants it. */
   size: 'size-sectors',

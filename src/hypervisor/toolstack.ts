@@ -77,6 +77,8 @@ export interface GuestDomain {
   readonly spec: GuestSpec;
   readonly layout: DomainLayout;
   readonly frontId: FrontId;
+  /** Number of its disk, kept when a successor takes the disk over. */
+  readonly diskId: number;
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
@@ -120,6 +122,7 @@ export class Toolstack {
   /** The same for each guest. */
   readonly #guestBurials = new Map<GuestDomain, Promise<void>>();
   #nextFrontId = 1;
+  #nextDiskId = 1;
   #lastWork: Promise<void> = Promise.resolve();
 
   constructor(
@@ -212,7 +215,7 @@ export class Toolstack {
       const { kind, sectors } = spec.disk;
       const diskLayout =
         kind === 'memory' ? this.machine.createDomain(sectors * SECTOR_BYTES, 0) : null;
-      return this.#startGuest(spec, diskLayout);
+      return this.#startGuest(spec, this.#nextDiskId++, diskLayout);
     });
   }
 
@@ -221,7 +224,7 @@ export class Toolstack {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskLayout);
+      return this.#startGuest({ ...dead.spec, config }, dead.diskId, dead.diskLayout);
     });
   }
 
@@ -248,7 +251,11 @@ export class Toolstack {
     return this.#backPath(this.guest(name), present(this.#driver, 'a driver VM serves the disk'));
   }
 
-  async #startGuest(spec: GuestSpec, diskLayout: DomainLayout | null): Promise<GuestDomain> {
+  async #startGuest(
+    spec: GuestSpec,
+    diskId: number,
+    diskLayout: DomainLayout | null,
+  ): Promise<GuestDomain> {
     const frontId = this.#nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
@@ -264,6 +271,7 @@ export class Toolstack {
       spec,
       layout,
       frontId,
+      diskId,
       handle,
       diskLayout,
       ringEpoch: 0,
@@ -336,6 +344,7 @@ export class Toolstack {
         [`${back}/${BackendKey.mode}`, disk.writable ? 'w' : 'r'],
         [`${back}/${BackendKey.online}`, 1],
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
+        [`${back}/${BackendExtra.disk}`, guest.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
         [`${back}/${BackendExtra.size}`, disk.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],

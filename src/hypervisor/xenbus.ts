@@ -15,6 +15,7 @@ import { invariant } from '../base/invariant.ts';
 import type { DomainId } from '../base/units.ts';
 import type { Unwatch, XenstoreClient } from './xenstore/client.ts';
 import { parseDecimal } from './xenstore/decimal.ts';
+import { hasErrno } from './xenstore/errno.ts';
 import { domainPath } from './xenstore/paths.ts';
 
 export const XenbusState = {
@@ -139,6 +140,19 @@ export type Watcher = Pick<XenstoreClient, 'read' | 'watch'>;
 const ignore = (): void => undefined;
 
 /**
+ * The value of a peer's key; null if it is not there or cannot be seen. A directory that was removed
+ * with a dead domain's home answers EACCES, because then nobody else may know what was below it.
+ */
+async function readVisible(client: Watcher, path: string): Promise<string | null> {
+  try {
+    return await client.read(path);
+  } catch (thrown) {
+    if (hasErrno(thrown, 'EACCES')) return null;
+    throw thrown;
+  }
+}
+
+/**
  * Follows one key. Calls `onChange` with its value (null: not there) once at the start and then
  * each time a read gives another value than the one before; `onTouch` when an event came but the
  * value read is the same, as when the peer wrote it again. Values that were overwritten before they
@@ -165,7 +179,7 @@ export async function watchValue(
     reading = true;
     for (let seen = -1; seen !== events && !stopped; ) {
       seen = events;
-      const value = await client.read(path);
+      const value = await readVisible(client, path);
       if (stopped) break;
       if (value === last) onTouch();
       else onChange((last = value));

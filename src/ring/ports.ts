@@ -20,6 +20,8 @@ export interface RingView {
 export interface EventChannel {
   /** Tells the other end to look at the ring. Cheap when the other end has not looked since the last one. */
   notify(): void;
+  /** Says that our end will now look at the ring; a notification from here on is a new one. */
+  acknowledge(): void;
 }
 
 /** Grant status codes (grant_table.h); success is any handle >= 0. */
@@ -88,4 +90,6 @@ export interface GrantIssuer {
    * for anything else, and the caller tries again later.
    */
   end(ref: GrantRef): boolean;
+  /** Gives every grant made to the dead domain `from` to `to`. */
+  handOver(from: DomainId, to: DomainId): void;
 }

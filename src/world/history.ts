@@ -14,7 +14,7 @@
  * the answer came. `index` is the write index of a write, the write index found in the first
  * sector of a read, or the count of writes acknowledged when a flush was submitted.
  * Layout of a tap: the same header, then records of 6 doubles:
- * `[frontId, frontSeq, writeIndex, vdiSeq, generation | queue << 32, timeNs]`.
+ * `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32, timeNs]`.
  */
 import { invariant } from '../base/invariant.ts';
 
@@ -26,8 +26,8 @@ export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
 
 const HEADER_BYTES = 64;
 const RECORD_DOUBLES = 6;
-/** The queue stands above the 32 bits of the generation. */
-const QUEUE_UNIT = 2 ** 32;
+/** A second number stands above the 32 bits of the first. */
+const UPPER = 2 ** 32;
 export const RECORD_BYTES: number = RECORD_DOUBLES * 8;
 
 export interface HistoryRecord {
@@ -119,6 +119,8 @@ export class History extends SharedRecords {
 }
 
 export interface TapRecord {
+  /** Number of the disk, kept over all its front ends. */
+  readonly disk: number;
   readonly frontId: number;
   readonly frontSeq: number;
   readonly writeIndex: number;
@@ -131,6 +133,7 @@ export interface TapRecord {
 
 export class OrderTap extends SharedRecords {
   append(
+    disk: number,
     frontId: number,
     frontSeq: number,
     writeIndex: number,
@@ -142,11 +145,11 @@ export class OrderTap extends SharedRecords {
     const at = this.length;
     invariant(at < this.capacity, 'an order tap has room for every mutation of its run');
     const base = at * RECORD_DOUBLES;
-    this.doubles[base] = frontId;
+    this.doubles[base] = frontId + disk * UPPER;
     this.doubles[base + 1] = frontSeq;
     this.doubles[base + 2] = writeIndex;
     this.doubles[base + 3] = vdiSeq;
-    this.doubles[base + 4] = generation + queue * QUEUE_UNIT;
+    this.doubles[base + 4] = generation + queue * UPPER;
     this.doubles[base + 5] = timeNs;
     this.publish(at + 1);
   }
@@ -154,12 +157,13 @@ export class OrderTap extends SharedRecords {
   record(at: number): TapRecord {
     const base = at * RECORD_DOUBLES;
     return {
-      frontId: this.doubles[base] as number,
+      disk: Math.floor((this.doubles[base] as number) / UPPER),
+      frontId: (this.doubles[base] as number) % UPPER,
       frontSeq: this.doubles[base + 1] as number,
       writeIndex: this.doubles[base + 2] as number,
       vdiSeq: this.doubles[base + 3] as number,
-      generation: (this.doubles[base + 4] as number) % QUEUE_UNIT,
-      queue: Math.floor((this.doubles[base + 4] as number) / QUEUE_UNIT),
+      generation: (this.doubles[base + 4] as number) % UPPER,
+      queue: Math.floor((this.doubles[base + 4] as number) / UPPER),
       timeNs: this.doubles[base + 5] as number,
     };
   }
