@@ -119,7 +119,10 @@ function fullReadBack(run: Run): Verdict {
   if (missing.length > 0) {
     return broken('full-read-back', `${missing.join(', ')} did not read the whole disk back`);
   }
-  return holds('full-read-back', `${sectors} sectors: every block that was ever touched`);
+  const lost = run.guests.filter(({ workload }) => workload?.diskFailed === true);
+  const apart = lost.map(({ name }) => `; ${name}'s disk failed for good, as its policy says`);
+  const text = `${sectors} sectors: every block that was ever touched${apart.join('')}`;
+  return holds('full-read-back', text);
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {
