@@ -53,7 +53,9 @@ function projectCommands(): Commands {
     scripts: Record<string, string>;
   };
   const cli = src.filter(({ path }) => path.startsWith('src/cli/'));
-  const names = cli.map(({ path }) => /([^/]+)\.ts$/.exec(path)?.[1] ?? '');
+  const names = cli.flatMap(({ text }) =>
+    [...text.matchAll(/\.command\(\s*'([a-z-]+)/g)].map((match) => match[1] as string),
+  );
   return {
     scripts: new Set(Object.keys(manifest.scripts)),
     stordom: new Set(names),

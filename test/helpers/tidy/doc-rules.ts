@@ -120,9 +120,16 @@ function stordomProblem(command: string, commands: Commands): string | null {
   return null;
 }
 
-/** Lines of code blocks, and code in a line of text, that begin with one of the project's commands. */
-export function commandsOf(text: string): { readonly command: string; readonly line: number }[] {
-  const found: { command: string; line: number }[] = [];
+interface ShownCommand {
+  readonly command: string;
+  readonly line: number;
+}
+
+/**
+ * Lines of code blocks, and code in a line of text, that begin with one of the project's commands.
+ */
+export function commandsOf(text: string): ShownCommand[] {
+  const found: ShownCommand[] = [];
   const pattern = /(?:^|`)(?:\$ )?((?:npm|npx stordom|stordom)(?: [^`\n#]*)?)/gm;
   for (const match of text.matchAll(pattern)) {
     const command = (match[1] as string).trim();

@@ -1,9 +1,9 @@
 /**
  * Who may import whom, as data, and the check of it.
  *
- * `TIERS` reads from left to right: a folder imports from its own and from every folder of a tier to
- * the left, never from another folder of its own tier. Inside `src/world` the ports stand alone, and
- * the two worlds know the ports but not each other.
+ * `TIERS` reads from left to right: a folder imports from its own and from every folder of a tier
+ * to the left, never from another folder of its own tier. Inside `src/world` the ports stand alone,
+ * and the two worlds know the ports but not each other.
  */
 import { posix } from 'node:path';
 import { lineAt, mask } from './mask.ts';

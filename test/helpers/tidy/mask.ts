@@ -2,8 +2,8 @@
  * Looks at TypeScript as a reader does: what is code, what is a comment, what is a literal.
  *
  * `mask` blanks out comments, and on request the contents of strings, templates and regular
- * expressions, with spaces; line breaks stay, so that a position in the masked text is the same line
- * of the file. Code inside `${}` of a template is code.
+ * expressions, with spaces; line breaks stay, so that a position in the masked text is the same
+ * line of the file. Code inside `${}` of a template is code.
  *
  * A slash begins a regular expression where an operand is expected: after an operator, an opening
  * bracket, a comma, a keyword. That is wrong only after a closing parenthesis of `if (x) /re/` and
@@ -32,7 +32,9 @@ class Masker {
     return this.#out;
   }
 
-  /** Copies code up to `end` (the brace that closes a template's hole), or to the end of the text. */
+  /**
+   * Copies code up to `end` (the brace that closes a template's hole), or to the end of the text.
+   */
   #code(end: string): void {
     let depth = 0;
     while (this.#at < this.#text.length) {

@@ -11,19 +11,26 @@ const CORE_PORTS = /^src\/world\/[^/]+\.ts$/;
 const SIMULATOR = /^src\/world\/sim\//;
 
 /**
- * What makes two runs of one seed differ, or exists on some machines only. The compiler (`types: []`)
- * and the linter know more names and who declares them; this list holds in `world/sim` too, and it
- * holds where one of those two is switched off by mistake.
+ * What makes two runs of one seed differ, or exists on some machines only. The compiler (`types:
+ * []`) and the linter know more names and who declares them; this list holds in `world/sim` too,
+ * and it holds where one of those two is switched off by mistake.
  */
-const NOT_REPEATABLE =
-  /(?<![\w.$#])(?:Date|performance|setTimeout|setInterval|setImmediate|WeakRef|FinalizationRegistry|crypto|Intl)(?![\w$])(?!\s*\??:)|\bMath\s*\.\s*random\b/g;
-const NODE_GLOBAL =
-  /(?<![\w.$#])(?:Buffer|process|console|require|globalThis|queueMicrotask)(?![\w$])(?!\s*\??:)/g;
+const NOT_REPEATABLE = anyOf(
+  'Date performance setTimeout setInterval setImmediate crypto Intl WeakRef FinalizationRegistry',
+);
+const CHANCE = /\bMath\s*\.\s*random\b/g;
+const NODE_GLOBAL = anyOf('Buffer process console require globalThis queueMicrotask');
 const SLEEP = /\bAtomics\s*\.\s*(?:wait|waitAsync|notify)\b/g;
 
 /** The simulator's pump and the traps it sets: the files whose business these names are. */
 const SIM_PUMP = 'src/world/sim/simulator.ts';
 const SIM_TRAPS = 'src/world/sim/traps.ts';
+
+/** One of these names as a variable: not a member of something, not a member that is declared. */
+function anyOf(names: string): RegExp {
+  const either = names.split(' ').join('|');
+  return new RegExp(`(?<![\\w.$#])(?:${either})(?![\\w$])(?!\\s*\\??:)`, 'g');
+}
 
 export function isCore(path: string): boolean {
   return (CORE.test(path) || CORE_PORTS.test(path)) && !path.endsWith('/worker.ts');
@@ -31,8 +38,8 @@ export function isCore(path: string): boolean {
 
 export function bannedGlobals({ path, text }: ProjectFile): string[] {
   const bans: RegExp[] = [];
-  if (isCore(path)) bans.push(NOT_REPEATABLE, NODE_GLOBAL);
-  if (SIMULATOR.test(path) && path !== SIM_TRAPS) bans.push(NOT_REPEATABLE);
+  if (isCore(path)) bans.push(NOT_REPEATABLE, CHANCE, NODE_GLOBAL);
+  if (SIMULATOR.test(path) && path !== SIM_TRAPS) bans.push(NOT_REPEATABLE, CHANCE);
   if (SIMULATOR.test(path) && path !== SIM_TRAPS && path !== SIM_PUMP) bans.push(NODE_GLOBAL);
   if (path.startsWith('src/') && !path.startsWith('src/world/')) bans.push(SLEEP);
   const code = mask(text, { keepLiterals: false });

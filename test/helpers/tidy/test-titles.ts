@@ -1,4 +1,7 @@
-/** The titles of tests, read from the source: for their being unique, and for documents that cite them. */
+/**
+ * The titles of tests, read from the source: for their being unique, and for documents that cite
+ * them.
+ */
 import { lineAt, mask } from './mask.ts';
 import type { ProjectFile } from './project-files.ts';
 
