@@ -218,8 +218,6 @@ test('a wait for the state of a directory that nobody may see any more sees no s
   const wait = await waitForState(guest, '/private', (state) => state === XenbusState.unknown);
   t.is(await wait.reached, XenbusState.unknown);
 });
-});
-
 test('a peer that flaps its state a thousand times leaves nothing behind', async (t) => {
   const bench = new Bench();
   const peer = await bench.guest(domain(3), { requestsPerSecond: 1_000_000 });
