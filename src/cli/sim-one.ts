@@ -16,7 +16,7 @@ export interface OneSeedFlags {
 }
 
 export async function runOneSeed(seed: number, flags: OneSeedFlags): Promise<ExitCode> {
-  const scenario = simCrashScenario(seed, { plantedBug: flags.plant, calm: false });
+  const scenario = simCrashScenario(seed, { plantedBug: flags.plant, calm: false, beyond: false });
   const window = flags.trace === 0 ? null : { last: flags.trace };
   const simulated = await runInSimulator(scenario, seed, window);
   const { run, outcome, log } = simulated;
@@ -67,8 +67,10 @@ function checkLine({ name, ok, text }: { name: string; ok: boolean; text: string
 }
 
 function faultText(fault: Fault): string {
-  const victim = fault.kind === 'kill-driver' ? `driver VM of ${fault.host}` : fault.guest;
-  return `kill ${victim} ${whenText(fault)}`;
+  const victim = 'host' in fault ? fault.host : fault.guest;
+  const what = fault.kind === 'disk' ? `disk ${fault.trouble}` : fault.kind;
+  const lasts = 'forNs' in fault ? ` for ${formatDuration(fault.forNs)}` : '';
+  return `${what} ${victim} ${whenText(fault)}${lasts}`;
 }
 
 function whenText({ when }: Fault): string {

@@ -29,12 +29,12 @@ export interface SeedReport {
 }
 
 export async function runSeed({ seed, plantedBug, twice }: SeedTask): Promise<SeedReport> {
-  const scenario = simCrashScenario(seed, { plantedBug, calm: false });
+  const scenario = simCrashScenario(seed, { plantedBug, calm: false, beyond: false });
   const { run, outcome } = await runInSimulator(scenario, seed);
   const broken = checksOf(run, outagesOf(run, outcome.endNs)).filter(({ ok }) => !ok);
   const verdict = twice
     ? await checkReplay(seed, async (again, window) => {
-        const same = simCrashScenario(again, { plantedBug, calm: false });
+        const same = simCrashScenario(again, { plantedBug, calm: false, beyond: false });
         return (await runInSimulator(same, again, window)).log;
       })
     : null;

@@ -5,8 +5,9 @@ import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
+import type { OutageTrack } from './host-keeper.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
-import type { OutageTrack, Run } from './runner.ts';
+import type { Run } from './runner.ts';
 
 export interface RunCircumstances {
   readonly world: 'threads' | 'sim';

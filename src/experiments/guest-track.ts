@@ -11,7 +11,7 @@ import type { DomainLayout } from '../hypervisor/machine.ts';
 import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
 import type { ExitReport } from '../world/actor.ts';
 import type { PlantedBug } from '../world/faults.ts';
-import { History, recordBufferFor } from '../world/history.ts';
+import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../world/history.ts';
 import type { GuestScenario } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
@@ -33,7 +33,8 @@ export class GuestTrack {
   readonly responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
   readonly lives: Life[] = [];
   readonly problems: string[] = [];
-  readonly #disk: number;
+  /** Number of its disk. */
+  readonly disk: number;
   readonly #plantedBug: PlantedBug;
   readonly #statsBuffer = guestStatsBuffer();
   result: GuestResult | null = null;
@@ -42,7 +43,7 @@ export class GuestTrack {
 
   constructor(scenario: GuestScenario, disk: number, plantedBug: PlantedBug) {
     this.scenario = scenario;
-    this.#disk = disk;
+    this.disk = disk;
     this.#plantedBug = plantedBug;
     this.stats = new GuestStats(this.#statsBuffer);
     const { requests, facts } = scenario.trace;
@@ -90,7 +91,7 @@ export class GuestTrack {
         trace: columnsOnly(scenario),
         pace: scenario.pace,
         diskSectors: scenario.diskSectors,
-        disk: this.#disk,
+        disk: this.disk,
         writer: this.lives.length,
         resumed,
         history: this.history.buffer,
@@ -98,6 +99,13 @@ export class GuestTrack {
         responses: this.responses,
       },
     };
+  }
+
+  /** Its host lost its power: what was not durable may be lost, and it lives no more. */
+  powerCut(atNs: number): void {
+    this.kills++;
+    const record = this.history.invoke(HistoryKind.powerCut, 0, 0, 0, atNs, 0);
+    this.history.acknowledge(record, HistoryStatus.ok, atNs, 0);
   }
 
   /** An incarnation is gone. */

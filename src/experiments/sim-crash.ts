@@ -11,18 +11,21 @@ import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
-import { CRASH_POINTS, type Fault, type PlantedBug, type Trigger } from '../world/faults.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { GuestScenario, Scenario } from './scenario.ts';
+import { randomFaults } from './sim-faults.ts';
 
 const BLOCKS = 256;
 const REQUESTS_MIN = 200;
 const REQUESTS_MAX = 500;
-const SEEDS_WITHOUT_GUEST_KILL = 0.5;
+const HOSTS = ['h0', 'h1'];
 
 export interface SimCrashOptions {
   readonly plantedBug: PlantedBug;
   /** No faults at all: for a check that nothing is reported then. */
   readonly calm: boolean;
+  /** Disks may lie: violations are to be expected, and must be reported. */
+  readonly beyond: boolean;
 }
 
 export function simCrashScenario(seed: number, options: SimCrashOptions): Scenario {
@@ -35,11 +38,11 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
   return {
     title: 'crash of the driver VM',
     summary: 'three guests on two hosts; driver VMs and guests are killed at random events',
-    hosts: ['h0', 'h1'],
+    hosts: HOSTS,
     hostMemoryBytes: 24 * 2 ** 20,
     driverHeapBytes: 4 * 2 ** 20,
     guests,
-    faults: options.calm ? [] : faultsOf(random.fork('faults')),
+    faults: options.calm ? [] : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond),
     driverRestartNs: random.between(0, 20) * 1e6,
     guestRestartNs: random.between(0, 20) * 1e6,
     timeLimitNs: 20e9,
@@ -81,28 +84,4 @@ function frontOf(random: Prng): FrontOptions {
     publish: random.chance(0.8) ? 'each' : 'batch',
     startIndex: random.chance(0.5) ? 2 ** 32 - random.between(1, 200) : 0,
   };
-}
-
-function faultsOf(random: Prng): Fault[] {
-  const faults: Fault[] = [];
-  const kills = random.between(1, 3);
-  for (let i = 0; i < kills; i++) {
-    faults.push({
-      kind: 'kill-driver',
-      host: random.chance(0.8) ? 'h0' : 'h1',
-      when: triggerOf(random, 'back.'),
-    });
-  }
-  if (random.chance(SEEDS_WITHOUT_GUEST_KILL)) return faults;
-  const guest = random.pick(['g0', 'g1', 'g2']);
-  faults.push({ kind: 'kill-guest', guest, when: triggerOf(random, 'front.') });
-  return faults;
-}
-
-function triggerOf(random: Prng, side: string): Trigger {
-  const draw = random.nextUnit();
-  if (draw < 0.5) return { kind: 'event', nth: random.between(20, 2500) };
-  if (draw < 0.6) return { kind: 'progress', share: random.nextUnit() };
-  const points = CRASH_POINTS.filter((point) => point.startsWith(side));
-  return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, 600) };
 }

@@ -2,15 +2,16 @@
 import { toErrorRecord } from '../base/errors.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
 import { createGuest } from '../guests/create-guest.ts';
-import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
-import type { Trigger } from '../world/faults.ts';
+import type { DiskTrouble, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
 import type { Clock, Timers, World } from '../world/world.ts';
 import { Run } from './runner.ts';
-import type { Scenario } from './scenario.ts';
+import { diskName, type Scenario } from './scenario.ts';
+import { strikeDisk } from './sim-disk-trouble.ts';
 import type { Stage } from './stage.ts';
 
 /** Virtual time that a run may take after the scenario's own limit, to end its story. */
@@ -44,7 +45,7 @@ export class SimStage implements Stage {
     return this.#runner.timers;
   }
 
-  openHost(name: string, events: ToolstackEvents): Toolstack {
+  openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack {
     const world = this.simulator.toolstackWorld(`${name}/dom0`, this.simulator.host(name));
     const options = this.#scenario.disturbedStore
       ? {
@@ -55,14 +56,30 @@ export class SimStage implements Stage {
           }),
         }
       : {};
-    return new Toolstack(name, world, this.#spawner, events, options);
+    return new Toolstack(name, world, this.#spawner, ids, events, options);
   }
 
-  arm(actor: string, trigger: Trigger): void {
-    if (trigger.kind === 'event') this.simulator.armKillAtEvent(actor, trigger.nth);
+  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void {
+    const kill = strike ?? undefined;
+    if (trigger.kind === 'event') this.simulator.armKillAtEvent(actor, trigger.nth, kill);
     if (trigger.kind === 'crash-point') {
-      this.simulator.armCrashPoint(actor, trigger.point, trigger.nth);
+      this.simulator.armCrashPoint(actor, trigger.point, trigger.nth, kill);
     }
+  }
+
+  pause(actor: string, durationNs: number): void {
+    this.simulator.pause(actor, durationNs);
+  }
+
+  powerCut(host: string): Promise<void> {
+    this.simulator.host(host).powerCut();
+    return Promise.resolve();
+  }
+
+  trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void {
+    const victim = this.simulator.host(host).findDisk(diskName(guest));
+    // A disk that was not opened yet has nothing to lose.
+    return victim === undefined ? () => {} : strikeDisk(victim, trouble, this.clock.nowNs(), forNs);
   }
 }
 

@@ -1,17 +1,32 @@
 /** What both worlds offer the runner: hosts with toolstacks, a clock, and ways to strike. */
-import type { Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
-import type { Trigger } from '../world/faults.ts';
+import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
+import type { DiskTrouble, Trigger } from '../world/faults.ts';
 import type { Clock, Timers } from '../world/world.ts';
 
 export interface Stage {
   readonly world: 'threads' | 'sim';
   readonly clock: Clock;
   readonly timers: Timers;
-  /** Makes a host with its toolstack; `events` hears of exits on it. */
-  openHost(name: string, events: ToolstackEvents): Toolstack;
   /**
-   * Has an actor killed at an event or crash point of its own. Throws `UsageError` for a trigger that
-   * this world does not have.
+   * Brings a host up with its toolstack; `events` hears of exits on it. Also after a power cut: the
+   * same disks, and RAM with nothing in it.
    */
-  arm(actor: string, trigger: Trigger): void;
+  openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack;
+  /**
+   * Has `strike` called instead of an event, or at a crash point, of an actor; the actor is killed when
+   * `strike` is null. Throws `UsageError` for a trigger, or a strike at it, that this world does not have.
+   */
+  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void;
+  /** The actor does nothing for a while. */
+  pause(actor: string, durationNs: number): void;
+  /**
+   * Cuts the power of a host: settles when all its actors are gone. Threads cannot take back what the
+   * operating system holds of a file, so there every completed write survives.
+   */
+  powerCut(host: string): Promise<void>;
+  /**
+   * Gives the disk of a guest trouble, meant to last for `forNs`; returns what ends it. Throws
+   * `UsageError` for what this world cannot do.
+   */
+  trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void;
 }

@@ -19,18 +19,19 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
-import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
-import type { CrashPoint, Trigger } from '../world/faults.ts';
+import type { CrashPoint, DiskTrouble, Trigger } from '../world/faults.ts';
 import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
-import { type HostPlace, ThreadSpawner } from '../world/real/spawner.ts';
+import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
 import type { Clock, Timers } from '../world/world.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
+import { troubleByFilter } from './thread-disk-trouble.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -59,6 +60,7 @@ export class ThreadStage implements Stage {
   readonly #places = new Map<string, HostPlace>();
   readonly #spawner: ThreadSpawner;
   readonly #arming: ArmingSpawner;
+  readonly #toolstacks = new Map<string, Toolstack>();
   readonly #worlds: RealWorld[] = [];
   readonly #runner: RealWorld;
 
@@ -93,12 +95,38 @@ export class ThreadStage implements Stage {
     return this.#runner.timers;
   }
 
-  openHost(name: string, events: ToolstackEvents): Toolstack {
+  openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack {
     const world = this.#worldOf(`${name}/dom0`, name);
-    return new Toolstack(name, world, this.#arming, events);
+    const toolstack = new Toolstack(name, world, this.#arming, ids, events);
+    this.#toolstacks.set(name, toolstack);
+    return toolstack;
   }
 
-  arm(actor: string, trigger: Trigger): void {
+  pause(actor: string, durationNs: number): void {
+    this.#arming.alive(actor)?.pause(durationNs / 1e6);
+  }
+
+  /** The host's actors are killed and its RAM is emptied; files keep all that was written to them. */
+  async powerCut(host: string): Promise<void> {
+    await this.#arming.killAllOf(host);
+    const { memory } = present(this.#places.get(host), 'a host that loses its power exists');
+    memory.clear(0, memory.sizeBytes);
+  }
+
+  trouble(host: string, guest: string, trouble: DiskTrouble): () => void {
+    const toolstack = present(this.#toolstacks.get(host), 'a host with trouble is open');
+    return troubleByFilter(toolstack, guest, trouble);
+  }
+
+  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void {
+    if (trigger.kind === 'crash-point' && strike !== null) {
+      throw new UsageError(
+        'E_TRIGGER_WORLD',
+        `${actor}: in threads a crash point can only kill; give this fault a time or a share of the ` +
+          'progress, or run it with --world sim',
+        { fields: { actor, point: trigger.point } },
+      );
+    }
     if (trigger.kind === 'event') {
       throw new UsageError(
         'E_TRIGGER_WORLD',
@@ -146,6 +174,8 @@ interface ArmedPoint {
 class ArmingSpawner implements Spawner {
   readonly #spawner: ThreadSpawner;
   readonly #waiting = new Map<string, ArmedPoint[]>();
+  /** By host, those started there that may still be alive. */
+  readonly #started = new Map<string, Set<ThreadActorHandle>>();
   #closed = false;
 
   constructor(spawner: ThreadSpawner) {
@@ -163,6 +193,9 @@ class ArmingSpawner implements Spawner {
       throw new StorageError('E_STAGE_CLOSED', `the run is over: ${spec.name} is not started`);
     }
     const handle = this.#spawner.spawn(spec);
+    const onHost = this.#started.get(spec.host) ?? new Set<ThreadActorHandle>();
+    this.#started.set(spec.host, onHost.add(handle));
+    void handle.exited.then(() => onHost.delete(handle));
     const waiting = this.#waiting.get(spec.name) ?? [];
     const next = waiting[0];
     if (next === undefined) return handle;
@@ -171,6 +204,18 @@ class ArmingSpawner implements Spawner {
       if (handle.stoppedAtPoint) waiting.shift();
     });
     return handle;
+  }
+
+  alive(actor: string): ThreadActorHandle | undefined {
+    const all = [...this.#started.values()].flatMap((onHost) => [...onHost]);
+    return all.find(({ name }) => name === actor);
+  }
+
+  /** Settles when every actor of a host is gone. */
+  async killAllOf(host: string): Promise<void> {
+    const onHost = [...(this.#started.get(host) ?? [])];
+    for (const handle of onHost) handle.kill();
+    await Promise.all(onHost.map(({ exited }) => exited));
   }
 
   close(): void {

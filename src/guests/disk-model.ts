@@ -10,13 +10,16 @@
  * - one that was acknowledged settles the value: nothing older may be seen;
  * - one that failed, or was never answered (the guest was killed), may have happened or not: its value
  *   is allowed, and so is what was before it;
- * - a discard allows zeros and what was before it.
+ * - a discard allows zeros and what was before it;
+ * - where the host lost its power after a write, the write settles the value only if it was durable:
+ *   made with FUA, or acknowledged before the submission of a flush that succeeded, with no flush that
+ *   failed between (a failed flush voids the promise for what was written before it).
  *
  * A sector whose value was open is frozen once it has been read when all was quiet: from then on every
  * read must agree, whatever was open before.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
-import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+import { HISTORY_FLAG_FUA, type History, HistoryKind, HistoryStatus } from '../world/history.ts';
 
 interface Frozen {
   readonly record: number;
@@ -29,6 +32,8 @@ export class DiskModel {
   /** One bit a 4 KiB block: something of it was read or changed. */
   readonly #touched: Uint8Array;
   readonly #frozen = new Map<number, Frozen>();
+  /** Records of power cuts, oldest first. */
+  readonly #powerCuts: number[] = [];
   #nextWriteIndex = 1;
 
   /** Takes over what an earlier incarnation of the guest did, if the history tells of one. */
@@ -39,6 +44,7 @@ export class DiskModel {
     for (let at = 0; at < history.length; at++) {
       const { kind, lba, sectors: count, index } = history.record(at);
       this.touch(lba, count);
+      if (kind === HistoryKind.powerCut) this.#powerCuts.push(at);
       if (kind === HistoryKind.write) {
         this.changed(lba, count, index);
         this.#nextWriteIndex = Math.max(this.#nextWriteIndex, index + 1);
@@ -78,13 +84,27 @@ export class DiskModel {
     const frozen = this.#frozen.get(sector);
     const start = frozen?.record ?? 0;
     for (let at = end - 1; at >= start; at--) {
-      const { kind, lba, sectors, status, index } = this.#history.record(at);
+      const { kind, lba, sectors, index } = this.#history.record(at);
       if (sector < lba || sector >= lba + sectors) continue;
-      if (kind === HistoryKind.read || kind === HistoryKind.flush) continue;
+      if (kind === HistoryKind.read) continue;
       if (found === (kind === HistoryKind.write ? index : 0)) return true;
-      if (status === HistoryStatus.ok && kind !== HistoryKind.discard) return false;
+      if (this.#settles(at)) return false;
     }
     return found === (frozen?.value ?? 0);
+  }
+
+  /** Whether nothing older than this change of a sector may be seen any more. */
+  #settles(at: number): boolean {
+    const { kind, status, flags, ackNs } = this.#history.record(at);
+    if (status !== HistoryStatus.ok || kind === HistoryKind.discard) return false;
+    const cut = this.#powerCuts.find((record) => record > at);
+    if (cut === undefined || (flags & HISTORY_FLAG_FUA) !== 0) return true;
+    for (let next = at + 1; next < cut; next++) {
+      const flush = this.#history.record(next);
+      if (flush.kind !== HistoryKind.flush || flush.invokeNs < ackNs) continue;
+      if (flush.status !== HistoryStatus.unknown) return flush.status === HistoryStatus.ok;
+    }
+    return false;
   }
 
   /** What was found when nothing was in flight is what the sector holds from now on. */

@@ -21,7 +21,7 @@ import { invariant, present } from '../base/invariant.ts';
 import { readStamp, StampFault, type StampSource, writeStamps } from '../base/stamps.ts';
 import { type Nanos, NEVER, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import { type TraceColumns, TraceFlag } from '../traces/trace.ts';
-import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+import { HISTORY_FLAG_FUA, type History, HistoryKind, HistoryStatus } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
 import type { DiskModel } from './disk-model.ts';
@@ -285,7 +285,7 @@ export class Replay implements Workload {
         break;
     }
     const index = kind === HistoryKind.flush ? this.#acknowledgedWrites : slot.writeIndex;
-    const flags = slot.fua ? 1 : 0;
+    const flags = slot.fua ? HISTORY_FLAG_FUA : 0;
     slot.record = history.invoke(kind, flags, lba, sectors, world.clock.nowNs(), index);
     present(this.#disk, 'the disk is connected').submit(slot);
   }

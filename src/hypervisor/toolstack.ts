@@ -18,6 +18,7 @@
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
+import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
 import {
   type DomainId,
@@ -59,8 +60,15 @@ export interface DiskSpec {
   readonly bare: boolean;
 }
 
+/** Numbers that must not be used twice, also after a host lost its power. */
+export interface Ids {
+  nextFrontId: number;
+}
+
 export interface GuestSpec {
   readonly name: string;
+  /** Number of its disk, kept when a successor takes the disk over. */
+  readonly diskId: number;
   readonly heapBytes: number;
   readonly grantEntries: number;
   readonly disk: DiskSpec;
@@ -77,8 +85,6 @@ export interface GuestDomain {
   readonly spec: GuestSpec;
   readonly layout: DomainLayout;
   readonly frontId: FrontId;
-  /** Number of its disk, kept when a successor takes the disk over. */
-  readonly diskId: number;
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
@@ -111,7 +117,10 @@ export class Toolstack {
   readonly xenstore: XenstoreServer;
   readonly #world: World;
   readonly #spawner: Spawner;
+  readonly #ids: Ids;
   readonly #events: ToolstackEvents;
+  /** The host lost its power: what is left of this toolstack does nothing any more. */
+  #dark = false;
   readonly #store: XenstoreClient;
   readonly #guests = new Map<string, GuestDomain>();
   #driver: DriverDomain | null = null;
@@ -121,20 +130,20 @@ export class Toolstack {
   #burial: Promise<void> = Promise.resolve();
   /** The same for each guest. */
   readonly #guestBurials = new Map<GuestDomain, Promise<void>>();
-  #nextFrontId = 1;
-  #nextDiskId = 1;
   #lastWork: Promise<void> = Promise.resolve();
 
   constructor(
     host: string,
     world: World,
     spawner: Spawner,
+    ids: Ids,
     events: ToolstackEvents,
     xenstoreOptions: XenstoreServerOptions = {},
   ) {
     this.host = host;
     this.#world = world;
     this.#spawner = spawner;
+    this.#ids = ids;
     this.#events = events;
     this.machine = new Machine(world.memory);
     this.xenstore = new XenstoreServer(world, xenstoreOptions);
@@ -147,6 +156,10 @@ export class Toolstack {
 
   guest(name: string): GuestDomain {
     return present(this.#guests.get(name), 'a guest is created before it is named');
+  }
+
+  hasGuest(name: string): boolean {
+    return this.#guests.has(name);
   }
 
   guests(): readonly GuestDomain[] {
@@ -215,7 +228,7 @@ export class Toolstack {
       const { kind, sectors } = spec.disk;
       const diskLayout =
         kind === 'memory' ? this.machine.createDomain(sectors * SECTOR_BYTES, 0) : null;
-      return this.#startGuest(spec, this.#nextDiskId++, diskLayout);
+      return this.#startGuest(spec, diskLayout);
     });
   }
 
@@ -224,7 +237,7 @@ export class Toolstack {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskId, dead.diskLayout);
+      return this.#startGuest({ ...dead.spec, config }, dead.diskLayout);
     });
   }
 
@@ -251,12 +264,8 @@ export class Toolstack {
     return this.#backPath(this.guest(name), present(this.#driver, 'a driver VM serves the disk'));
   }
 
-  async #startGuest(
-    spec: GuestSpec,
-    diskId: number,
-    diskLayout: DomainLayout | null,
-  ): Promise<GuestDomain> {
-    const frontId = this.#nextFrontId++ as FrontId;
+  async #startGuest(spec: GuestSpec, diskLayout: DomainLayout | null): Promise<GuestDomain> {
+    const frontId = this.#ids.nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
     const handle = this.#spawner.spawn({
@@ -271,7 +280,6 @@ export class Toolstack {
       spec,
       layout,
       frontId,
-      diskId,
       handle,
       diskLayout,
       ringEpoch: 0,
@@ -290,7 +298,10 @@ export class Toolstack {
 
   /** Creating and restarting change the same keys: one after the other. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#lastWork.then(work);
+    const done = this.#lastWork.then(() => {
+      if (this.#dark) throw new StorageError('E_HOST_DOWN', `host ${this.host} lost its power`);
+      return work();
+    });
     this.#lastWork = done.then(
       () => undefined,
       () => undefined,
@@ -344,7 +355,7 @@ export class Toolstack {
         [`${back}/${BackendKey.mode}`, disk.writable ? 'w' : 'r'],
         [`${back}/${BackendKey.online}`, 1],
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
-        [`${back}/${BackendExtra.disk}`, guest.diskId],
+        [`${back}/${BackendExtra.disk}`, guest.spec.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
         [`${back}/${BackendExtra.size}`, disk.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],
@@ -376,8 +387,17 @@ export class Toolstack {
     return backendPath(driver.layout.domain, guest.layout.domain, VIRTUAL_DEVICE);
   }
 
+  /**
+   * The host lost its power, and this toolstack with it: exits are noted, and nothing follows from them.
+   * The host's next toolstack begins with empty RAM.
+   */
+  goDark(): void {
+    this.#dark = true;
+  }
+
   /** Steps 1 to 3 of a crash. */
   async #driverGone(driver: DriverDomain, report: ExitReport): Promise<void> {
+    if (this.#dark) return;
     this.xenstore.release(driver.layout.domain);
     this.machine.releaseMappingsOf(driver.layout.domain);
     driver.exit = report;
@@ -392,6 +412,7 @@ export class Toolstack {
 
   async #guestGone(guest: GuestDomain, report: ExitReport): Promise<void> {
     guest.exit = report;
+    if (this.#dark) return;
     this.xenstore.release(guest.layout.domain);
     this.#events.guestExited(guest, this.#world.clock.nowNs());
     await this.#store.rm(domainPath(guest.layout.domain));

@@ -32,7 +32,7 @@
  */
 import { UsageError } from '../base/errors.ts';
 import { PAGE_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { BlockMap, deviceKey } from './block-tables.ts';
 import type { Trace } from './trace.ts';
 import { isShared, TraceFlag } from './trace.ts';
@@ -116,7 +116,7 @@ class PieceWriter {
     const flags = trace.flags[record] as number;
     this.builder.append(
       trace.t[record] as number,
-      trace.op[record] as HistoryKind,
+      trace.op[record] as RequestKind,
       offset,
       lengthBytes,
       trace.latency[record] as number,
@@ -170,7 +170,7 @@ class Compactor {
     const { trace, builder } = this.#out;
     for (let record = 0; record < trace.requests; record++) {
       this.#out.begin();
-      if (trace.op[record] === HistoryKind.flush) this.#out.piece(record, 0, 0);
+      if (trace.op[record] === RequestKind.flush) this.#out.piece(record, 0, 0);
       else this.#place(record);
       this.#out.end();
     }
@@ -192,7 +192,7 @@ class Compactor {
   #place(record: number): void {
     const { trace } = this.#out;
     const op = trace.op[record] as number;
-    const allocates = op === HistoryKind.read || op === HistoryKind.write;
+    const allocates = op === RequestKind.read || op === RequestKind.write;
     const base = deviceKey(trace.device[record] as number);
     const start = trace.offset[record] as number;
     const end = start + (trace.length[record] as number);
@@ -243,7 +243,7 @@ class Wrapper {
     const { trace, builder } = this.#out;
     for (let record = 0; record < trace.requests; record++) {
       this.#out.begin();
-      if (trace.op[record] === HistoryKind.flush) this.#out.piece(record, 0, 0);
+      if (trace.op[record] === RequestKind.flush) this.#out.piece(record, 0, 0);
       else this.#place(record);
       this.#out.end();
     }

@@ -13,7 +13,7 @@
  * free of semicolons is refused, so that a damaged row is not taken for text.
  */
 import { SECTOR_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { LineCursor } from './line-cursor.ts';
 import { recordProblem, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
@@ -47,9 +47,9 @@ export function readBlkreplay(bytes: Uint8Array, name: string): TraceBuilder {
     separator(cursor);
     const opAt = cursor.at;
     const op = cursor.takeByte(LETTER.R)
-      ? HistoryKind.read
+      ? RequestKind.read
       : cursor.takeByte(LETTER.W)
-        ? HistoryKind.write
+        ? RequestKind.write
         : cursor.fail('R or W');
     const flags = modifiers(cursor, op, opAt);
     separator(cursor);
@@ -89,12 +89,12 @@ function separator(cursor: LineCursor): void {
   cursor.skipBlanks();
 }
 
-function modifiers(cursor: LineCursor, op: HistoryKind, opAt: number): number {
+function modifiers(cursor: LineCursor, op: RequestKind, opAt: number): number {
   let flags = 0;
   for (let next = cursor.peek(); next >= LETTER.A; next = cursor.peek()) {
-    if (next === LETTER.A && op === HistoryKind.read) flags |= TraceFlag.readahead;
+    if (next === LETTER.A && op === RequestKind.read) flags |= TraceFlag.readahead;
     else if (next === LETTER.M) flags |= TraceFlag.meta;
-    else if (next === LETTER.F && op === HistoryKind.write) flags |= TraceFlag.fua;
+    else if (next === LETTER.F && op === RequestKind.write) flags |= TraceFlag.fua;
     else if (next !== LETTER.S) {
       cursor.at = opAt;
       cursor.fail('R or W with the modifiers A (of a read), F (of a write), M or S');

@@ -9,14 +9,14 @@
  * of `TraceFlag` as a number), may follow; `write-canonical.ts` writes them when some record needs
  * them.
  */
-import type { HistoryKind } from '../world/history.ts';
+import type { RequestKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
 import { DEVICE_COUNT_MAX, recordProblem, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 export const CANONICAL_HEADER = 't_ns,op,offset,size,latency_ns';
 export const CANONICAL_WIDE_TAIL = ',device,flags';
-/** The letter of each op, by `HistoryKind`. */
+/** The letter of each op, by `RequestKind`. */
 export const CANONICAL_OPS = 'RWFDZ';
 const HEADER: Uint8Array = ascii(CANONICAL_HEADER);
 const HEADER_TAIL: Uint8Array = ascii(CANONICAL_WIDE_TAIL);
@@ -58,9 +58,9 @@ export function readCanonicalCsv(bytes: Uint8Array, name: string): TraceBuilder 
       flags = below(cursor, FLAGS_END, 'a sum of flag bits');
     }
     cursor.needEnd('the end of the row');
-    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
+    const problem = recordProblem(t, op as RequestKind, offset, lengthBytes);
     if (problem !== null) cursor.failLine(problem);
-    builder.append(t, op as HistoryKind, offset, lengthBytes, latency, device, flags);
+    builder.append(t, op as RequestKind, offset, lengthBytes, latency, device, flags);
   }
   return builder;
 }

@@ -14,7 +14,7 @@
  * and another in fio's program (a point in time in milliseconds), so its times cannot be trusted.
  */
 import { UsageError } from '../base/errors.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
 import { DEVICE_COUNT_MAX, recordProblem } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
@@ -26,12 +26,12 @@ const HEADER: Uint8Array = ascii(FIO_HEADER);
 const HEADER_TAIL: Uint8Array = ascii(' iolog');
 const READ_VERSION = 3;
 
-const ACTIONS: readonly { readonly word: Uint8Array; readonly op: HistoryKind }[] = [
-  { word: ascii('read'), op: HistoryKind.read },
-  { word: ascii('write'), op: HistoryKind.write },
-  { word: ascii('sync'), op: HistoryKind.flush },
-  { word: ascii('datasync'), op: HistoryKind.flush },
-  { word: ascii('trim'), op: HistoryKind.discard },
+const ACTIONS: readonly { readonly word: Uint8Array; readonly op: RequestKind }[] = [
+  { word: ascii('read'), op: RequestKind.read },
+  { word: ascii('write'), op: RequestKind.write },
+  { word: ascii('sync'), op: RequestKind.flush },
+  { word: ascii('datasync'), op: RequestKind.flush },
+  { word: ascii('trim'), op: RequestKind.discard },
 ];
 const FILE_ACTIONS: readonly Uint8Array[] = [ascii('add'), ascii('open'), ascii('close')];
 
@@ -56,15 +56,15 @@ export function readFioIolog(bytes: Uint8Array, name: string): TraceBuilder {
     let offset = 0;
     let lengthBytes = 0;
     cursor.skipBlanks();
-    if (op !== HistoryKind.flush || !cursor.atEnd) {
+    if (op !== RequestKind.flush || !cursor.atEnd) {
       offset = cursor.decimal('an offset in bytes');
       blank(cursor);
       lengthBytes = cursor.decimal('a length in bytes');
     }
     cursor.needEnd('the end of the line');
-    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
+    const problem = recordProblem(t, op as RequestKind, offset, lengthBytes);
     if (problem !== null) cursor.failLine(problem);
-    builder.append(t, op as HistoryKind, offset, lengthBytes, Number.NaN, device, 0);
+    builder.append(t, op as RequestKind, offset, lengthBytes, Number.NaN, device, 0);
   }
   return builder;
 }

@@ -16,7 +16,7 @@
  * Times are local with microseconds. A change of the clock (summer time, a step) inside the log is
  * taken as it stands: the records are sorted by time, and a latency below 0 becomes unknown.
  */
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { ascii, LineCursor } from './line-cursor.ts';
 import { PendingCalls } from './pending-calls.ts';
 import { recordProblem, TraceFlag } from './trace.ts';
@@ -44,12 +44,12 @@ const CONNECT = ascii('Connect ');
 const CONNECT_SIZE = ascii('size=0x');
 const MINUS = 45;
 
-const CALLS: readonly { readonly word: Uint8Array; readonly op: HistoryKind }[] = [
-  { word: ascii('Write'), op: HistoryKind.write },
-  { word: ascii('Flush'), op: HistoryKind.flush },
-  { word: ascii('Read'), op: HistoryKind.read },
-  { word: ascii('Trim'), op: HistoryKind.discard },
-  { word: ascii('Zero'), op: HistoryKind.zero },
+const CALLS: readonly { readonly word: Uint8Array; readonly op: RequestKind }[] = [
+  { word: ascii('Write'), op: RequestKind.write },
+  { word: ascii('Flush'), op: RequestKind.flush },
+  { word: ascii('Read'), op: RequestKind.read },
+  { word: ascii('Trim'), op: RequestKind.discard },
+  { word: ascii('Zero'), op: RequestKind.zero },
 ];
 
 const SKIPPED_EVENTS: ReadonlySet<string> = new Set(
@@ -107,8 +107,8 @@ class NbdkitReader {
       const returned = cursor.takeWord(DOTS);
       const op = this.#op();
       if (op < 0) this.#skipEvent();
-      else if (returned) this.#return(nowNs, connection, op as HistoryKind);
-      else this.#call(nowNs, connection, op as HistoryKind);
+      else if (returned) this.#return(nowNs, connection, op as RequestKind);
+      else this.#call(nowNs, connection, op as RequestKind);
     }
     this.#notes();
     return this.#builder;
@@ -127,12 +127,12 @@ class NbdkitReader {
     return -1;
   }
 
-  #call(nowNs: number, connection: number, op: HistoryKind): void {
+  #call(nowNs: number, connection: number, op: RequestKind): void {
     const cursor = this.#cursor;
     const id = this.#number('the id of a call');
     let offset = 0;
     let lengthBytes = 0;
-    if (op !== HistoryKind.flush) {
+    if (op !== RequestKind.flush) {
       if (!cursor.takeWord(OFFSET)) cursor.fail('" offset=0x" and a number');
       offset = cursor.hexadecimal('an offset in hexadecimal');
       if (!cursor.takeWord(COUNT)) cursor.fail('" count=0x" and a number');
@@ -163,7 +163,7 @@ class NbdkitReader {
     return cursor.fail('" ..." at the end of a call');
   }
 
-  #return(nowNs: number, connection: number, op: HistoryKind): void {
+  #return(nowNs: number, connection: number, op: RequestKind): void {
     const cursor = this.#cursor;
     const id = this.#number('the id of a call');
     if (!cursor.takeWord(RETURN)) cursor.fail('" return=" and a number');

@@ -9,7 +9,7 @@
  * version 2 first. Serial numbers go backwards in real traces; the time stamp is the order.
  */
 import { SECTOR_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { recordProblem } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 import { inputError } from './trace-errors.ts';
@@ -58,8 +58,8 @@ const PROBED_RECORDS = 2;
 /** SCSI operation codes (SBC): READ and WRITE with 6, 10 and 16 byte commands. */
 const NOT_A_TRANSFER = -1;
 const OP_OF_CODE: Int8Array = new Int8Array(256).fill(NOT_A_TRANSFER);
-for (const code of [0x08, 0x28, 0x88]) OP_OF_CODE[code] = HistoryKind.read;
-for (const code of [0x0a, 0x2a, 0x8a]) OP_OF_CODE[code] = HistoryKind.write;
+for (const code of [0x08, 0x28, 0x88]) OP_OF_CODE[code] = RequestKind.read;
+for (const code of [0x0a, 0x2a, 0x8a]) OP_OF_CODE[code] = RequestKind.write;
 
 /** Which layout the first records have, or null if neither. */
 export function probeVscsi(bytes: Uint8Array): 'vscsi-v1' | 'vscsi-v2' | null {
@@ -101,10 +101,10 @@ export function readVscsi(
     const t = (timeUs - startUs) * US_NS;
     const offset = u64(view, at + layout.sector) * SECTOR_BYTES;
     const lengthBytes = view.getUint32(at + layout.length, true);
-    const problem = recordProblem(t, op as HistoryKind, offset, lengthBytes);
+    const problem = recordProblem(t, op as RequestKind, offset, lengthBytes);
     if (problem !== null) refuse(bytes, name, layout, record, problem);
     const latency = layout.response < 0 ? Number.NaN : u64(view, at + layout.response) * US_NS;
-    builder.append(t, op as HistoryKind, offset, lengthBytes, latency, 0, 0);
+    builder.append(t, op as RequestKind, offset, lengthBytes, latency, 0, 0);
   }
   if (count * recordBytes !== bytes.length) {
     refuse(bytes, name, layout, count, `a record of ${recordBytes} bytes`);

@@ -10,7 +10,7 @@
 import { UsageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { PAGE_BYTES, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import type { Trace } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
@@ -72,37 +72,37 @@ export function syntheticTrace(random: Prng, options: Partial<SyntheticOptions> 
   let unflushedWrites = 0;
   while (builder.requests < chosen.requests) {
     if (chosen.flushEvery > 0 && unflushedWrites >= chosen.flushEvery) {
-      builder.append(t, HistoryKind.flush, 0, 0, Number.NaN, 0, 0);
+      builder.append(t, RequestKind.flush, 0, 0, Number.NaN, 0, 0);
       unflushedWrites = 0;
     } else {
       const op = drawOp(random, chosen);
       appendRequest(builder, random, chosen, op, t);
-      if (op === HistoryKind.write) unflushedWrites++;
+      if (op === RequestKind.write) unflushedWrites++;
     }
     t += random.between(0, 2 * chosen.meanInterarrivalNs);
   }
   return builder.seal({ shared: chosen.shared });
 }
 
-function drawOp(random: Prng, options: SyntheticOptions): HistoryKind {
+function drawOp(random: Prng, options: SyntheticOptions): RequestKind {
   const draw = random.nextUnit();
-  if (draw < options.readShare) return HistoryKind.read;
-  if (draw < options.readShare + options.discardShare) return HistoryKind.discard;
-  return HistoryKind.write;
+  if (draw < options.readShare) return RequestKind.read;
+  if (draw < options.readShare + options.discardShare) return RequestKind.discard;
+  return RequestKind.write;
 }
 
 function appendRequest(
   builder: TraceBuilder,
   random: Prng,
   options: SyntheticOptions,
-  op: HistoryKind,
+  op: RequestKind,
   t: number,
 ): void {
   const hot = random.chance(options.hotShare);
   const block = random.below(hot ? options.hotBlocks : options.blocks);
   let lba = block * SECTORS_PER_PAGE;
   let sectors: number = Math.min(SECTORS_PER_PAGE, options.maxSectors);
-  if (op === HistoryKind.write && random.chance(options.subBlockShare)) {
+  if (op === RequestKind.write && random.chance(options.subBlockShare)) {
     lba += random.below(SECTORS_PER_PAGE);
     sectors = 1;
   } else if (!random.chance(SINGLE_BLOCK_SHARE)) {

@@ -8,7 +8,7 @@
  */
 import { invariant } from '../base/invariant.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { timeOrder } from './time-order.ts';
 import type { Trace, TraceColumns, TraceOrigin } from './trace.ts';
 import { allocateColumns, copyColumns } from './trace.ts';
@@ -44,14 +44,14 @@ export class TraceBuilder {
   /** Adds a record that `recordProblem` finds nothing wrong with; returns its number. */
   append(
     t: number,
-    op: HistoryKind,
+    op: RequestKind,
     offset: number,
     lengthBytes: number,
     latency: number,
     device: number,
     flags: number,
   ): number {
-    const flush = op === HistoryKind.flush;
+    const flush = op === RequestKind.flush;
     invariant(flush || lengthBytes > 0, 'a record that is not a flush has a length');
     invariant((lengthBytes & SECTOR_MASK) === 0, 'a record is whole sectors');
     if (this.#used === this.#columns.requests) this.#grow();

@@ -1,10 +1,10 @@
 /** The facts of a trace: one pass over its columns. */
 import { PAGE_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import { BlockSet, deviceKey } from './block-tables.ts';
 import type { PerOp, TraceColumns, TraceFacts, TraceOrigin } from './trace.ts';
 
-const OP_COUNT: number = Object.keys(HistoryKind).length;
+const OP_COUNT: number = Object.keys(RequestKind).length;
 
 /** Counts `columns`, whose times are in order and start at 0, and joins what `origin` knows. */
 export function factsOf(columns: TraceColumns, origin: TraceOrigin): TraceFacts {
@@ -25,7 +25,7 @@ export function factsOf(columns: TraceColumns, origin: TraceOrigin): TraceFacts 
     if (end > addressEndBytes) addressEndBytes = end;
     if (Number.isNaN(latency[i] as number)) missingLatencies++;
     if ((device[i] as number) > deviceMax) deviceMax = device[i] as number;
-    if (kind === HistoryKind.read || kind === HistoryKind.write) {
+    if (kind === RequestKind.read || kind === RequestKind.write) {
       const base = deviceKey(device[i] as number);
       blocks.addRange(
         base + Math.floor(start / PAGE_BYTES),
@@ -52,10 +52,10 @@ export function factsOf(columns: TraceColumns, origin: TraceOrigin): TraceFacts 
 
 function perOp(values: Float64Array): PerOp {
   return {
-    read: values[HistoryKind.read] as number,
-    write: values[HistoryKind.write] as number,
-    flush: values[HistoryKind.flush] as number,
-    discard: values[HistoryKind.discard] as number,
-    zero: values[HistoryKind.zero] as number,
+    read: values[RequestKind.read] as number,
+    write: values[RequestKind.write] as number,
+    flush: values[RequestKind.flush] as number,
+    discard: values[RequestKind.discard] as number,
+    zero: values[RequestKind.zero] as number,
   };
 }

@@ -16,7 +16,7 @@
  * What the source could not say, and what was made up, stands in the facts beside the columns.
  */
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 
 /** Bits of the `flags` column. */
 export const TraceFlag = { fua: 1, preflush: 2, meta: 4, readahead: 8 } as const;
@@ -46,7 +46,7 @@ export interface TraceColumns {
   readonly requests: number;
   /** Issue time, ns from the first record. */
   readonly t: Float64Array;
-  /** A `HistoryKind`. */
+  /** A `RequestKind`. */
   readonly op: Uint8Array;
   /** Bytes from the start of the device. */
   readonly offset: Float64Array;
@@ -77,7 +77,7 @@ export interface TraceOrigin {
   readonly notes: readonly string[];
 }
 
-export type PerOp = Readonly<Record<keyof typeof HistoryKind, number>>;
+export type PerOp = Readonly<Record<keyof typeof RequestKind, number>>;
 
 export interface TraceFacts extends TraceOrigin {
   readonly requests: number;
@@ -138,13 +138,13 @@ export function isShared(trace: TraceColumns): boolean {
  */
 export function recordProblem(
   t: number,
-  op: HistoryKind,
+  op: RequestKind,
   offset: number,
   lengthBytes: number,
 ): string | null {
   if (!(Math.abs(t) <= Number.MAX_SAFE_INTEGER))
     return 'a time within 104 days of the first record';
-  if (op === HistoryKind.flush) return null;
+  if (op === RequestKind.flush) return null;
   if (lengthBytes === 0) return 'a length above 0 (only a flush has none)';
   if (lengthBytes > REQUEST_BYTES_MAX) return `a length of at most ${REQUEST_BYTES_MAX} bytes`;
   if (lengthBytes % SECTOR_BYTES !== 0) return `a length of whole ${SECTOR_BYTES}-byte sectors`;

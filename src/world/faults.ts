@@ -27,7 +27,45 @@ export type Trigger =
   /** Where the actor passes a crash point for the n-th time. */
   | { readonly kind: 'crash-point'; readonly point: CrashPoint; readonly nth: number };
 
-/** What strikes whom. The victim is restarted by the runner, after the scenario's delay. */
-export type Fault =
-  | { readonly kind: 'kill-driver'; readonly host: string; readonly when: Trigger }
-  | { readonly kind: 'kill-guest'; readonly guest: string; readonly when: Trigger };
+/** What goes wrong with a disk. All but the last three are within what a file device promises for. */
+export const DISK_TROUBLES = [
+  /** Every operation takes 20 times as long. */
+  'slow',
+  /** Nothing completes for a while. */
+  'stall',
+  'read-error',
+  'write-error',
+  'no-space',
+  /** One flush fails; what was written before it may be lost. */
+  'flush-fails',
+  /** Sectors that cannot be read until they are written again. */
+  'latent-sectors',
+  /** Beyond the contract: acknowledged, never stored. */
+  'lost-write',
+  /** Beyond the contract: data changes on the medium. */
+  'bit-rot',
+  /** Beyond the contract: a flush that flushes nothing. */
+  'flush-lies',
+] as const;
+export type DiskTrouble = (typeof DISK_TROUBLES)[number];
+export const BEYOND_CONTRACT: readonly DiskTrouble[] = ['lost-write', 'bit-rot', 'flush-lies'];
+
+/**
+ * What strikes whom. What dies is restarted by the runner, after the scenario's delay; what is said to
+ * last is healed when its time is over.
+ */
+export type Fault = { readonly when: Trigger } & (
+  | { readonly kind: 'kill-driver'; readonly host: string }
+  | { readonly kind: 'pause-driver'; readonly host: string; readonly forNs: number }
+  | { readonly kind: 'kill-guest'; readonly guest: string }
+  | { readonly kind: 'hang-guest'; readonly guest: string; readonly forNs: number }
+  /** Every actor of the host dies, its RAM is lost, its disks keep what is durable. */
+  | { readonly kind: 'power-cut'; readonly host: string }
+  /** Trouble with the disk of a guest. */
+  | {
+      readonly kind: 'disk';
+      readonly guest: string;
+      readonly trouble: DiskTrouble;
+      readonly forNs: number;
+    }
+);

@@ -18,11 +18,26 @@
  */
 import { invariant } from '../base/invariant.ts';
 
-export const HistoryKind = { read: 0, write: 1, flush: 2, discard: 3, zero: 4 } as const;
+/** What a guest asks of its disk; traces use the same numbers. */
+export const RequestKind = { read: 0, write: 1, flush: 2, discard: 3, zero: 4 } as const;
+export type RequestKind = (typeof RequestKind)[keyof typeof RequestKind];
+
+export const HistoryKind = {
+  read: 0,
+  write: 1,
+  flush: 2,
+  discard: 3,
+  zero: 4,
+  /** By the runner: the host lost its power here. */
+  powerCut: 5,
+} as const;
 export type HistoryKind = (typeof HistoryKind)[keyof typeof HistoryKind];
 
 export const HistoryStatus = { unknown: 0, ok: 1, error: 2 } as const;
 export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
+
+/** Bit of a record's flags: acknowledged only when durable. */
+export const HISTORY_FLAG_FUA = 1;
 
 const HEADER_BYTES = 64;
 const RECORD_DOUBLES = 6;

@@ -6,10 +6,10 @@ import { fitCompact, fitNone, fitWrap } from '../../src/traces/fit.ts';
 import type { Trace } from '../../src/traces/trace.ts';
 import { TraceFlag } from '../../src/traces/trace.ts';
 import { TraceBuilder } from '../../src/traces/trace-builder.ts';
-import { HistoryKind } from '../../src/world/history.ts';
+import { RequestKind } from '../../src/world/history.ts';
 import { records, usageError } from './trace-files.ts';
 
-type Row = readonly [op: keyof typeof HistoryKind, block: number, blocks: number, device?: number];
+type Row = readonly [op: keyof typeof RequestKind, block: number, blocks: number, device?: number];
 
 /** A trace of whole blocks, one record a ns. */
 function traceOf(rows: readonly Row[]): Trace {
@@ -21,7 +21,7 @@ function traceOf(rows: readonly Row[]): Trace {
     notes: [],
   });
   rows.forEach(([op, block, blocks, device], t) => {
-    builder.append(t, HistoryKind[op], block * 4096, blocks * 4096, t * 100, device ?? 0, 0);
+    builder.append(t, RequestKind[op], block * 4096, blocks * 4096, t * 100, device ?? 0, 0);
   });
   return builder.seal({ shared: false });
 }
@@ -66,8 +66,8 @@ test('compact: a request over blocks touched in another order is split into its 
 
 test('compact: sub-block requests keep their place inside the block', (t) => {
   const builder = new TraceBuilder(traceOf([['read', 0, 1]]).facts);
-  builder.append(0, HistoryKind.write, 40_960 + 512, 512, 5, 0, TraceFlag.fua);
-  builder.append(1, HistoryKind.read, 40_960 + 3_584, 1_024, 5, 0, 0);
+  builder.append(0, RequestKind.write, 40_960 + 512, 512, 5, 0, TraceFlag.fua);
+  builder.append(1, RequestKind.read, 40_960 + 3_584, 1_024, 5, 0, 0);
   const fit = fitCompact(builder.seal({ shared: true }));
   t.deepEqual(records(fit.trace), ['0 W 512 512 5 0 1', '1 R 3584 1024 5 0 0']);
   t.is(fit.diskBytes, 8_192);
@@ -81,9 +81,9 @@ test('compact: only the first piece of a split request carries PREFLUSH', (t) =>
   ]);
   const builder = new TraceBuilder(rows.facts);
   for (let i = 0; i < 2; i++) {
-    builder.append(i, HistoryKind.write, rows.offset[i]!, 4_096, 1, 0, 0);
+    builder.append(i, RequestKind.write, rows.offset[i]!, 4_096, 1, 0, 0);
   }
-  builder.append(2, HistoryKind.write, 0, 8_192, 1, 0, TraceFlag.preflush | TraceFlag.fua);
+  builder.append(2, RequestKind.write, 0, 8_192, 1, 0, TraceFlag.preflush | TraceFlag.fua);
   const { trace } = fitCompact(builder.seal({ shared: false }));
   t.deepEqual([...trace.flags], [0, 0, TraceFlag.preflush | TraceFlag.fua, TraceFlag.fua]);
 });
@@ -171,8 +171,8 @@ function readsOf(trace: Trace): Map<number, string[]> {
     for (let sector = 0; sector < trace.length[i]! / 512; sector++) {
       const done = sectorsDone.get(time) ?? 0;
       sectorsDone.set(time, done + 1);
-      if (trace.op[i] === HistoryKind.write) content.set(base + sector, `${time}/${done}`);
-      else if (trace.op[i] !== HistoryKind.read) content.delete(base + sector);
+      if (trace.op[i] === RequestKind.write) content.set(base + sector, `${time}/${done}`);
+      else if (trace.op[i] !== RequestKind.read) content.delete(base + sector);
       else seen.set(time, [...(seen.get(time) ?? []), content.get(base + sector) ?? '0']);
     }
   }
@@ -182,10 +182,10 @@ function readsOf(trace: Trace): Map<number, string[]> {
 function randomTrace(random: Prng): Trace {
   const builder = new TraceBuilder(traceOf([['read', 0, 1]]).facts);
   // A flush is never dropped, so that it keeps time 0 on both sides.
-  builder.append(0, HistoryKind.flush, 0, 0, 1, 0, 0);
+  builder.append(0, RequestKind.flush, 0, 0, 1, 0, 0);
   const ops = ['read', 'write', 'write', 'read', 'flush', 'discard', 'zero'] as const;
   for (let time = 1; time < 120; time++) {
-    const op = HistoryKind[random.pick(ops)];
+    const op = RequestKind[random.pick(ops)];
     const start = random.pick([0, 2 ** 40, 2 ** 47]) + random.below(300) * 512;
     builder.append(time, op, start, random.between(1, 60) * 512, 1, random.below(2), 0);
   }

@@ -5,7 +5,7 @@ import { Prng } from '../../src/base/prng.ts';
 import { detectFormat, readTrace } from '../../src/traces/read-trace.ts';
 import type { Trace, TraceFileFormat } from '../../src/traces/trace.ts';
 import { recordProblem } from '../../src/traces/trace.ts';
-import type { HistoryKind } from '../../src/world/history.ts';
+import type { RequestKind } from '../../src/world/history.ts';
 import { bytesOf, fixture, records, usageError } from './trace-files.ts';
 
 const text = (name: string): string => new TextDecoder().decode(fixture(name));
@@ -381,7 +381,7 @@ function brokenLaw(trace: Trace): string | null {
     if (!(trace.t[i]! >= (trace.t[i - 1] ?? 0))) return `time order at ${i}`;
     const problem = recordProblem(
       trace.t[i]!,
-      trace.op[i] as HistoryKind,
+      trace.op[i] as RequestKind,
       trace.offset[i]!,
       trace.length[i]!,
     );

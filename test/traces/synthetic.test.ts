@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
 import { syntheticTrace } from '../../src/traces/synthetic.ts';
-import { HistoryKind } from '../../src/world/history.ts';
+import { RequestKind } from '../../src/world/history.ts';
 import { records, usageError } from './trace-files.ts';
 
 test('the same seed gives the same trace, another seed another', (t) => {
@@ -31,9 +31,9 @@ test('the trace has the shape that the options ask for', (t) => {
   let longest = 0;
   for (let i = 0; i < requests; i++) {
     const op = trace.op[i];
-    if (op === HistoryKind.flush) continue;
+    if (op === RequestKind.flush) continue;
     if (trace.offset[i]! < 16 * 4096) hot++;
-    if (op === HistoryKind.write && trace.length[i] === 512) subBlock++;
+    if (op === RequestKind.write && trace.length[i] === 512) subBlock++;
     longest = Math.max(longest, trace.length[i]!);
   }
   near(hot / transfers, 0.7 + 0.3 * (16 / 512));

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { UsageError } from '../../src/base/errors.ts';
 import type { Trace } from '../../src/traces/trace.ts';
-import { HistoryKind } from '../../src/world/history.ts';
+import { RequestKind } from '../../src/world/history.ts';
 
 const ROOT: string = process.cwd();
 const SHARED: string = process.env['STORDOM_SHARED'] ?? resolve(ROOT, '../shared');
@@ -38,7 +38,7 @@ export function digestOf(trace: Trace, readsAndWritesOnly: boolean): string {
   const hash = createHash('sha256');
   for (let i = 0; i < trace.requests; i++) {
     const op = trace.op[i] as number;
-    if (readsAndWritesOnly && op > HistoryKind.write) continue;
+    if (readsAndWritesOnly && op > RequestKind.write) continue;
     hash.update(`${LETTERS[op]},${trace.offset[i]},${trace.length[i]}\n`);
   }
   return hash.digest('hex');

@@ -8,7 +8,7 @@ import { timeOrder } from '../../src/traces/time-order.ts';
 import type { Trace, TraceOrigin } from '../../src/traces/trace.ts';
 import { ADDRESS_SPACE_BLOCKS } from '../../src/traces/trace.ts';
 import { TraceBuilder } from '../../src/traces/trace-builder.ts';
-import { HistoryKind } from '../../src/world/history.ts';
+import { RequestKind } from '../../src/world/history.ts';
 import { records, usageError } from './trace-files.ts';
 
 const origin: TraceOrigin = {
@@ -22,7 +22,7 @@ const origin: TraceOrigin = {
 function writesAt(times: readonly number[], shared: boolean): Trace {
   const builder = new TraceBuilder(origin);
   times.forEach((t, i) => {
-    builder.append(t, HistoryKind.write, i * 4096, 4096, Number.NaN, 0, 0);
+    builder.append(t, RequestKind.write, i * 4096, 4096, Number.NaN, 0, 0);
   });
   return builder.seal({ shared });
 }

@@ -4,7 +4,7 @@ import { readTrace } from '../../src/traces/read-trace.ts';
 import { TraceFlag } from '../../src/traces/trace.ts';
 import { TraceBuilder } from '../../src/traces/trace-builder.ts';
 import { writeCanonicalCsv } from '../../src/traces/write-canonical.ts';
-import { HistoryKind } from '../../src/world/history.ts';
+import { RequestKind } from '../../src/world/history.ts';
 import { fixture, records } from './trace-files.ts';
 
 test('the conformance slice is written byte for byte as it was read', (t) => {
@@ -28,7 +28,7 @@ test('property: any trace survives writing and reading', (t) => {
     const trace = new TraceBuilder(readTrace(fixture('small.csv'), 'small.csv').facts);
     let time = 0;
     for (let i = 0; i < 400; i++) {
-      const op = random.below(5) as HistoryKind;
+      const op = random.below(5) as RequestKind;
       const offset = Math.floor(random.nextUnit() * 2 ** random.between(1, 38)) * 512;
       const latency = random.chance(0.2) ? Number.NaN : random.below(2 ** 31) * random.below(999);
       const flags = random.chance(0.5) ? 0 : random.below(TraceFlag.readahead * 2);

@@ -2,7 +2,9 @@
  * A disk in a file (or whatever the world's `Disk` is): requests go to it as they are.
  *
  * A write completes when it is in the page cache: it survives the driver VM's death but not the
- * host's power. A flush is the disk's flush. Writes that are in flight when the driver VM dies may be
+ * host's power. A flush is the disk's flush. After one has failed, what was written before it may be
+ * lost without a further word (the page cache forgets that it is dirty), so no later flush is answered
+ * with success until the device is opened again: a good flush would hide the loss. Writes that are in flight when the driver VM dies may be
  * done, dropped or torn at a sector: the front end replays them.
  */
 import { fail } from '../../base/invariant.ts';
@@ -23,6 +25,7 @@ export class FileDevice implements BlockDevice {
   readonly #memory: SharedMemory;
   readonly #free: FileIo[] = [];
   #inFlight = 0;
+  #flushFailed = false;
   #onIdle: (() => void) | null = null;
 
   constructor(disk: Disk, memory: SharedMemory, sectors: number) {
@@ -68,7 +71,10 @@ export class FileDevice implements BlockDevice {
     io.request = null;
     this.#free.push(io);
     this.#inFlight--;
-    request.deviceDone(status === DiskStatus.ok ? DeviceStatus.ok : DeviceStatus.ioError);
+    const isFlush = request.op === DeviceOp.flush;
+    if (isFlush && status !== DiskStatus.ok) this.#flushFailed = true;
+    const good = status === DiskStatus.ok && !(isFlush && this.#flushFailed);
+    request.deviceDone(good ? DeviceStatus.ok : DeviceStatus.ioError);
     if (this.#inFlight === 0 && this.#onIdle !== null) this.#onIdle();
   }
 

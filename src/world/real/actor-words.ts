@@ -5,6 +5,7 @@
  * Crash points in threads: the toolstack arms one by name; the actor's thread, when it passes the
  * point for the given time, says so and parks for ever, and is then terminated. The kill therefore
  * falls exactly between the two instructions around the point, and shared memory stays as it is.
+ * A pause works the same way, at whatever crash point the thread passes next, and ends by itself.
  */
 import { CRASH_POINTS, type CrashPoint } from '../faults.ts';
 
@@ -12,7 +13,8 @@ const FRAMES_POSTED = 0;
 const ARMED_POINT = 1;
 const PASSES_LEFT = 2;
 const PARKING = 3;
-const WORDS = 4;
+const PAUSE_MS = 4;
+const WORDS = 5;
 const NOT_ARMED = 0;
 
 export class ActorWords {
@@ -52,6 +54,17 @@ export class ActorWords {
     if (this.#words[ARMED_POINT] === NOT_ARMED) return false;
     const armed = CRASH_POINTS[Atomics.load(this.#words, ARMED_POINT) - 1];
     return armed === point && Atomics.sub(this.#words, PASSES_LEFT, 1) === 1;
+  }
+
+  /** The actor will stand still for so long when it passes its next crash point. */
+  askPause(durationMs: number): void {
+    Atomics.store(this.#words, PAUSE_MS, Math.max(1, Math.round(durationMs)));
+  }
+
+  /** Stands still if that was asked for. Called at every crash point. */
+  pauseIfAsked(): void {
+    if (this.#words[PAUSE_MS] === 0) return;
+    Atomics.wait(this.#words, PARKING, 0, Atomics.exchange(this.#words, PAUSE_MS, 0));
   }
 
   /** Stops the calling thread for ever. */

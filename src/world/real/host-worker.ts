@@ -151,6 +151,7 @@ function worldOptions(
     links,
     onNote: (text) => tell(boot.news, { kind: 'note', text }),
     crashPoint: (point) => {
+      words.pauseIfAsked();
       if (!words.isLastPass(point)) return;
       tell(boot.news, { kind: 'parked', point });
       words.park();

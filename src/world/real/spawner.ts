@@ -54,6 +54,8 @@ export interface ThreadActorHandle extends ActorHandle {
    * instruction before the point and the one after it.
    */
   killAt(point: CrashPoint, passes?: number): void;
+  /** Has the actor stand still for a while, from the next crash point that it passes. */
+  pause(durationMs: number): void;
   /** Whether that has happened. */
   readonly stoppedAtPoint: boolean;
 }
@@ -199,6 +201,10 @@ class ThreadActor implements ThreadActorHandle {
 
   get stoppedAtPoint(): boolean {
     return this.#stoppedAtPoint;
+  }
+
+  pause(durationMs: number): void {
+    this.#words.askPause(durationMs);
   }
 
   call(method: string, ...args: unknown[]): Promise<unknown> {

@@ -70,6 +70,13 @@ export class SimHost {
     return false;
   }
 
+  /** The actor of that name, if it is alive here, does nothing for so long: as if its CPU were taken. */
+  pause(name: string, durationNs: number): void {
+    for (const incarnation of this.#actors) {
+      if (incarnation.name === name) incarnation.spend(durationNs);
+    }
+  }
+
   /** Gives a bell word to an actor until it dies. */
   ownBell(bellAddress: number, incarnation: Incarnation, listener: BellListener): void {
     invariant(!this.#bells.has(bellAddress), 'a bell word belongs to one living actor');

@@ -187,6 +187,11 @@ export class Simulator implements Kernel {
     this.#plan.armPoint(actorName, crashPoint, nth, strike ?? null);
   }
 
+  /** A living actor of that name stands still for a while. */
+  pause(actorName: string, durationNs: number): void {
+    for (const host of this.#hosts.values()) host.pause(actorName, durationNs);
+  }
+
   /** Armed kills that have not struck yet. */
   get armedCount(): number {
     return this.#plan.armedCount;

@@ -1,0 +1,208 @@
+/**
+ * Keeps one host of a run going: its toolstack, its driver VM and its guests, each brought back after the
+ * scenario's delay when it is gone, and the whole host after a power cut.
+ *
+ * An outage is the time from the death of a driver VM to the moment when all living guests of the host
+ * are connected to its successor. What dies again before that belongs to the same outage.
+ */
+import { present } from '../base/invariant.ts';
+import type { Nanos } from '../base/units.ts';
+import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
+import type {
+  DiskSpec,
+  DriverDomain,
+  GuestDomain,
+  Ids,
+  Toolstack,
+} from '../hypervisor/toolstack.ts';
+import { OrderTap, recordBufferFor } from '../world/history.ts';
+import type { GuestTrack } from './guest-track.ts';
+import { diskName, GUEST_GRANT_ENTRIES, type GuestScenario, type Scenario } from './scenario.ts';
+import type { Stage } from './stage.ts';
+
+export interface OutageTrack {
+  readonly host: string;
+  readonly killedAtNs: number;
+  /** null: not serving again yet. */
+  servingAtNs: number | null;
+}
+
+export interface HostKeeperParts {
+  readonly name: string;
+  readonly scenario: Scenario;
+  readonly stage: Stage;
+  readonly guests: readonly GuestTrack[];
+  readonly ids: Ids;
+  readonly tell: (text: string) => void;
+  /** A driver VM failed by itself: a bug. */
+  readonly problem: (text: string) => void;
+  readonly failed: (thrown: unknown) => void;
+}
+
+const TAP_SPARE = 16_384;
+
+export class HostKeeper {
+  readonly name: string;
+  readonly outages: OutageTrack[] = [];
+  readonly tap: OrderTap;
+  readonly #parts: HostKeeperParts;
+  #toolstack: Toolstack | null = null;
+  #powered = true;
+  #ending = false;
+
+  constructor(parts: HostKeeperParts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    const records = parts.guests.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
+    this.tap = new OrderTap(recordBufferFor(2 * records));
+  }
+
+  get toolstack(): Toolstack {
+    return present(this.#toolstack, 'a host is open before it is used');
+  }
+
+  /** Brings up toolstack and driver VM. */
+  async open(): Promise<void> {
+    const { stage, ids, scenario } = this.#parts;
+    const toolstack = stage.openHost(this.name, ids, {
+      driverExited: (driver, atNs) => this.#driverExited(toolstack, driver, atNs),
+      guestExited: (guest) => this.#guestExited(toolstack, guest),
+      failed: this.#parts.failed,
+    });
+    this.#toolstack = toolstack;
+    const { driverHeapBytes, publish, plantedBug } = scenario;
+    const tap = this.tap.buffer;
+    await toolstack.startDriver({
+      heapBytes: driverHeapBytes,
+      config: (layout): DriverVmConfig => ({ layout, tap, publish, plantedBug }),
+    });
+  }
+
+  async startGuest(track: GuestTrack): Promise<void> {
+    const { scenario } = track;
+    await this.toolstack.createGuest({
+      name: scenario.name,
+      diskId: track.disk,
+      heapBytes: scenario.heapBytes,
+      grantEntries: GUEST_GRANT_ENTRIES,
+      disk: diskOf(scenario),
+      config: (layout, frontId) => track.config(layout, frontId),
+    });
+  }
+
+  /** Ends the driver VM for good: the run is over. */
+  async close(): Promise<void> {
+    this.#ending = true;
+    const driver = this.#toolstack?.driver ?? null;
+    driver?.handle.kill();
+    await driver?.handle.exited;
+  }
+
+  killDriver(): void {
+    const { driver } = this.toolstack;
+    if (driver === null || driver.exit !== null || !this.#powered) return;
+    this.#parts.tell(`driver VM of ${this.name} is killed`);
+    driver.handle.kill();
+  }
+
+  killGuest(name: string): void {
+    if (this.#powered && this.toolstack.hasGuest(name)) this.toolstack.guest(name).handle.kill();
+  }
+
+  /** The host loses its power and comes back after the delay of a driver VM. */
+  async cutPower(): Promise<void> {
+    const { stage, scenario, tell, guests } = this.#parts;
+    if (!this.#powered || this.#ending) return;
+    this.#powered = false;
+    this.#beginOutage(stage.clock.nowNs());
+    tell(`${this.name} loses its power`);
+    this.toolstack.goDark();
+    await stage.powerCut(this.name);
+    const unfinished = guests.filter((guest) => !guest.finished);
+    for (const guest of unfinished) guest.powerCut(stage.clock.nowNs());
+    await stage.timers.sleep(scenario.driverRestartNs);
+    if (this.#ending) return;
+    await this.open();
+    this.#powered = true;
+    for (const guest of unfinished) await this.startGuest(guest);
+    await this.#untilServing();
+  }
+
+  #driverExited(toolstack: Toolstack, driver: DriverDomain, atNs: Nanos): void {
+    if (this.#ending || toolstack !== this.#toolstack) return;
+    if (driver.exit?.reason === 'failed') {
+      const { message, stack } = driver.exit.error;
+      this.#parts.problem(`driver VM of ${this.name} failed: ${message}\n${stack}`);
+    }
+    const again = this.#beginOutage(atNs) ? '' : ' again, before it served';
+    this.#parts.tell(`driver VM of ${this.name} is gone${again}`);
+    this.#bringDriverBack(toolstack).catch((thrown: unknown) => this.#lost(toolstack, thrown));
+  }
+
+  /** False when an outage is going on already. */
+  #beginOutage(atNs: number): boolean {
+    const last = this.outages[this.outages.length - 1];
+    if (last !== undefined && last.servingAtNs === null) return false;
+    this.outages.push({ host: this.name, killedAtNs: atNs, servingAtNs: null });
+    return true;
+  }
+
+  async #bringDriverBack(toolstack: Toolstack): Promise<void> {
+    await this.#parts.stage.timers.sleep(this.#parts.scenario.driverRestartNs);
+    if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    await toolstack.restartDriver();
+    await this.#untilServing();
+  }
+
+  async #untilServing(): Promise<void> {
+    const { driver } = this.toolstack;
+    await this.toolstack.allConnected();
+    if (driver === null || driver.exit !== null || driver !== this.toolstack.driver) return;
+    if (this.#ending || !this.#powered) return;
+    const outage = this.outages[this.outages.length - 1];
+    if (outage === undefined || outage.servingAtNs !== null) return;
+    outage.servingAtNs = this.#parts.stage.clock.nowNs();
+    this.#parts.tell(`driver VM of ${this.name} serves again`);
+  }
+
+  #guestExited(toolstack: Toolstack, domain: GuestDomain): void {
+    const track = this.#parts.guests.find(({ name }) => name === domain.spec.name);
+    const report = domain.exit;
+    if (track === undefined || report === null || this.#ending) return;
+    track.ended(report);
+    if (report.reason === 'finished') {
+      this.#parts.tell(`${track.name} has read its disk back and is done`);
+      return;
+    }
+    if (report.reason === 'failed') return;
+    this.#parts.tell(`${track.name} was killed`);
+    this.#bringGuestBack(toolstack, track).catch((thrown: unknown) =>
+      this.#lost(toolstack, thrown),
+    );
+  }
+
+  async #bringGuestBack(toolstack: Toolstack, track: GuestTrack): Promise<void> {
+    await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
+    if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    await toolstack.restartGuest(track.name, (layout, frontId) => track.config(layout, frontId));
+    this.#parts.tell(`${track.name} runs again and checks its disk`);
+  }
+
+  /** A story broke off: that is a bug, unless the power of its host was cut under it. */
+  #lost(toolstack: Toolstack, thrown: unknown): void {
+    if (toolstack === this.#toolstack && this.#powered) this.#parts.failed(thrown);
+  }
+}
+
+function diskOf(guest: GuestScenario): DiskSpec {
+  return {
+    kind: guest.device,
+    name: diskName(guest.name),
+    sectors: guest.diskSectors,
+    writable: true,
+    weight: 1,
+    requestsPerSecond: guest.requestsPerSecond,
+    bytesPerSecond: guest.bytesPerSecond,
+    bare: false,
+  };
+}
