@@ -1,9 +1,9 @@
 /**
  * The driver VM: the domain that owns the disks of a host and serves them to its guests.
  *
- * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a directory
- * below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's front end.
- * Requests never pass through the store or the control plane: only rings.
+ * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a
+ * directory below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's
+ * front end. Requests never pass through the store or the control plane: only rings.
  *
  * It may be killed at any instruction. Nothing here is needed by its successor: the rings' owners
  * replay, the devices keep what they have.
@@ -54,7 +54,9 @@ export interface DriverVmStatus {
   readonly maskedPorts: number;
 }
 
-/** What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does. */
+/**
+ * What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does.
+ */
 export interface DriverVmControl {
   status(): DriverVmStatus;
   setLimit(path: string, limit: DiskLimit): void;

@@ -1,13 +1,13 @@
 /**
  * Mappings that are kept between requests (`feature-persistent`).
  *
- * Mapping and unmapping a page costs more than copying it; a front end that reuses its pages lets the
- * back end keep them mapped. At most `limit` mappings are kept a queue; when that is reached, the
- * least recently used idle ones are given back, a twentieth at a time, and so is what was idle for a
- * minute. A front end that finds its grant unused may then take the page back.
+ * Mapping and unmapping a page costs more than copying it; a front end that reuses its pages lets
+ * the back end keep them mapped. At most `limit` mappings are kept a queue; when that is reached,
+ * the least recently used idle ones are given back, a twentieth at a time, and so is what was idle
+ * for a minute. A front end that finds its grant unused may then take the page back.
  *
- * Persistent mappings are writable, as the front end uses one page for reads and writes; a grant that
- * does not allow it is mapped for one request only, with the access that the request needs.
+ * Persistent mappings are writable, as the front end uses one page for reads and writes; a grant
+ * that does not allow it is mapped for one request only, with the access that the request needs.
  * Numbers after xen-blkback (1056 a ring, 5 %, 60 s).
  */
 import type { DomainId, GrantRef } from '../base/units.ts';

@@ -1,6 +1,6 @@
 /**
- * From checked keys to rings that are served, and back: mapping the pages, binding the event channel,
- * making the queue, entering it in the rounds.
+ * From checked keys to rings that are served, and back: mapping the pages, binding the event
+ * channel, making the queue, entering it in the rounds.
  */
 import { StorageError } from '../base/errors.ts';
 import type { DomainId, EventPort, GrantRef } from '../base/units.ts';
@@ -43,7 +43,10 @@ export class RingAttacher {
     this.#parts = parts;
   }
 
-  /** Throws `StorageError`, with everything given back, when a page or channel is not what it should be. */
+  /**
+   * Throws `StorageError`, with everything given back, when a page or channel is not what it should
+   * be.
+   */
   attach(vbd: Vbd, guest: DomainId, ringEpoch: number, keys: RingKeys): ConnectedRings {
     const rings: ConnectedRings = { vbd, pages: [], ports: [], channels: [] };
     try {

@@ -9,17 +9,17 @@
  *     '----------------- replaying
  * ```
  *
- * `submit` always accepts: while there is no ring, or no room on it, requests wait in order. Each gets
- * its `frontSeq` at submit, over all queues; a queue sends its requests in that order.
+ * `submit` always accepts: while there is no ring, or no room on it, requests wait in order. Each
+ * gets its `frontSeq` at submit, over all queues; a queue sends its requests in that order.
  *
- * When the driver VM is gone (its exit has been observed by the toolstack, which then says so in the
- * store), `suspend` first reads the responses that are already on the old rings and then collects what
- * is unanswered. After the next `connect` that is sent again in `frontSeq` order, on one queue, before
- * any new request; new ones wait until the last of it is answered, because queues have no order among
- * themselves. Sizes are cut anew: the new back end may offer less.
+ * When the driver VM is gone (its exit has been observed by the toolstack, which then says so in
+ * the store), `suspend` first reads the responses that are already on the old rings and then
+ * collects what is unanswered. After the next `connect` that is sent again in `frontSeq` order, on
+ * one queue, before any new request; new ones wait until the last of it is answered, because queues
+ * have no order among themselves. Sizes are cut anew: the new back end may offer less.
  *
- * Not done: cancelling. A request that was sent is answered, replayed, or reported as an error whose
- * outcome is unknown.
+ * Not done: cancelling. A request that was sent is answered, replayed, or reported as an error
+ * whose outcome is unknown.
  */
 import { Fifo } from '../base/fifo.ts';
 import { invariant, present } from '../base/invariant.ts';
@@ -162,8 +162,8 @@ export class Blkfront {
 
   /**
    * Looks for requests over their deadline and for a back end that shows no life; call it when
-   * `nextDeadlineNs` has come. Policy `stall` only counts; policy `error` ends late requests with an
-   * error, whose outcome is unknown.
+   * `nextDeadlineNs` has come. Policy `stall` only counts; policy `error` ends late requests with
+   * an error, whose outcome is unknown.
    */
   checkDeadlines(nowNs: Nanos): void {
     if (nowNs < this.#nextLateCheckNs) return;
@@ -217,8 +217,8 @@ export class Blkfront {
   }
 
   /**
-   * The driver VM is gone and its exit was observed: reads the last responses, gives up the rings and
-   * keeps what is unanswered for the next `connect`, or fails it.
+   * The driver VM is gone and its exit was observed: reads the last responses, gives up the rings
+   * and keeps what is unanswered for the next `connect`, or fails it.
    */
   suspend(): void {
     if (this.#state === 'failed' || this.#state === 'waiting') return;

@@ -1,7 +1,7 @@
 /**
  * The closed-loop workload: a fixed number of requests outstanding, as fast as they come back; for
- * benchmarks of the path itself. Data is copied, not checked. It counts in the guest's shared words and
- * runs until it is told to stop there, so that several measurements can use one guest.
+ * benchmarks of the path itself. Data is copied, not checked. It counts in the guest's shared words
+ * and runs until it is told to stop there, so that several measurements can use one guest.
  */
 import type { Prng } from '../base/prng.ts';
 import { type Nanos, NEVER, SECTORS_PER_PAGE } from '../base/units.ts';

@@ -1,19 +1,19 @@
 /**
  * What a correct disk may return: the guest's own memory of what it wrote.
  *
- * For each sector the index of the latest write that was submitted (0: zeros). Overlapping requests of
- * one queue take effect in ring order, so a read submitted now must find just that, and almost always
- * does: one comparison a sector.
+ * For each sector the index of the latest write that was submitted (0: zeros). Overlapping requests
+ * of one queue take effect in ring order, so a read submitted now must find just that, and almost
+ * always does: one comparison a sector.
  *
- * When it finds something else the history decides. Going back from the moment the read was submitted,
- * over the requests that changed the sector:
+ * When it finds something else the history decides. Going back from the moment the read was
+ * submitted, over the requests that changed the sector:
  * - one that was acknowledged settles the value: nothing older may be seen;
- * - one that failed, or was never answered (the guest was killed), may have happened or not: its value
- *   is allowed, and so is what was before it;
+ * - one that failed, or was never answered (the guest was killed), may have happened or not: its
+ *   value is allowed, and so is what was before it;
  * - a discard allows zeros and what was before it.
  *
- * A sector whose value was open is frozen once it has been read when all was quiet: from then on every
- * read must agree, whatever was open before.
+ * A sector whose value was open is frozen once it has been read when all was quiet: from then on
+ * every read must agree, whatever was open before.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
@@ -73,7 +73,9 @@ export class DiskModel {
     for (let i = 0; i < sectors; i++) into[i] = this.#latest[lba + i] as number;
   }
 
-  /** Whether `found` is allowed at `sector` for a read submitted before record `end` was written. */
+  /**
+   * Whether `found` is allowed at `sector` for a read submitted before record `end` was written.
+   */
   allows(sector: number, found: number, end: number): boolean {
     const frozen = this.#frozen.get(sector);
     const start = frozen?.record ?? 0;

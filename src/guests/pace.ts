@@ -1,9 +1,10 @@
 /**
  * When the next request of a trace may start.
  *
- * - `timed`: at its recorded time, divided by `speed`; more than `depth` outstanding is not allowed, and
- *   what then starts late is counted;
- * - `closed`: as soon as fewer than `depth` are outstanding (`asap` is a closed loop at full depth).
+ * - `timed`: at its recorded time, divided by `speed`; more than `depth` outstanding is not
+ *   allowed, and what then starts late is counted;
+ * - `closed`: as soon as fewer than `depth` are outstanding (`asap` is a closed loop at full
+ *   depth).
  */
 import { type Nanos, NEVER } from '../base/units.ts';
 

@@ -13,8 +13,8 @@
  * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
  *   ring its bell)
  * ```
- * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor, nor
- * the other way round; that and the ring epoch keep the two apart.
+ * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor,
+ * nor the other way round; that and the ring epoch keep the two apart.
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
@@ -219,7 +219,9 @@ export class Toolstack {
     });
   }
 
-  /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
+  /**
+   * A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime.
+   */
   restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
@@ -228,7 +230,9 @@ export class Toolstack {
     });
   }
 
-  /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
+  /**
+   * Ends a guest that is alive or dead and takes everything of it back, its disk's contents too.
+   */
   destroyGuest(name: string): Promise<void> {
     return this.#exclusive(async () => {
       const guest = this.guest(name);
@@ -397,7 +401,9 @@ export class Toolstack {
     await this.#store.rm(domainPath(guest.layout.domain));
   }
 
-  /** Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back. */
+  /**
+   * Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back.
+   */
   async #destroyGuest(guest: GuestDomain): Promise<void> {
     await this.#guestBurials.get(guest);
     this.#guestBurials.delete(guest);

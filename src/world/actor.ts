@@ -49,7 +49,9 @@ export interface ActorSpec {
   readonly bellAddress: number;
   /** Links it is started with; the other ends come back in `ActorHandle.links`. */
   readonly links: readonly string[];
-  /** Structured-cloneable; its shape belongs to the actor kind. Shared buffers pass by reference. */
+  /**
+   * Structured-cloneable; its shape belongs to the actor kind. Shared buffers pass by reference.
+   */
   readonly config: unknown;
 }
 

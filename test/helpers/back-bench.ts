@@ -1,6 +1,6 @@
 /**
- * A driver domain's back ends over plain memory: real rings, grants, event channels and queues, without
- * store and actors. Guests are hands that write into their own pages.
+ * A driver domain's back ends over plain memory: real rings, grants, event channels and queues,
+ * without store and actors. Guests are hands that write into their own pages.
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { EventPort, FrameNo, Generation, GrantRef } from '../../src/base/units.ts';
@@ -204,7 +204,19 @@ export class BackBench {
       startIndex,
     );
     const ringRef = ringRefs[0] as GrantRef;
-    const ring = { guest, view, front, entries, grants, pages, ringRef, queue, vbd, device, mapped };
+    const ring = {
+      guest,
+      view,
+      front,
+      entries,
+      grants,
+      pages,
+      ringRef,
+      queue,
+      vbd,
+      device,
+      mapped,
+    };
     this.rings.push(ring);
     return ring;
   }
