@@ -113,7 +113,9 @@ export class BackDisk {
         () => this.#follow(this.#seen),
       );
     } catch (thrown) {
-      await this.#refuse(thrown);
+      // Half a directory is one that the toolstack is taking away.
+      if (this.#identity === null && thrown instanceof StorageError) this.#parts.onClosed(this);
+      else await this.#refuse(thrown);
     }
   }
 

@@ -74,7 +74,12 @@ function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
 }
 
 function fateGuests(run: Run) {
-  return run.guests.map(({ name, scenario, history }) => ({ name, host: scenario.host, history }));
+  return run.guests.map(({ name, scenario, history, lives }) => ({
+    name,
+    host: scenario.host,
+    history,
+    livingSince: lives[lives.length - 1]?.firstRecord ?? 0,
+  }));
 }
 
 function machinery(run: Run): Verdict {
@@ -114,7 +119,10 @@ function fullReadBack(run: Run): Verdict {
   if (missing.length > 0) {
     return broken('full-read-back', `${missing.join(', ')} did not read the whole disk back`);
   }
-  return holds('full-read-back', `${sectors} sectors: every block that was ever touched`);
+  const lost = run.guests.filter(({ workload }) => workload?.diskFailed === true);
+  const apart = lost.map(({ name }) => `; ${name}'s disk failed for good, as its policy says`);
+  const text = `${sectors} sectors: every block that was ever touched${apart.join('')}`;
+  return holds('full-read-back', text);
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {

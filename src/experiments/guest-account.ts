@@ -58,7 +58,7 @@ function count(counts: { -readonly [K in keyof OpCounts]: number }, kind: Histor
 function seriesOf(history: History, durationNs: number, bucketNs: number): Series {
   const buckets = Math.max(1, Math.ceil(durationNs / bucketNs));
   const latencies: number[][] = Array.from({ length: buckets }, () => []);
-  const bytes = new Array<number>(buckets).fill(0);
+  const bytes = latencies.map(() => 0);
   for (let at = 0; at < history.length; at++) {
     const { status, sectors, invokeNs, ackNs } = history.record(at);
     if (status === HistoryStatus.unknown) continue;

@@ -65,7 +65,7 @@ function guestOf(name: string, host: string, random: Prng): GuestScenario {
     pace,
     heapBytes: 2 * 2 ** 20,
     front: frontOf(random),
-    policy: 'stall',
+    policy: random.pick(['stall', 'stall', 'stall', 'stall', 'stall', 'stall', 'error', 'fail']),
     requestsPerSecond: random.chance(0.1) ? 20_000 : 0,
     bytesPerSecond: 0,
   };

@@ -46,12 +46,16 @@ export interface FrontCounters {
   completed: number;
   errors: number;
   replayedRequests: number;
-  /** Looks at which some request was older than the deadline. */
-  lateLooks: number;
+  /** Requests that were found older than the deadline, each once. */
+  late: number;
+  /** Times the back end was found silent: requests waited and its heartbeat stood still. */
+  silences: number;
   violations: string[];
 }
 
 const LATE_CHECK_NS = 100 * MS;
+/** A back end beats every 50 ms; one that misses ten beats is silent. */
+const SILENCE_NS = 500 * MS;
 
 export class Blkfront {
   readonly counters: FrontCounters = {
@@ -59,7 +63,8 @@ export class Blkfront {
     completed: 0,
     errors: 0,
     replayedRequests: 0,
-    lateLooks: 0,
+    late: 0,
+    silences: 0,
     violations: [],
   };
   readonly #world: World;
@@ -77,6 +82,8 @@ export class Blkfront {
   #replayOffset = 0;
   #replayInFlight = 0;
   #nextLateCheckNs: Nanos = 0 as Nanos;
+  #lastBeat = -1;
+  #lastBeatNs: Nanos = 0 as Nanos;
   #inFlight = 0;
   #nowNs: Nanos = 0 as Nanos;
 
@@ -110,6 +117,7 @@ export class Blkfront {
     request.partsInFlight = 0;
     request.allSent = false;
     request.replayed = false;
+    request.late = false;
     request.status = FrontStatus.ok;
     this.counters.submitted++;
     this.#inFlight++;
@@ -152,12 +160,41 @@ export class Blkfront {
     return this.#inFlight > 0 && this.#queues.length > 0 ? this.#nextLateCheckNs : NEVER;
   }
 
-  /** Looks for requests over their deadline; call it when `nextDeadlineNs` has come. */
+  /**
+   * Looks for requests over their deadline and for a back end that shows no life; call it when
+   * `nextDeadlineNs` has come. Policy `stall` only counts; policy `error` ends late requests with an
+   * error, whose outcome is unknown.
+   */
   checkDeadlines(nowNs: Nanos): void {
     if (nowNs < this.#nextLateCheckNs) return;
     this.#nextLateCheckNs = (nowNs + LATE_CHECK_NS) as Nanos;
+    this.#listen(nowNs);
     for (const queue of this.#queues) {
-      if (queue.countOlderThan(nowNs, this.#options.deadlineNs) > 0) this.counters.lateLooks++;
+      for (const request of queue.olderThan(nowNs, this.#options.deadlineNs)) {
+        if (!request.late) this.counters.late++;
+        request.late = true;
+        if (this.#options.policy === 'error' && request.allSent) this.#expire(queue, request);
+      }
+    }
+  }
+
+  #expire(queue: FrontQueue, request: FrontRequest): void {
+    queue.expire(request);
+    if (this.#state === 'replaying') this.#replayInFlight -= request.partsInFlight;
+    request.partsInFlight = 0;
+    this.#complete(request, FrontStatus.error);
+  }
+
+  /** Follows the heartbeat of the back end while something is asked of it. */
+  #listen(nowNs: Nanos): void {
+    const beat = this.#queues[0]?.heartbeat ?? -1;
+    if (beat !== this.#lastBeat || this.#inFlight === 0) {
+      this.#lastBeat = beat;
+      this.#lastBeatNs = nowNs;
+    } else if (beat >= 0 && nowNs - this.#lastBeatNs > SILENCE_NS) {
+      this.counters.silences++;
+      this.#lastBeatNs = nowNs;
+      this.#world.log.event('front.silence', this.#inFlight, this.counters.silences);
     }
   }
 

@@ -34,6 +34,7 @@ import { EventPage, MemoryEventChannel } from '../ring/event-page.ts';
 import { FrontRing } from '../ring/front-ring.ts';
 import type { GrantIssuer } from '../ring/ports.ts';
 import { SidePage, sidePages } from '../ring/side-page.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
 import type { GuestFrames } from './frames.ts';
@@ -64,6 +65,7 @@ export interface FrontConnectParts {
   readonly grants: GrantIssuer;
   readonly blkfront: Blkfront;
   readonly options: FrontOptions;
+  readonly plantedBug: PlantedBug;
   readonly onError: (thrown: unknown) => void;
 }
 
@@ -74,11 +76,13 @@ interface Limits {
 }
 
 interface MadeRing {
+  /** The driver domain it was made for. */
+  back: DomainId;
   readonly ringFrame: FrameNo;
   readonly sideFrame: FrameNo;
   readonly ringRefs: GrantRef[];
   readonly sideRefs: GrantRef[];
-  readonly port: EventPort;
+  port: EventPort;
   readonly ring: FrontRing;
   readonly side: SidePage;
   readonly channel: MemoryEventChannel;
@@ -100,6 +104,8 @@ class Cancelled extends Error {}
 export class FrontConnector {
   readonly #parts: FrontConnectParts;
   #attempt: Attempt | null = null;
+  /** Rings that the planted bug `naive-reattach` goes on with. */
+  #kept: Attempt | null = null;
   /** Pages whose grants a dead back end would not let go, over all attempts. */
   stuckPages = 0;
   /** Notifications sent to the driver VM, over all attempts. */
@@ -143,13 +149,16 @@ export class FrontConnector {
       unwatch: null,
     };
     this.#attempt = attempt;
-    this.#connect(attempt).catch((thrown: unknown) => {
-      if (thrown instanceof Cancelled || attempt.cancelled) return;
-      // The driver VM died and its directory with it: the next epoch is on its way.
-      if (hasErrno(thrown, 'EACCES'))
-        this.#parts.world.log.note(`handshake broken off at epoch ${epoch}`);
-      else this.#parts.onError(thrown);
-    });
+    this.#connect(attempt).catch((thrown: unknown) => this.#brokenOff(attempt, thrown));
+  }
+
+  /** What an attempt ends with is news only if nothing has replaced it and its driver VM lives. */
+  #brokenOff(attempt: Attempt, thrown: unknown): void {
+    if (thrown instanceof Cancelled || attempt.cancelled) return;
+    const { world, onError } = this.#parts;
+    // The driver VM died and its directory with it: the next epoch is on its way.
+    if (hasErrno(thrown, 'EACCES')) world.log.note(`broken off at epoch ${attempt.epoch}`);
+    else onError(thrown);
   }
 
   async #connect(attempt: Attempt): Promise<void> {
@@ -168,7 +177,8 @@ export class FrontConnector {
     await step(store.write(`${path}/${FrontendKey.state}`, XenbusState.initialising));
     await this.#waitFor(attempt, back, (state) => state === XenbusState.initWait);
     const limits = await step(this.#readLimits(back));
-    this.#makeRings(attempt, backId as DomainId, frontId, limits);
+    if (this.#kept === null) this.#makeRings(attempt, backId as DomainId, frontId, limits);
+    else this.#reuseRings(this.#kept, attempt, backId as DomainId, frontId);
     await step(this.#writeKeys(attempt, limits));
     await step(store.write(`${path}/${FrontendKey.state}`, XenbusState.initialised));
     const state = await this.#waitFor(
@@ -233,6 +243,7 @@ export class FrontConnector {
     side.initialise(epoch, frontId);
     const port = events.allocate(back);
     return {
+      back,
       ringFrame,
       sideFrame,
       ringRefs: this.#grantRun(back, ringFrame, ringPages),
@@ -242,6 +253,26 @@ export class FrontConnector {
       side,
       channel: new MemoryEventChannel(world.memory, directory, world.wake, events, port),
     };
+  }
+
+  /**
+   * The planted bug `naive-reattach`: what a driver domain's restart looks like when nobody tells the
+   * front end. The successor is given the old rings as they are and begins at `rsp_prod`, so requests
+   * answered out of order run again and others never do (the shared-slot hazard of blkif).
+   */
+  #reuseRings(kept: Attempt, attempt: Attempt, back: DomainId, frontId: number): void {
+    const { grants, events } = this.#parts;
+    for (const ring of kept.rings) {
+      grants.handOver(ring.back, back);
+      events.close(ring.port);
+      ring.back = back;
+      ring.port = events.allocate(back);
+      ring.channel.rebind(ring.port);
+      ring.side.initialise(attempt.epoch, frontId);
+      attempt.rings.push(ring);
+    }
+    kept.pages?.setGrantee(back);
+    attempt.pages = kept.pages;
   }
 
   #grantRun(back: DomainId, first: FrameNo, pages: number): GrantRef[] {
@@ -301,6 +332,7 @@ export class FrontConnector {
 
   #handOver(attempt: Attempt, back: DomainId, features: BackFeatures): void {
     const { world, frames, grants, blkfront, options } = this.#parts;
+    if (attempt.pages !== null) return this.#wakeSelf();
     const pages = new FrontPages(world.memory, grants, frames, back, {
       persistent: options.persistent,
       trusted: options.trusted,
@@ -334,9 +366,12 @@ export class FrontConnector {
       }
     };
     const onTouch = (): void => {
-      this.#readFeatures(back, limits).then((features) => {
-        if (!attempt.cancelled) blkfront.refreshFeatures(features);
-      }, onError);
+      this.#readFeatures(back, limits).then(
+        (features) => {
+          if (!attempt.cancelled) blkfront.refreshFeatures(features);
+        },
+        (thrown: unknown) => this.#brokenOff(attempt, thrown),
+      );
     };
     return watchState(store, `${back}/${BackendKey.state}`, onState, onError, onTouch);
   }
@@ -354,9 +389,12 @@ export class FrontConnector {
     const attempt = this.#attempt;
     if (attempt === null || attempt.cancelled) return;
     attempt.cancelled = true;
-    this.#parts.blkfront.suspend();
+    const keeps = this.#parts.plantedBug === 'naive-reattach' && attempt.pages !== null;
+    this.#kept = keeps ? attempt : null;
+    if (!keeps) this.#parts.blkfront.suspend();
     for (const wait of attempt.waits) wait.stop().catch(this.#parts.onError);
     attempt.unwatch?.().catch(this.#parts.onError);
+    if (keeps) return;
     if (attempt.pages !== null && !attempt.pages.close()) this.stuckPages += attempt.pages.stuck;
     for (const made of attempt.rings) this.#takeBack(made);
     this.#wakeSelf();

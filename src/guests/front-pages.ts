@@ -30,7 +30,7 @@ export class FrontPages {
   readonly #memory: SharedMemory;
   readonly #grants: GrantIssuer;
   readonly #frames: GuestFrames;
-  readonly #grantee: DomainId;
+  #grantee: DomainId;
   readonly #options: FrontPagesOptions;
   /** Persistent: granted and idle. Otherwise: frames without a grant are not kept at all. */
   readonly #idle: FrontPage[] = [];
@@ -77,6 +77,11 @@ export class FrontPages {
     this.#lent--;
     if (this.#options.persistent) this.#idle.push(page);
     else this.#end(page);
+  }
+
+  /** Grants go to this domain from now on. */
+  setGrantee(grantee: DomainId): void {
+    this.#grantee = grantee;
   }
 
   /** Ends every grant that can be ended. True when none is left in force. */

@@ -76,6 +76,8 @@ const COPY_COST_NS_PER_SECTOR = 40;
 
 class Shadow {
   request: FrontRequest | null = null;
+  /** The request was reported as an error; the id stays taken until the back end answers it. */
+  expired = false;
   offset = 0;
   sectors = 0;
   /** The operation a response must echo. */
@@ -166,13 +168,26 @@ export class FrontQueue {
     return this.#violation === null && this.#ring.finalCheck();
   }
 
-  /** Requests on the ring for longer than `ageNs`. */
-  countOlderThan(nowNs: number, ageNs: number): number {
-    let late = 0;
-    for (const { request } of this.#shadows) {
-      if (request !== null && nowNs - request.submittedNs > ageNs) late++;
+  /** Requests on the ring for longer than `ageNs`, each once; empty nearly always. */
+  olderThan(nowNs: number, ageNs: number): ReadonlySet<FrontRequest> {
+    const late = new Set<FrontRequest>();
+    for (const { request, expired } of this.#shadows) {
+      if (request !== null && !expired && nowNs - request.submittedNs > ageNs) late.add(request);
     }
     return late;
+  }
+
+  /**
+   * The request is given up: what the back end still answers to it is read and thrown away. Its pages
+   * stay granted until then, because the back end may still use them.
+   */
+  expire(request: FrontRequest): void {
+    for (const shadow of this.#shadows) if (shadow.request === request) shadow.expired = true;
+  }
+
+  /** How often the back end has shown that it lives; -1 without a side page. */
+  get heartbeat(): number {
+    return this.#parts.side?.heartbeat ?? -1;
   }
 
   /**
@@ -184,7 +199,7 @@ export class FrontQueue {
     for (const shadow of this.#shadows) {
       if (shadow.request === null) continue;
       const { request, offset, sectors } = shadow;
-      unanswered.push({ request, offset, sectors });
+      if (!shadow.expired) unanswered.push({ request, offset, sectors });
       this.#free(shadow);
     }
     this.#violation ??= 'abandoned';
@@ -336,6 +351,11 @@ export class FrontQueue {
       return this.#violate(`response to id ${id} echoes operation ${op}, not ${shadow.echoOp}`);
     }
     if (!responsePadClean(this.#entry)) this.dirtyPads++;
+    if (shadow.expired) {
+      this.#free(shadow);
+      this.#freeIds.push(id);
+      return true;
+    }
     const status = normalised(responseStatus(this.#entry));
     if (status === FrontStatus.ok && request.op === FrontOp.read) this.#copyOut(request, shadow);
     this.#parts.world.cpu.spend(REQUEST_COST_NS);
@@ -363,6 +383,7 @@ export class FrontQueue {
   #free(shadow: Shadow): void {
     this.#returnPages(shadow);
     shadow.request = null;
+    shadow.expired = false;
   }
 
   #violate(what: string): false {

@@ -38,6 +38,8 @@ export abstract class FrontRequest {
   status: FrontStatus = FrontStatus.ok;
   /** It was on a ring whose back end died, so it may have been executed before. */
   replayed = false;
+  /** It was counted as over its deadline. */
+  late = false;
   /** All parts were made (a flush has one part of no sectors). */
   allSent = false;
 

@@ -91,6 +91,7 @@ export class Guest<W> implements HostedActor {
       grants: new GrantTable(entries),
       blkfront: this.#blkfront,
       options: disk.front,
+      plantedBug: config.plantedBug,
       onError: (thrown) => {
         this.#failure ??= thrown;
       },

@@ -48,6 +48,8 @@ export interface ReplayParts {
 }
 
 export interface ReplayResult {
+  /** The disk failed for good (policy `fail`): nothing could be read back. */
+  readonly diskFailed: boolean;
   readonly violations: readonly string[];
   readonly sectorsVerified: number;
   readonly readBackSectors: number;
@@ -104,6 +106,7 @@ export class Replay implements Workload {
     if (this.#disk === null) return 0;
     this.#nowNs = nowNs;
     this.#wakeNs = NEVER;
+    if (this.#disk.state === 'failed') return this.#giveUp();
     let submitted = 0;
     for (let phase: GuestPhase | null = null; phase !== this.#phase; ) {
       phase = this.#phase;
@@ -137,6 +140,7 @@ export class Replay implements Workload {
 
   result(): ReplayResult {
     return {
+      diskFailed: this.#disk?.state === 'failed',
       violations: this.#violations,
       sectorsVerified: this.#sectorsVerified,
       readBackSectors: this.#readBackSectors,
@@ -148,6 +152,13 @@ export class Replay implements Workload {
       this.#phase !== GuestPhase.done || this.#free.length === this.#slots.length,
       'a finished replay has nothing in flight',
     );
+  }
+
+  /** A disk that failed for good answers nothing any more: the guest ends when all has come back. */
+  #giveUp(): number {
+    for (const slot of this.#retries.splice(0)) this.#release(slot, this.#parts.frames);
+    if (this.#inFlight === 0 && this.#phase !== GuestPhase.done) this.#enter(GuestPhase.done);
+    return 0;
   }
 
   get #inFlight(): number {

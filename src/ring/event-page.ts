@@ -135,7 +135,7 @@ export class EventPage {
 /** One end of a bound channel in emulated host RAM. */
 export class MemoryEventChannel implements EventChannel {
   readonly #local: EventPage;
-  readonly #port: EventPort;
+  #port: EventPort;
   readonly #memory: SharedMemory;
   readonly #pages: EventPages;
   readonly #ringer: BellRinger;
@@ -162,6 +162,12 @@ export class MemoryEventChannel implements EventChannel {
     this.notifications++;
     const page = this.#remotePage ?? this.#resolve();
     if (page?.raise(this.#remotePort)) this.#ringer.ring(page.bellAddress);
+  }
+
+  /** Goes on over another local port: the other end has changed. */
+  rebind(port: EventPort): void {
+    this.#port = port;
+    this.#remotePage = null;
   }
 
   acknowledge(): void {

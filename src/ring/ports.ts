@@ -90,4 +90,6 @@ export interface GrantIssuer {
    * for anything else, and the caller tries again later.
    */
   end(ref: GrantRef): boolean;
+  /** Gives every grant made to the dead domain `from` to `to`. */
+  handOver(from: DomainId, to: DomainId): void;
 }

@@ -16,6 +16,11 @@ export interface FateGuest {
   readonly name: string;
   readonly host: string;
   readonly history: History;
+  /**
+   * First record of its incarnation of now. What an earlier one never heard of was outstanding until
+   * that one died, which nobody noted: it is not counted.
+   */
+  readonly livingSince: number;
 }
 
 interface Window {
@@ -32,7 +37,7 @@ export function fatesOf(
   const stalled: StalledGuest[] = [];
   const idle: string[] = [];
   for (const guest of guests) {
-    const { longestNs, requests } = outstandingIn(guest.history, window);
+    const { longestNs, requests } = outstandingIn(guest, window);
     if (longestNs > STALL_NS) stalled.push({ guest: guest.name, longestNs });
     else if (requests === 0 && guest.host === host) idle.push(guest.name);
   }
@@ -71,11 +76,13 @@ function overlap(a: Outage, b: Outage): boolean {
 }
 
 /** Requests outstanding in a window: how many, and the longest time one was, inside the window. */
-function outstandingIn(history: History, window: Window): { longestNs: number; requests: number } {
+function outstandingIn(guest: FateGuest, window: Window): { longestNs: number; requests: number } {
+  const { history, livingSince } = guest;
   let longestNs = 0;
   let requests = 0;
   for (let at = 0; at < history.length; at++) {
     const { invokeNs, ackNs } = history.record(at);
+    if (ackNs === 0 && at < livingSince) continue;
     const endNs = ackNs === 0 ? window.toNs : ackNs;
     if (invokeNs >= window.toNs || endNs <= window.fromNs) continue;
     requests++;
