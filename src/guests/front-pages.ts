@@ -7,7 +7,8 @@
  *
  * Persistent: a page keeps its grant and is reused last in, first out, so that few are warm. Otherwise
  * a page is granted for one request and taken back after. A grant that cannot be taken back, because
- * the back end kept it mapped, costs the page: it is set aside, counted, and tried again later.
+ * the back end kept it mapped, costs the page: it is set aside, counted, and tried again when no other
+ * page is left and at the end.
  */
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { type DomainId, type FrameNo, type GrantRef, PAGE_BYTES } from '../base/units.ts';
@@ -65,7 +66,12 @@ export class FrontPages {
    * read it; a persistent page is granted for both.
    */
   lend(readonly: boolean): FrontPage | null {
-    const page = this.#idle.pop() ?? this.#grantOne(readonly && !this.#options.persistent);
+    const onlyRead = readonly && !this.#options.persistent;
+    let page = this.#idle.pop() ?? this.#grantOne(onlyRead);
+    if (page === null && this.#stuck.length > 0) {
+      this.#endStuck();
+      page = this.#grantOne(onlyRead);
+    }
     if (page === null) return null;
     this.#lent++;
     if (!this.#options.trusted) this.#memory.clear(page.address, PAGE_BYTES);
@@ -87,8 +93,12 @@ export class FrontPages {
   /** Ends every grant that can be ended. True when none is left in force. */
   close(): boolean {
     for (const page of this.#idle.splice(0)) this.#end(page);
-    for (const page of this.#stuck.splice(0)) this.#end(page);
+    this.#endStuck();
     return this.#stuck.length === 0;
+  }
+
+  #endStuck(): void {
+    for (const page of this.#stuck.splice(0)) this.#end(page);
   }
 
   #grantOne(readonly: boolean): FrontPage | null {
