@@ -144,7 +144,7 @@ export class DriverVm implements HostedActor {
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());
-      this.#rounds.lookAtAll();
+      this.#wakeSelf();
     },
     setWeight: (path: string, weight: number) => {
       const { vbd } = this.#diskAt(path);
