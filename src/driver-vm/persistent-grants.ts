@@ -24,7 +24,7 @@ export class PersistentGrants {
   readonly #granter: DomainId;
   readonly #limit: number;
   readonly #handleByRef = new Int32Array(MAX_REFS).fill(NOT_KEPT);
-  /** A hostile guest may name one page in every segment of every request: more than 16 bits. */
+  /** One page may stand in every segment of every slot of a ring: 2^17 users. */
   readonly #users = new Uint32Array(MAX_REFS);
   readonly #lastUseNs = new Float64Array(MAX_REFS);
   readonly #kept: number[] = [];

@@ -7,8 +7,7 @@
  *
  * Persistent: a page keeps its grant and is reused last in, first out, so that few are warm. Otherwise
  * a page is granted for one request and taken back after. A grant that cannot be taken back, because
- * the back end kept it mapped, costs the page: it is set aside, counted, and tried again when no other
- * page is left and at the end.
+ * the back end kept it mapped, costs the page: it is set aside, counted, and tried again later.
  */
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { type DomainId, type FrameNo, type GrantRef, PAGE_BYTES } from '../base/units.ts';
@@ -66,12 +65,7 @@ export class FrontPages {
    * read it; a persistent page is granted for both.
    */
   lend(readonly: boolean): FrontPage | null {
-    const onlyRead = readonly && !this.#options.persistent;
-    let page = this.#idle.pop() ?? this.#grantOne(onlyRead);
-    if (page === null && this.#stuck.length > 0) {
-      this.#endStuck();
-      page = this.#grantOne(onlyRead);
-    }
+    const page = this.#idle.pop() ?? this.#grantOne(readonly && !this.#options.persistent);
     if (page === null) return null;
     this.#lent++;
     if (!this.#options.trusted) this.#memory.clear(page.address, PAGE_BYTES);
@@ -93,15 +87,19 @@ export class FrontPages {
   /** Ends every grant that can be ended. True when none is left in force. */
   close(): boolean {
     for (const page of this.#idle.splice(0)) this.#end(page);
-    this.#endStuck();
+    for (const page of this.#stuck.splice(0)) this.#end(page);
     return this.#stuck.length === 0;
   }
 
-  #endStuck(): void {
-    for (const page of this.#stuck.splice(0)) this.#end(page);
+  /** Grants one more page; when there is none, looks whether the back end has let go of some. */
+  #grantOne(readonly: boolean): FrontPage | null {
+    const page = this.#tryGrant(readonly);
+    if (page !== null || this.#stuck.length === 0) return page;
+    for (const stuck of this.#stuck.splice(0)) this.#end(stuck);
+    return this.#tryGrant(readonly);
   }
 
-  #grantOne(readonly: boolean): FrontPage | null {
+  #tryGrant(readonly: boolean): FrontPage | null {
     const frame = this.#frames.take(1);
     if (frame === null) return null;
     const ref = this.#grants.grant(this.#grantee, frame, readonly);

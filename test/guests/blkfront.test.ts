@@ -3,7 +3,7 @@ import type { Prng } from '../../src/base/prng.ts';
 import { FrontOp, FrontStatus } from '../../src/guests/front-request.ts';
 import { BlkifOp, BlkifStatus } from '../../src/ring/entries.ts';
 import { SIDE_FLAG_FUA } from '../../src/ring/side-page.ts';
-import { type BenchRequest, FrontBench, type ScriptedBack, type Taken } from '../helpers/front-bench.ts';
+import { type BenchRequest, FrontBench, type ScriptedBack, type Taken } from '../helpers/crash-bench.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
 const INDIRECT = { features: { maxIndirectSegments: 32 } };
