@@ -7,7 +7,7 @@ function draws(random: Prng, count: number): number[] {
 
 /** How far the counts are from even, as chi-square: near `buckets - 1` when they are random. */
 function chiSquare(values: readonly number[], buckets: number): number {
-  const counts = new Array<number>(buckets).fill(0);
+  const counts = Array.from({ length: buckets }, () => 0);
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
   const expected = values.length / buckets;
   return counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
@@ -56,7 +56,7 @@ test('numbers of one stream, and first numbers of many streams, are even', (t) =
 
 test('every bit of a number is set half of the time', (t) => {
   const random = new Prng(11);
-  const ones = new Array<number>(32).fill(0);
+  const ones = Array.from({ length: 32 }, () => 0);
   for (let i = 0; i < 20_000; i++) {
     const value = random.nextU32();
     for (let bit = 0; bit < 32; bit++) ones[bit] = (ones[bit] ?? 0) + ((value >>> bit) & 1);
@@ -77,6 +77,9 @@ test('ranges include both ends, chances of 0 and 1 are sure, picks reach every c
     const unit = random.nextUnit();
     t.true(unit >= 0 && unit < 1);
   }
-  t.deepEqual([...between].sort((a, b) => a - b), [-2, -1, 0, 1, 2]);
+  t.deepEqual(
+    [...between].sort((a, b) => a - b),
+    [-2, -1, 0, 1, 2],
+  );
   t.is(picked.size, 3);
 });

@@ -6,7 +6,7 @@ test('copies and clears do what an array of bytes does, ranges that overlap incl
   t.notThrows(() =>
     forSeeds(200, (random) => {
       const memory = BufferMemory.ofBytes(256);
-      const model = new Array<number>(256);
+      const model = Array.from({ length: 256 }, () => 0);
       for (let i = 0; i < 256; i++) memory.u8[i] = model[i] = random.below(256);
       for (let step = 0; step < 20; step++) {
         const length = random.below(64);
@@ -20,7 +20,10 @@ test('copies and clears do what an array of bytes does, ranges that overlap incl
           model.fill(0, target, target + length);
         }
       }
-      check(model.every((byte, at) => memory.u8[at] === byte), 'the bytes agree');
+      check(
+        model.every((byte, at) => memory.u8[at] === byte),
+        'the bytes agree',
+      );
     }),
   );
 });

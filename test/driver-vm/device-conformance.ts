@@ -80,8 +80,16 @@ async function keepsWhatIsWritten(t: ExecutionContext, subject: Subject): Promis
         t.is(status, DeviceStatus.ok, `operation ${op} in round ${round}`);
         if (op === DeviceOp.write) part.fill(value);
         if (op === DeviceOp.discard) part.fill(0);
-        if (op === DeviceOp.read) t.true(bytes.every((byte, at) => byte === part[at]), 'read');
-        if (op === DeviceOp.write) t.true(bytes.every((byte) => byte === value), 'lent only');
+        if (op === DeviceOp.read)
+          t.true(
+            bytes.every((byte, at) => byte === part[at]),
+            'read',
+          );
+        if (op === DeviceOp.write)
+          t.true(
+            bytes.every((byte) => byte === value),
+            'lent only',
+          );
       });
       waits.push(done);
       lba += sectors + random.below(6);
@@ -147,7 +155,10 @@ export async function conforms(t: ExecutionContext, subject: Subject): Promise<v
     memory.u8.fill(0xee, bufferAddress, bufferAddress + 4096);
     t.is(await submitOne(device, DeviceOp.read, 0, 8, bufferAddress), DeviceStatus.ok);
     const bytes = memory.u8.subarray(bufferAddress, bufferAddress + 4096);
-    t.true(bytes.every((byte) => byte === 0), 'a new disk reads as zeros');
+    t.true(
+      bytes.every((byte) => byte === 0),
+      'a new disk reads as zeros',
+    );
     await keepsWhatIsWritten(t, subject);
   }
   t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ok);

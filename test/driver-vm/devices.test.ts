@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { DeviceStack, openDevice } from '../../src/driver-vm/device-factory.ts';
 import { FileDevice } from '../../src/driver-vm/devices/file-device.ts';
 import { MemoryDevice } from '../../src/driver-vm/devices/memory-device.ts';
 import { NullDevice } from '../../src/driver-vm/devices/null-device.ts';
 import { PatternDevice, patternWord } from '../../src/driver-vm/devices/pattern-device.ts';
-import { DeviceStack, openDevice } from '../../src/driver-vm/device-factory.ts';
 import { type BlockDevice, DeviceOp, DeviceStatus } from '../../src/world/block-device.ts';
 import { FileDisks } from '../../src/world/real/file-disks.ts';
 import type { World } from '../../src/world/world.ts';

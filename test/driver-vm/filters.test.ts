@@ -3,7 +3,11 @@ import { Prng } from '../../src/base/prng.ts';
 import { DeviceStack } from '../../src/driver-vm/device-factory.ts';
 import { MemoryDevice } from '../../src/driver-vm/devices/memory-device.ts';
 import { DelayFilter } from '../../src/driver-vm/filters/delay-filter.ts';
-import { ALWAYS_FAIL, ErrorFilter, type ErrorRule } from '../../src/driver-vm/filters/error-filter.ts';
+import {
+  ALWAYS_FAIL,
+  ErrorFilter,
+  type ErrorRule,
+} from '../../src/driver-vm/filters/error-filter.ts';
 import { ReadonlyFilter } from '../../src/driver-vm/filters/readonly-filter.ts';
 import { StatsFilter } from '../../src/driver-vm/filters/stats-filter.ts';
 import {
@@ -92,7 +96,10 @@ test('a rule lets some pass, fails so many, is spent; new rules begin anew', (t)
 
 test('a failed request never reaches the device; the first rule that strikes decides', (t) => {
   const bottom = new Bottom();
-  const rules = [{ ...ALWAYS_FAIL, op: 'flush' as const, status: 'notSupported' as const }, ALWAYS_FAIL];
+  const rules = [
+    { ...ALWAYS_FAIL, op: 'flush' as const, status: 'notSupported' as const },
+    ALWAYS_FAIL,
+  ];
   const filter = new ErrorFilter(bottom, rules, new Prng(1));
   t.is(submit(filter, DeviceOp.flush), notSupported);
   t.is(submit(filter, DeviceOp.write), ioError);
@@ -160,7 +167,10 @@ test('a read-only disk refuses changes before the device, says so, and grows wit
   t.is(bottom.seen.length, 0);
   submit(filter, DeviceOp.read);
   submit(filter, DeviceOp.flush);
-  t.deepEqual(bottom.seen.map(({ op }) => op), [DeviceOp.read, DeviceOp.flush]);
+  t.deepEqual(
+    bottom.seen.map(({ op }) => op),
+    [DeviceOp.read, DeviceOp.flush],
+  );
   t.deepEqual([filter.info.readonly, filter.info.discard], [true, false]);
   t.false(bottom.info.readonly);
   await filter.resize(200);

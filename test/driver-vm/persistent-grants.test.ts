@@ -10,7 +10,8 @@ function bench(limit: number, pages: number) {
   const domains = new TwoDomains(Math.max(64, pages), 16);
   const refs = Array.from({ length: pages }, () => domains.grantPage().ref);
   const kept = new PersistentGrants(domains.mapper, domains.guest.domain, limit);
-  const use = (ref: number, nowNs: number): void => kept.release(ref, kept.acquire(ref, true, nowNs));
+  const use = (ref: number, nowNs: number): void =>
+    kept.release(ref, kept.acquire(ref, true, nowNs));
   return { domains, refs, kept, use, ref: (at: number) => refs[at] as number };
 }
 
@@ -121,7 +122,10 @@ test('any mix of uses keeps to the limit, and everything can be given back in th
         }
         if (random.chance(0.05)) kept.purgeIdle(nowNs);
         check(kept.size <= limit, 'the limit holds');
-        check(held.every(({ handle }) => handle >= 0), 'a good grant can always be used');
+        check(
+          held.every(({ handle }) => handle >= 0),
+          'a good grant can always be used',
+        );
         for (const { handle } of held) {
           const status = domains.mapper.copyIn(handle, 0, domains.driver.heapFrame * 4096, 16);
           check(status === GrantStatus.okay, 'what is in use stays mapped');
@@ -130,7 +134,10 @@ test('any mix of uses keeps to the limit, and everything can be given back in th
       for (const use of held) kept.release(use.ref, use.handle);
       kept.close();
       check(domains.mapper.mappedCount === 0, 'nothing stays mapped');
-      check(refs.every((one) => domains.grants.end(one)), 'every page can be taken back');
+      check(
+        refs.every((one) => domains.grants.end(one)),
+        'every page can be taken back',
+      );
     }),
   );
 });

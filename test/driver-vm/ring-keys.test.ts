@@ -58,7 +58,11 @@ const REFUSED: [string, Record<string, string>, RegExp][] = [
   ['another protocol', { protocol: 'x86_32-abi' }, /protocol is "x86_32-abi"; expected x86_64-abi/],
   ['a ring too large', { 'ring-page-order': '5' }, /ring-page-order is "5"; expected .* 0 to 4/],
   ['no queues', { 'multi-queue-num-queues': '0' }, /num-queues is "0"/],
-  ['too many queues', { 'multi-queue-num-queues': '17' }, /num-queues is "17"; expected .* 1 to 16/],
+  [
+    'too many queues',
+    { 'multi-queue-num-queues': '17' },
+    /num-queues is "17"; expected .* 1 to 16/,
+  ],
   ['a queue that is not there', { 'multi-queue-num-queues': '2' }, /queue-0\/ring-ref is missing/],
   ['a sign', { 'ring-ref': '-8' }, /ring-ref is "-8"/],
   ['a leading zero', { 'ring-ref': '08' }, /ring-ref is "08"/],
@@ -86,7 +90,12 @@ test('keys are stale when they name an older epoch, not when they name none or g
   const bench = new Bench();
   const guest = await bench.guest(domain(3));
   t.false(await areStale(bench.toolstack, FRONT, 2));
-  for (const [value, stale] of [['1', true], ['2', false], ['3', false], ['x', false]] as const) {
+  for (const [value, stale] of [
+    ['1', true],
+    ['2', false],
+    ['3', false],
+    ['x', false],
+  ] as const) {
     await guest.write(`${FRONT}/front-epoch`, value);
     t.is(await areStale(bench.toolstack, FRONT, 2), stale, value);
   }

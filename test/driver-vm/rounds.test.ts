@@ -1,7 +1,15 @@
 import test from 'ava';
 import { NullDevice } from '../../src/driver-vm/devices/null-device.ts';
 import { SAFETY_LOOK_NS } from '../../src/driver-vm/rounds.ts';
-import { BlkifOp, encodeDirect, encodeIndirect, encodeIndirectRef, encodeSegment, newEntry, segmentRange } from '../../src/ring/entries.ts';
+import {
+  BlkifOp,
+  encodeDirect,
+  encodeIndirect,
+  encodeIndirectRef,
+  encodeSegment,
+  newEntry,
+  segmentRange,
+} from '../../src/ring/entries.ts';
 import { type BlockDevice, type DeviceRequest } from '../../src/world/block-device.ts';
 import { TwoDomains } from '../helpers/domains.ts';
 import { BackServer, type MadeRing, makeRing, type ServeOptions } from '../helpers/ring-bench.ts';
@@ -73,7 +81,7 @@ test('rings that always have work share the requests by their weights', (t) => {
 });
 
 test('nine flooding rings delay a request of the tenth by at most a quantum each', (t) => {
-  const { domains, server, floods } = guestsOf(new Array<ServeOptions>(10).fill({}));
+  const { domains, server, floods } = guestsOf(Array.from({ length: 10 }, () => ({})));
   const quiet = floods[9] as Flood;
   for (let turn = 0; turn < 20; turn++) {
     for (const flood of floods.slice(0, 9)) flood.put(32);

@@ -5,8 +5,12 @@
  * check that needs none.
  */
 import test from 'ava';
-import { type RequestOwner, Phase, RequestRecord } from '../../src/driver-vm/request.ts';
-import { decodeRequest, type Negotiated, type SegmentFetcher } from '../../src/driver-vm/validate.ts';
+import { Phase, type RequestOwner, RequestRecord } from '../../src/driver-vm/request.ts';
+import {
+  decodeRequest,
+  type Negotiated,
+  type SegmentFetcher,
+} from '../../src/driver-vm/validate.ts';
 import {
   BlkifOp,
   BlkifStatus,
@@ -90,7 +94,12 @@ function fullPages(count: number): Descriptors {
 const PAGE: Segment = [9, 0, 7];
 
 test('a good write is decoded to what it says, segment by segment', (t) => {
-  const { status, record } = decode(direct(BlkifOp.write, 5, [[9, 3, 7], [10, 0, 0]]));
+  const { status, record } = decode(
+    direct(BlkifOp.write, 5, [
+      [9, 3, 7],
+      [10, 0, 0],
+    ]),
+  );
   t.is(status, okay);
   t.deepEqual([record.lba, record.sectors, record.segmentCount], [5, 6, 2]);
   t.deepEqual([...record.segmentRefs.subarray(0, 2)], [9, 10]);
@@ -110,7 +119,16 @@ test('operations that do not exist are not supported, whatever else is wrong wit
 
 test('reads and writes have 1 to 11 segments', (t) => {
   for (const op of [BlkifOp.read, BlkifOp.write]) {
-    t.is(decode(direct(op, 0, new Array<Segment>(11).fill(PAGE))).status, okay);
+    t.is(
+      decode(
+        direct(
+          op,
+          0,
+          Array.from({ length: 11 }, () => PAGE),
+        ),
+      ).status,
+      okay,
+    );
     for (const count of [0, 12, 255]) {
       t.is(decode(direct(op, 0, [PAGE], count)).status, error, `${count} segments`);
     }
@@ -118,7 +136,13 @@ test('reads and writes have 1 to 11 segments', (t) => {
 });
 
 test('a segment is inside its page and not backwards', (t) => {
-  const bad: Segment[] = [[9, 1, 0], [9, 0, 8], [9, 7, 255], [9, 255, 255], [9, 8, 8]];
+  const bad: Segment[] = [
+    [9, 1, 0],
+    [9, 0, 8],
+    [9, 7, 255],
+    [9, 255, 255],
+    [9, 8, 8],
+  ];
   for (const segment of bad) {
     t.is(decode(direct(BlkifOp.read, 0, [PAGE, segment])).status, error, segment.join(' '));
   }
@@ -148,7 +172,16 @@ test('a disk of 4 KiB sectors takes whole ones only: address, length and place i
   t.is(decode(direct(BlkifOp.write, 8, [PAGE, PAGE]), info).status, okay);
   t.is(decode(direct(BlkifOp.write, 4, [PAGE]), info).status, error);
   t.is(decode(direct(BlkifOp.write, 8, [[9, 0, 3]]), info).status, error);
-  t.is(decode(direct(BlkifOp.write, 8, [[9, 0, 3], [10, 0, 3]]), info).status, error);
+  t.is(
+    decode(
+      direct(BlkifOp.write, 8, [
+        [9, 0, 3],
+        [10, 0, 3],
+      ]),
+      info,
+    ).status,
+    error,
+  );
 });
 
 test('a flush without data only flushes; with data it flushes first, then writes', (t) => {
@@ -208,7 +241,11 @@ test('an indirect request is checked in every field before its pages are touched
 });
 
 test('an indirect request fetches just the pages its segments need and decodes the copy', (t) => {
-  const { status, record, descriptors } = decode(indirect(BlkifOp.write, 8, 100), {}, fullPages(100));
+  const { status, record, descriptors } = decode(
+    indirect(BlkifOp.write, 8, 100),
+    {},
+    fullPages(100),
+  );
   t.is(status, okay);
   t.deepEqual(descriptors.fetches, [{ pages: 1, count: 100, refs: [100] }]);
   t.deepEqual([record.segmentCount, record.sectors, record.lba], [100, 800, 8]);

@@ -3,7 +3,12 @@ import type { Prng } from '../../src/base/prng.ts';
 import { FrontOp, FrontStatus } from '../../src/guests/front-request.ts';
 import { BlkifOp, BlkifStatus } from '../../src/ring/entries.ts';
 import { SIDE_FLAG_FUA } from '../../src/ring/side-page.ts';
-import { type BenchRequest, FrontBench, type ScriptedBack, type Taken } from '../helpers/crash-bench.ts';
+import {
+  type BenchRequest,
+  FrontBench,
+  type ScriptedBack,
+  type Taken,
+} from '../helpers/crash-bench.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
 const INDIRECT = { features: { maxIndirectSegments: 32 } };
@@ -49,7 +54,10 @@ test('indirect requests carry more at once, and reads come back in place', (t) =
     [1, 0, 3, 253],
     [1, 253, 256, 47],
   ]);
-  t.deepEqual(taken.map(({ indirect }) => indirect), [true, false]);
+  t.deepEqual(
+    taken.map(({ indirect }) => indirect),
+    [true, false],
+  );
   bench.step();
   const { u8 } = bench.domains.world.memory;
   for (let i = 0; i < 300; i++) t.is(u8[request.address + i * 512 + 511], (3 + i) & 0xff);
@@ -85,14 +93,24 @@ test('what is unanswered is replayed in frontSeq order on one queue, before anyt
   }
   bench.crash();
   const answered = [1, 3, 9, 11];
-  t.deepEqual(requests.flatMap(({ done }, i) => (done ? [i] : [])), answered, 'read at the end');
+  t.deepEqual(
+    requests.flatMap(({ done }, i) => (done ? [i] : [])),
+    answered,
+    'read at the end',
+  );
   const late = bench.submit({ lba: 400, sectors: 8, queue: 2 });
   bench.connect({ queues: 4 });
   const after = bench.submit({ lba: 408, sectors: 8, queue: 3 });
   const replayed = bench.back(0).take();
   const unanswered = [...requests, late].flatMap((_, i) => (answered.includes(i) ? [] : [i + 1]));
-  t.deepEqual(replayed.map(({ side }) => side.frontSeq), unanswered);
-  t.deepEqual([1, 2, 3].map((queue) => bench.back(queue).unread), [0, 0, 0]);
+  t.deepEqual(
+    replayed.map(({ side }) => side.frontSeq),
+    unanswered,
+  );
+  t.deepEqual(
+    [1, 2, 3].map((queue) => bench.back(queue).unread),
+    [0, 0, 0],
+  );
   for (const taken of replayed.slice(1)) bench.back(0).answer(taken);
   bench.back(0).publish();
   bench.step();
@@ -148,7 +166,10 @@ test('a replay that is itself interrupted begins again with what is still unansw
   bench.crash();
   bench.connect();
   const again = bench.back().take();
-  t.deepEqual(again.map(({ side }) => side.frontSeq), Array.from({ length: 32 }, (_, i) => i + 6));
+  t.deepEqual(
+    again.map(({ side }) => side.frontSeq),
+    Array.from({ length: 32 }, (_, i) => i + 6),
+  );
   for (const taken of again) bench.back().answer(taken);
   bench.back().publish();
   bench.step();
@@ -197,17 +218,23 @@ test('a durable write asks by the side page where the back end takes that, else 
   bench.submit({ lba: 0, sectors: 8, fua: true });
   bench.submit({ lba: 8, sectors: 8 });
   const bySide = bench.back().take();
-  t.deepEqual(bySide.map(({ op, side }) => [op, side.flags]), [
-    [BlkifOp.write, SIDE_FLAG_FUA],
-    [BlkifOp.write, 0],
-  ]);
+  t.deepEqual(
+    bySide.map(({ op, side }) => [op, side.flags]),
+    [
+      [BlkifOp.write, SIDE_FLAG_FUA],
+      [BlkifOp.write, 0],
+    ],
+  );
   bench.crash();
   bench.connect({ features: { fua: false } });
   const byBarrier = bench.back().take();
-  t.deepEqual(byBarrier.map(({ op, side }) => [op, side.flags]), [
-    [BlkifOp.writeBarrier, 0],
-    [BlkifOp.write, 0],
-  ]);
+  t.deepEqual(
+    byBarrier.map(({ op, side }) => [op, side.flags]),
+    [
+      [BlkifOp.writeBarrier, 0],
+      [BlkifOp.write, 0],
+    ],
+  );
 });
 
 test('a flush that the back end does not support is never reported as done', (t) => {
@@ -309,8 +336,14 @@ function anySchedule(random: Prng): void {
   const model = new Uint8Array(bench.image.length);
   for (const { lba, sectors, fill } of written) model.fill(fill, lba * 512, (lba + sectors) * 512);
   check(Buffer.compare(model, bench.image) === 0, 'the last write of each sector wins');
-  check(written.every(({ request }) => request.outcomes.length === 1), 'each ends once');
-  check(written.every(({ request }) => request.outcomes[0] === 0), 'each ends well');
+  check(
+    written.every(({ request }) => request.outcomes.length === 1),
+    'each ends once',
+  );
+  check(
+    written.every(({ request }) => request.outcomes[0] === 0),
+    'each ends well',
+  );
   const { domains } = bench;
   bench.crash();
   check(domains.grants.inUse === 0, 'no grant is left');

@@ -131,7 +131,15 @@ export class ScriptedBack {
     }
     const bytes = segments.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
     const sectors = outer === BlkifOp.discard ? entryDiscardSectors(entry) : bytes / 512;
-    return { id: entryIdLow(entry), op, indirect, lba: entrySector(entry), sectors, segments, side };
+    return {
+      id: entryIdLow(entry),
+      op,
+      indirect,
+      lba: entrySector(entry),
+      sectors,
+      segments,
+      side,
+    };
   }
 
   #descriptor(segment: number): readonly [number, number] {

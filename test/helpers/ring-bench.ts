@@ -2,7 +2,13 @@
  * Rings between a guest and a driver domain in one thread: the pages and both ends of each, a driver VM
  * that serves them (`BackServer`), or one that does what a test says (`ScriptedBack`).
  */
-import { type EventPort, type FrameNo, type Generation, type GrantRef, u32 } from '../../src/base/units.ts';
+import {
+  type EventPort,
+  type FrameNo,
+  type Generation,
+  type GrantRef,
+  u32,
+} from '../../src/base/units.ts';
 import { BackQueue, type PublishMode } from '../../src/driver-vm/back-queue.ts';
 import { DiskOrder } from '../../src/driver-vm/order.ts';
 import { PersistentGrants } from '../../src/driver-vm/persistent-grants.ts';

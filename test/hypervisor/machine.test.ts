@@ -1,13 +1,13 @@
 import test from 'ava';
 import { BufferMemory } from '../../src/base/shared-memory.ts';
+import type { GrantRef } from '../../src/base/units.ts';
 import { type DomainId, PAGE_BYTES } from '../../src/base/units.ts';
 import {
   DomainDirectory,
   type DomainLayout,
-  Machine,
   MAX_DOMAINS,
+  Machine,
 } from '../../src/hypervisor/machine.ts';
-import type { GrantRef } from '../../src/base/units.ts';
 import { TwoDomains } from '../helpers/domains.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
@@ -38,7 +38,10 @@ test('frames of living domains never overlap, are zero at birth, and come back a
             check(apart || other.firstFrame + other.frameCount <= layout.firstFrame, 'no overlap');
           }
           const bytes = memory.u8.subarray(layout.firstFrame * PAGE_BYTES, end * PAGE_BYTES);
-          check(Buffer.from(bytes).every((byte) => byte === 0), 'a new domain sees zeros');
+          check(
+            Buffer.from(bytes).every((byte) => byte === 0),
+            'a new domain sees zeros',
+          );
           bytes.fill(0xdd);
           numbers.add(layout.domain);
           alive.push(layout);

@@ -31,7 +31,8 @@ test('a killed driver VM stalls its guests without an error, and contents outliv
   const bench = new SimBench();
   await bench.run(t, async () => {
     await bench.startDriver();
-    for (const kind of ['memory', 'file'] as const) await bench.createGuest(kind, { disk: { kind } });
+    for (const kind of ['memory', 'file'] as const)
+      await bench.createGuest(kind, { disk: { kind } });
     const probes = [bench.probe('memory'), bench.probe('file')];
     for (const probe of probes) t.is(await probe.write(0, 256, 0x11), 0);
     await bench.killDriver();
@@ -213,6 +214,9 @@ test('errors and delays are switched on and off while a disk serves, for that di
     t.is(await probe.write(0, 8, 1), 0);
     t.true(bench.world.clock.nowNs() - startNs >= 80e6);
     const disks = (await bench.status()).disks;
-    t.deepEqual(disks.map(({ device }) => device?.write.errors), [1, 0]);
+    t.deepEqual(
+      disks.map(({ device }) => device?.write.errors),
+      [1, 0],
+    );
   });
 });

@@ -32,7 +32,13 @@ test('what is mapped shows the page itself, both ways, inside the page only', (t
   u8[own] = 78;
   t.is(mapper.copyOut(handle, 0, own, 1), GrantStatus.okay);
   t.is(u8[frame * PAGE_BYTES], 78);
-  for (const [offset, length] of [[4096, 1], [0, 4097], [-1, 1], [1, 4096], [0, -1]] as const) {
+  for (const [offset, length] of [
+    [4096, 1],
+    [0, 4097],
+    [-1, 1],
+    [1, 4096],
+    [0, -1],
+  ] as const) {
     t.is(mapper.copyIn(handle, offset, own, length), GrantStatus.badCopyArgument);
     t.is(mapper.copyOut(handle, offset, own, length), GrantStatus.badCopyArgument);
   }
@@ -44,7 +50,10 @@ test('only the domain named may map, only as allowed, and each refusal has its c
   const stranger = domains.machine.createDomain(PAGE_BYTES, 64);
   const { ref } = domains.grantPage(true);
   t.is(mapper.map(guest.domain, ref, true), GrantStatus.permissionDenied);
-  t.is(domains.mapperOf(stranger.domain).map(guest.domain, ref, false), GrantStatus.permissionDenied);
+  t.is(
+    domains.mapperOf(stranger.domain).map(guest.domain, ref, false),
+    GrantStatus.permissionDenied,
+  );
   t.is(mapper.map(99 as DomainId, ref, false), GrantStatus.badDomain);
   for (const bad of [0, 7, 40, 512, 2 ** 31, -1, 9.5]) {
     t.is(mapper.map(guest.domain, bad as GrantRef, false), GrantStatus.badGrantRef, `${bad}`);
