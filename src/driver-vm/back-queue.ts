@@ -153,9 +153,10 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     return taken;
   }
 
-  /** Shows the front end that this back end lives. */
-  beat(): void {
+  /** Now and then: shows the front end that this back end lives, gives back what was long idle. */
+  beat(nowNs: Nanos): void {
     this.#parts.side?.beat();
+    this.#parts.persistent?.purgeIdle(nowNs);
   }
 
   /** Sets the event index and looks once more. True when there is work after all. */

@@ -11,6 +11,7 @@
 import { invariant } from '../base/invariant.ts';
 import { type DomainId, type Nanos } from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
+import { parseState, XenbusState } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
@@ -146,7 +147,7 @@ export class DriverVm implements HostedActor {
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());
-      this.#rounds.lookAtAll();
+      this.#wakeSelf();
     },
     setWeight: (path: string, weight: number) => {
       const { vbd } = this.#diskAt(path);
@@ -194,7 +195,9 @@ export class DriverVm implements HostedActor {
 
   async #addDisk(path: string): Promise<void> {
     if (this.#disks.has(path)) return;
-    if ((await this.#store.read(`${path}/state`)) === null) return;
+    // A directory that says `closed` is of a disk that was just given up, on its way out.
+    const state = parseState(await this.#store.read(`${path}/state`));
+    if (state === XenbusState.unknown || state === XenbusState.closed) return;
     const disk = new BackDisk({
       world: this.#world,
       store: this.#store,

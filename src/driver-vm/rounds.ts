@@ -152,7 +152,7 @@ export class Rounds {
     this.#safetyLookNs = (nowNs + SAFETY_LOOK_NS) as Nanos;
     for (const entry of this.#entries) {
       entry.active = true;
-      entry.queue.beat();
+      entry.queue.beat(nowNs);
     }
   }
 }

@@ -28,6 +28,8 @@ export class DiskModel {
   readonly #latest: Uint32Array;
   /** One bit a 4 KiB block: something of it was read or changed. */
   readonly #touched: Uint8Array;
+  /** One byte a sector: an earlier incarnation left more than one value possible. */
+  readonly #open: Uint8Array;
   readonly #frozen = new Map<number, Frozen>();
   #nextWriteIndex = 1;
 
@@ -36,13 +38,17 @@ export class DiskModel {
     this.#history = history;
     this.#latest = new Uint32Array(sectors);
     this.#touched = new Uint8Array(Math.ceil(sectors / SECTORS_PER_PAGE));
+    this.#open = new Uint8Array(sectors);
     for (let at = 0; at < history.length; at++) {
-      const { kind, lba, sectors: count, index } = history.record(at);
+      const { kind, lba, sectors: count, status, index } = history.record(at);
       this.touch(lba, count);
+      if (kind === HistoryKind.read || kind === HistoryKind.flush) continue;
+      const settled = status === HistoryStatus.ok && kind !== HistoryKind.discard;
+      this.#open.fill(settled ? 0 : 1, lba, lba + count);
       if (kind === HistoryKind.write) {
         this.changed(lba, count, index);
         this.#nextWriteIndex = Math.max(this.#nextWriteIndex, index + 1);
-      } else if (kind === HistoryKind.zero || kind === HistoryKind.discard) {
+      } else {
         this.changed(lba, count, 0);
       }
     }
@@ -91,7 +97,8 @@ export class DiskModel {
 
   /** What was found when nothing was in flight is what the sector holds from now on. */
   freeze(sector: number, value: number): void {
-    if (this.#latest[sector] === value && !this.#frozen.has(sector)) return;
+    const wasSure = this.#open[sector] === 0 && !this.#frozen.has(sector);
+    if (wasSure && this.#latest[sector] === value) return;
     this.#latest[sector] = value;
     this.#frozen.set(sector, { record: this.#history.length, value });
   }

@@ -82,6 +82,8 @@ export interface GuestDomain {
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
+  /** Size of its disk, as it was last changed. */
+  sectors: number;
   ringEpoch: number;
   exit: ExitReport | null;
 }
@@ -226,7 +228,8 @@ export class Toolstack {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskId, dead.diskLayout);
+      const disk = { ...dead.spec.disk, sectors: dead.sectors };
+      return this.#startGuest({ ...dead.spec, disk, config }, dead.diskId, dead.diskLayout);
     });
   }
 
@@ -248,6 +251,7 @@ export class Toolstack {
     const guest = this.guest(name);
     const driver = present(this.#driver, 'a driver VM serves the disk');
     await driver.handle.call('resize', this.#backPath(guest, driver), sectors);
+    guest.sectors = sectors;
   }
 
   /** Path of a guest's disk in the store, as the driver VM's control plane names it. */
@@ -278,6 +282,7 @@ export class Toolstack {
       diskId,
       handle,
       diskLayout,
+      sectors: spec.disk.sectors,
       ringEpoch: 0,
       exit: null,
     };
@@ -350,7 +355,7 @@ export class Toolstack {
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
         [`${back}/${BackendExtra.disk}`, guest.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${back}/${BackendExtra.size}`, disk.sectors],
+        [`${back}/${BackendExtra.size}`, guest.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],
         [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
         [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
