@@ -58,19 +58,23 @@ export function outagesOf(run: Run, durationNs: number): Outage[] {
 }
 
 function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
-  // A driver VM that never came back: its outage ends after the run.
-  const servingAtNs = outage.servingAtNs ?? durationNs + 1;
-  const window = { fromNs: outage.killedAtNs, toNs: servingAtNs };
-  const { stalled, idle } = fatesOf(fateGuests(run), outage.host, window);
+  const window = windowOf(outage, durationNs);
+  const all = run.hosts.flatMap((host) => host.outages.map((one) => windowOf(one, durationNs)));
+  const { stalled, idle } = fatesOf(fateGuests(run), outage.host, window, all);
   const replayed = run.guests.filter(({ scenario }) => scenario.host === outage.host);
   return {
     host: outage.host,
     killedAtNs: outage.killedAtNs,
-    servingAtNs,
+    servingAtNs: window.toNs,
     stalled,
     idle,
     replayedRequests: replayed.reduce((sum, guest) => sum + guest.replayedRequests, 0),
   };
+}
+
+function windowOf({ killedAtNs, servingAtNs }: OutageTrack, durationNs: number) {
+  // A driver VM that never came back: its outage ends after the run.
+  return { fromNs: killedAtNs, toNs: servingAtNs ?? durationNs + 1 };
 }
 
 function fateGuests(run: Run) {

@@ -7,6 +7,7 @@ import type { GuestResult, OpCounts, Series } from './result.ts';
 
 export function accountOf(track: GuestTrack, durationNs: number, bucketNs: number): GuestResult {
   const { history, workload } = track;
+  const isTimed = track.scenario.pace.kind === 'timed';
   const service = new Histogram(new ArrayBuffer(HISTOGRAM_BYTES));
   const counts = { reads: 0, writes: 0, flushes: 0, discards: 0, errors: 0 };
   let bytesRead = 0;
@@ -31,7 +32,8 @@ export function accountOf(track: GuestTrack, durationNs: number, bucketNs: numbe
     replayedRequests: track.replayedRequests,
     violations: workload?.violations ?? [],
     latency: service.summary(),
-    responseLatency: new Histogram(track.responses).summary(),
+    // In a closed loop a request has no intended start: it begins when another has ended.
+    responseLatency: (isTimed ? new Histogram(track.responses) : service).summary(),
     series: seriesOf(history, durationNs, bucketNs),
   };
 }

@@ -5,7 +5,7 @@ import { HISTOGRAM_BYTES } from '../base/histogram.ts';
 import type { FrontId } from '../base/units.ts';
 import type { WorkloadConfig } from '../guests/create-guest.ts';
 import type { GuestConfig, GuestResult } from '../guests/guest.ts';
-import { GuestPhase, GuestStats, guestStatsBuffer } from '../guests/guest-stats.ts';
+import { GuestStats, guestStatsBuffer } from '../guests/guest-stats.ts';
 import type { ReplayResult } from '../guests/replay.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
@@ -56,8 +56,9 @@ export class GuestTrack {
     return this.scenario.name;
   }
 
+  /** It has read its disk back, and its account has arrived: that comes a moment later. */
   get finished(): boolean {
-    return this.stats.phase === GuestPhase.done;
+    return this.result !== null;
   }
 
   /** Share of the trace that was issued. */

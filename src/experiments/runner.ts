@@ -12,7 +12,7 @@ import type { DriverDomain, GuestDomain, Toolstack } from '../hypervisor/toolsta
 import type { Fault } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import { GuestTrack } from './guest-track.ts';
-import type { GuestScenario, Scenario } from './scenario.ts';
+import { diskName, GUEST_GRANT_ENTRIES, type GuestScenario, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 
 export interface HostTrack {
@@ -35,7 +35,6 @@ export interface StoryEvent {
 }
 
 const LOOK_NS = 5e6;
-const GUEST_GRANT_ENTRIES = 8192;
 const TAP_SPARE = 16_384;
 
 export class Run {
@@ -235,7 +234,7 @@ function isScripted(kind: Fault['when']['kind']): boolean {
 function diskOf(guest: GuestScenario) {
   return {
     kind: guest.device,
-    name: `${guest.name}.disk`,
+    name: diskName(guest.name),
     sectors: guest.diskSectors,
     writable: true,
     weight: 1,

@@ -43,6 +43,8 @@ export interface Scenario {
   readonly disturbedStore: boolean;
 }
 
+export const GUEST_GRANT_ENTRIES = 8192;
+
 export const DEFAULT_FRONT: FrontOptions = {
   queues: 1,
   ringOrder: 0,
@@ -56,4 +58,9 @@ export const DEFAULT_FRONT: FrontOptions = {
 /** The host a guest or driver VM of this scenario runs on must be one of its hosts. */
 export function guestsOf(scenario: Scenario, host: string): readonly GuestScenario[] {
   return scenario.guests.filter((guest) => guest.host === host);
+}
+
+/** Name of a guest's disk: of its file, where it has one. */
+export function diskName(guest: string): string {
+  return `${guest}.disk`;
 }

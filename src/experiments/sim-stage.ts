@@ -72,12 +72,15 @@ export interface SimRun {
   readonly log: EventLog;
 }
 
-/** Runs a scenario once with a seed, to its end or to its time limit. */
+/**
+ * Runs a scenario once with a seed, to its end or to its time limit. `breathe` goes back to the event
+ * loop now and then, and may tell how far the run is.
+ */
 export async function runInSimulator(
   scenario: Scenario,
   seed: number,
   trace: TraceWindow | null = null,
-  breathe?: (resume: () => void) => void,
+  breathe?: (resume: () => void, run: Run, nowNs: number) => void,
 ): Promise<SimRun> {
   const stage = new SimStage(scenario, seed, trace);
   const run = new Run(scenario, stage);
@@ -95,7 +98,9 @@ export async function runInSimulator(
     until: () => over || stage.simulator.failures.length > 0,
     maxTimeNs: scenario.timeLimitNs + AFTERMATH_NS,
     maxEvents: MAX_EVENTS,
-    ...(breathe === undefined ? {} : { breathe }),
+    ...(breathe === undefined
+      ? {}
+      : { breathe: (resume) => breathe(resume, run, stage.simulator.nowNs) }),
   });
   for (const { actor, timeNs, event, error } of outcome.failures) {
     run.problems.push(

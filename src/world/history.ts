@@ -61,6 +61,11 @@ class SharedRecords {
     return Atomics.load(this.#used, 1);
   }
 
+  /** The records so far as they stand, `RECORD_BYTES` each: a view, not a copy. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.buffer, HEADER_BYTES, this.length * RECORD_BYTES);
+  }
+
   /** Publishes the record at `length`, already written. */
   protected publish(next: number): void {
     Atomics.store(this.#used, 1, next);

@@ -54,6 +54,8 @@ export interface ThreadActorHandle extends ActorHandle {
    * instruction before the point and the one after it.
    */
   killAt(point: CrashPoint, passes?: number): void;
+  /** Whether that has happened. */
+  readonly stoppedAtPoint: boolean;
 }
 
 export class ThreadSpawner implements Spawner {
@@ -138,6 +140,7 @@ class ThreadActor implements ThreadActorHandle {
   readonly #calls = new Set<() => void>();
   #report: ExitReport | null = null;
   #gone = false;
+  #stoppedAtPoint = false;
   #settle: (report: ExitReport) => void = () => {};
 
   constructor(
@@ -194,6 +197,10 @@ class ThreadActor implements ThreadActorHandle {
     this.#words.arm(point, passes);
   }
 
+  get stoppedAtPoint(): boolean {
+    return this.#stoppedAtPoint;
+  }
+
   call(method: string, ...args: unknown[]): Promise<unknown> {
     if (this.#gone) return Promise.reject(actorGone(this.name, method));
     return new Promise((resolve, reject) => {
@@ -212,6 +219,7 @@ class ThreadActor implements ThreadActorHandle {
       case 'note':
         return this.#onNote(this.name, news.text);
       case 'parked':
+        this.#stoppedAtPoint = true;
         return this.kill();
       case 'exit':
         this.#report = news.report;

@@ -1,0 +1,33 @@
+/** The command line: one file a command. */
+import { Command } from 'commander';
+import { addBenchCommand } from './bench.ts';
+import { addDemoCommand } from './demo.ts';
+import { exitCodeFor } from './exit.ts';
+import { addExamples } from './flags.ts';
+import { addReplayCommand } from './replay.ts';
+import { addSimCommand } from './sim.ts';
+import { addTraceCommand } from './trace.ts';
+import { stordomVersion } from './version.ts';
+
+/** Runs a command line; the process ends with `process.exitCode`. */
+export async function main(args: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync([...args], { from: 'user' });
+  } catch (thrown) {
+    process.exitCode = exitCodeFor(thrown, (text) => process.stderr.write(text));
+  }
+}
+
+function program(): Command {
+  const command = new Command('stordom')
+    .description("an emulator of a hypervisor's storage domain")
+    .version(stordomVersion())
+    .exitOverride()
+    .showHelpAfterError('(stordom COMMAND --help lists what is accepted, with examples)');
+  addDemoCommand(command);
+  addReplayCommand(command);
+  addSimCommand(command);
+  addTraceCommand(command);
+  addBenchCommand(command);
+  return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..20');
+}

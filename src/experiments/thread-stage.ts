@@ -1,0 +1,253 @@
+/**
+ * Threads as a stage: real time, a worker for each guest and driver VM, real files for disks.
+ *
+ * ```
+ * main thread     runner, and per host: toolstack with its xenstore, in a world of its own
+ * piscina pool    one thread a guest, asleep on its bell
+ * worker          one a driver VM, woken by its bell through the event loop
+ * folder/HOST/    the disks of a host
+ * ```
+ * All worlds of a run share one zero of the monotonic clock, so that times of different threads can be
+ * compared.
+ *
+ * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the shared
+ * words of the actor that is alive, from its start; passages are counted within one life. Several for
+ * one actor strike one life after the other, and one that a life did not reach, because something
+ * else ended it, is armed again in the next. Threads have no events to count: `event` is refused.
+ */
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
+import { present } from '../base/invariant.ts';
+import { Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
+import type { CrashPoint, Trigger } from '../world/faults.ts';
+import type { WaitMode } from '../world/real/bell-watch.ts';
+import { startClock } from '../world/real/clock.ts';
+import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
+import { type HostPlace, ThreadSpawner } from '../world/real/spawner.ts';
+import { createHostMemory } from '../world/real/wasm-memory.ts';
+import type { Clock, Timers } from '../world/world.ts';
+import { Run } from './runner.ts';
+import { diskName, type Scenario } from './scenario.ts';
+import type { Stage } from './stage.ts';
+
+export interface ThreadModes {
+  readonly guests: WaitMode;
+  readonly driver: WaitMode;
+}
+
+/** A thread that spins on two cores costs the others more than a wake-up: nobody spins. */
+export const DEFAULT_MODES: ThreadModes = { guests: 'block', driver: 'block' };
+
+export interface ThreadStageOptions {
+  readonly seed: number;
+  /** Disks are in a folder a host below it; made if they are missing. */
+  readonly folder: string;
+  readonly modes?: ThreadModes;
+  /** What actors say of themselves, for instance the last events of one that failed. */
+  readonly onNote?: (actor: string, text: string) => void;
+}
+
+const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
+const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
+
+export class ThreadStage implements Stage {
+  readonly world = 'threads';
+  readonly #options: ThreadStageOptions;
+  readonly #zero = startClock();
+  readonly #places = new Map<string, HostPlace>();
+  readonly #spawner: ThreadSpawner;
+  readonly #arming: ArmingSpawner;
+  readonly #worlds: RealWorld[] = [];
+  readonly #runner: RealWorld;
+
+  /** The folders of the hosts exist. */
+  constructor(scenario: Scenario, options: ThreadStageOptions) {
+    this.#options = options;
+    for (const name of scenario.hosts) {
+      const memory = createHostMemory(scenario.hostMemoryBytes);
+      this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });
+    }
+    const { guests, driver } = options.modes ?? DEFAULT_MODES;
+    this.#spawner = new ThreadSpawner({
+      hosts: this.#places,
+      guestWorker: GUEST_WORKER,
+      driverWorker: DRIVER_WORKER,
+      guestThreads: Math.max(1, scenario.guests.length),
+      guestMode: guests,
+      driverMode: driver,
+      clockZero: this.#zero,
+      seed: options.seed,
+      onNote: this.#onNote,
+    });
+    this.#arming = new ArmingSpawner(this.#spawner);
+    this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
+  }
+
+  get clock(): Clock {
+    return this.#runner.clock;
+  }
+
+  get timers(): Timers {
+    return this.#runner.timers;
+  }
+
+  openHost(name: string, events: ToolstackEvents): Toolstack {
+    const world = this.#worldOf(`${name}/dom0`, name);
+    return new Toolstack(name, world, this.#arming, events);
+  }
+
+  arm(actor: string, trigger: Trigger): void {
+    if (trigger.kind === 'event') {
+      throw new UsageError(
+        'E_TRIGGER_WORLD',
+        `${actor}: a kill at event ${trigger.nth} needs the simulator, because threads have no ` +
+          'events to count; run it with --world sim, or kill at a share of the progress, a time or ' +
+          'a crash point',
+        { fields: { actor, nth: trigger.nth } },
+      );
+    }
+    if (trigger.kind === 'crash-point') this.#arming.arm(actor, trigger.point, trigger.nth);
+  }
+
+  /** Ends the stories of the run and every thread; nothing of it touches a disk afterwards. */
+  async close(): Promise<void> {
+    this.#arming.close();
+    await Promise.all(this.#worlds.map((world) => world.bury()));
+    await this.#spawner.close();
+  }
+
+  #worldOf(name: string, host: string): RealWorld {
+    const { memory, folder } = present(this.#places.get(host), 'a world is on a host that exists');
+    const world = toolstackWorld({
+      name,
+      memory,
+      folder,
+      seed: this.#options.seed,
+      clockZero: this.#zero,
+      onNote: (text) => this.#onNote(name, text),
+    });
+    this.#worlds.push(world);
+    return world;
+  }
+
+  readonly #onNote = (actor: string, text: string): void => {
+    this.#options.onNote?.(actor, text);
+  };
+}
+
+interface ArmedPoint {
+  readonly point: CrashPoint;
+  readonly passes: number;
+}
+
+/** Arms the crash points that wait for an actor as soon as it is started, and notes which struck. */
+class ArmingSpawner implements Spawner {
+  readonly #spawner: ThreadSpawner;
+  readonly #waiting = new Map<string, ArmedPoint[]>();
+  #closed = false;
+
+  constructor(spawner: ThreadSpawner) {
+    this.#spawner = spawner;
+  }
+
+  arm(actor: string, point: CrashPoint, passes: number): void {
+    const waiting = this.#waiting.get(actor) ?? [];
+    waiting.push({ point, passes });
+    this.#waiting.set(actor, waiting);
+  }
+
+  spawn(spec: ActorSpec): ActorHandle {
+    if (this.#closed) {
+      throw new StorageError('E_STAGE_CLOSED', `the run is over: ${spec.name} is not started`);
+    }
+    const handle = this.#spawner.spawn(spec);
+    const waiting = this.#waiting.get(spec.name) ?? [];
+    const next = waiting[0];
+    if (next === undefined) return handle;
+    handle.killAt(next.point, next.passes);
+    void handle.exited.then(() => {
+      if (handle.stoppedAtPoint) waiting.shift();
+    });
+    return handle;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+}
+
+export interface ThreadRunOptions extends ThreadStageOptions {
+  /** Leave the disk files where they are; otherwise what the run made is removed. */
+  readonly keepDisks: boolean;
+  /** Told every `PROGRESS_MS` while the run goes on. */
+  readonly onProgress?: (run: Run, nowNs: number) => void;
+  /** Ends the run early: every thread is killed and the returned run is what is known so far. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ThreadRun {
+  readonly run: Run;
+  readonly durationNs: number;
+  /** `signal` ended it. */
+  readonly interrupted: boolean;
+}
+
+const PROGRESS_MS = 250;
+
+/** Runs a scenario once over threads, to its end, its time limit or the signal. */
+export async function runInThreads(
+  scenario: Scenario,
+  options: ThreadRunOptions,
+): Promise<ThreadRun> {
+  const { folder, keepDisks, onProgress, signal } = options;
+  for (const host of scenario.hosts) await mkdir(diskFolder(folder, host), { recursive: true });
+  const stage = new ThreadStage(scenario, options);
+  const run = new Run(scenario, stage);
+  const ticker = setInterval(() => onProgress?.(run, stage.clock.nowNs()), PROGRESS_MS);
+  let durationNs = 0;
+  try {
+    const story = run.story().catch((thrown: unknown) => {
+      if (thrown instanceof UsageError) throw thrown;
+      run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
+    });
+    await Promise.race([story, ...(signal === undefined ? [] : [aborted(signal)])]);
+    durationNs = stage.clock.nowNs();
+  } finally {
+    clearInterval(ticker);
+    await stage.close();
+    if (!keepDisks) await removeDisks(scenario, folder);
+  }
+  return { run, durationNs, interrupted: signal?.aborted ?? false };
+}
+
+/** Where the disks of a host are. */
+export function diskFolder(folder: string, host: string): string {
+  return join(folder, host);
+}
+
+/** Only what a run makes: a folder the user named may hold other things. */
+async function removeDisks(scenario: Scenario, folder: string): Promise<void> {
+  for (const { host, name } of scenario.guests) {
+    await rm(join(diskFolder(folder, host), diskName(name)), { force: true });
+  }
+  for (const host of scenario.hosts) await removeIfEmpty(diskFolder(folder, host));
+  await removeIfEmpty(folder);
+}
+
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw thrown;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
