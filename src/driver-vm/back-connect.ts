@@ -180,7 +180,8 @@ export class BackDisk {
     if (await areStale(this.#parts.store, identity.frontendPath, identity.ringEpoch)) return;
     try {
       const keys = await readRingKeys(this.#parts.store, identity.frontendPath);
-      this.#rings = this.#parts.attacher.attach(vbd, identity.guest, identity.ringEpoch, keys);
+      const { guest, ringEpoch } = identity;
+      this.#rings = await this.#parts.attacher.attach(vbd, guest, ringEpoch, keys);
     } catch (thrown) {
       await this.#refuse(thrown);
       return;

@@ -17,7 +17,7 @@
  * In Xen the hypervisor writes the pending bits. Here the notifier's own thread does it, in these
  * functions: the emulation trusts its own code, not the values that guests pass in.
  */
-import { fail } from '../base/invariant.ts';
+import { StorageError } from '../base/errors.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { DomainId, EventPort } from '../base/units.ts';
 import type { EventChannel } from './ports.ts';
@@ -54,7 +54,10 @@ export class EventPage {
     this.#remote = (address + REMOTE_BYTES) / 4;
   }
 
-  /** Takes a free local port that `remote` may connect to. Port 0 is never given out. */
+  /**
+   * Takes a free local port that `remote` may connect to. Port 0 is never given out. Throws
+   * `StorageError` when all are taken: peers decide how many channels they ask for.
+   */
   allocate(remote: DomainId): EventPort {
     for (let port = 1; port < MAX_EVENT_PORTS; port++) {
       const claim = (remote << 16) | 0xffff;
@@ -62,7 +65,7 @@ export class EventPage {
         return port as EventPort;
       }
     }
-    return fail('a domain has at most 255 event channels');
+    throw new StorageError('E_EVENT_CHANNELS_FULL', 'a domain has at most 255 event channels');
   }
 
   /** Completes a channel: our `port` leads to `remotePort` of `remote`. */

@@ -153,7 +153,10 @@ export class HostileFront {
   collect(): Answer[] {
     const { view } = this.means;
     const produced = Atomics.load(view.i32, (view.baseBytes + RSP_PROD_BYTES) / 4);
-    const waiting = Math.min((produced - this.#rspCons) >>> 0, this.slots);
+    const claimed = (produced - this.#rspCons) >>> 0;
+    // More than it asked for is its own scribbling over rsp_prod, not an answer.
+    const asked = (this.#reqProd - this.#rspCons) >>> 0;
+    const waiting = claimed > asked ? 0 : Math.min(claimed, this.slots);
     const answers: Answer[] = [];
     const entry = newEntry();
     for (let i = 0; i < waiting; i++) {
