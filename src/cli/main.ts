@@ -23,6 +23,9 @@ function program(): Command {
     .description("an emulator of a hypervisor's storage domain")
     .version(stordomVersion())
     .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'stordom: ')),
+    })
     .showHelpAfterError('(stordom COMMAND --help lists what is accepted, with examples)');
   addDemoCommand(command);
   addReplayCommand(command);
