@@ -6,7 +6,7 @@
  * range is asserted, and cross from one unit to another only through the named functions below.
  *
  * The second half of the file names every number that orders or fences something. There is one
- * name for each and never the bare word "epoch"; `docs/glossary` says who issues it and when.
+ * name for each and never the bare word "epoch"; the comment of each says who issues it and when.
  */
 import { invariant } from './invariant.ts';
 

@@ -225,7 +225,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     this.counters.requests++;
     let status = decodeRequest(this.#entry, record, this.#vbd, this);
     if (status === BlkifStatus.okay && this.#idInFlight(record)) status = BlkifStatus.error;
-    world.cpu.spend(REQUEST_COST_NS + record.sectors * COPY_COST_NS_PER_SECTOR);
+    world.cpu.spend(REQUEST_COST_NS);
     if (status !== BlkifStatus.okay) {
       this.#refuse(record, status);
       return true;
@@ -238,6 +238,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
       this.#refuse(record, BlkifStatus.error);
       return true;
     }
+    // What is claimed costs nothing: only data that is there and allowed is copied.
+    if (record.segmentCount > 0) world.cpu.spend(record.sectors * COPY_COST_NS_PER_SECTOR);
     this.#held = record;
     return this.#admitHeld();
   }

@@ -24,7 +24,8 @@ export class PersistentGrants {
   readonly #granter: DomainId;
   readonly #limit: number;
   readonly #handleByRef = new Int32Array(MAX_REFS).fill(NOT_KEPT);
-  readonly #users = new Uint16Array(MAX_REFS);
+  /** One page may stand in every segment of every slot of a ring: 2^17 users. */
+  readonly #users = new Uint32Array(MAX_REFS);
   readonly #lastUseNs = new Float64Array(MAX_REFS);
   readonly #kept: number[] = [];
 

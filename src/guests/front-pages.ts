@@ -91,7 +91,15 @@ export class FrontPages {
     return this.#stuck.length === 0;
   }
 
+  /** Grants one more page; when there is none, looks whether the back end has let go of some. */
   #grantOne(readonly: boolean): FrontPage | null {
+    const page = this.#tryGrant(readonly);
+    if (page !== null || this.#stuck.length === 0) return page;
+    for (const stuck of this.#stuck.splice(0)) this.#end(stuck);
+    return this.#tryGrant(readonly);
+  }
+
+  #tryGrant(readonly: boolean): FrontPage | null {
     const frame = this.#frames.take(1);
     if (frame === null) return null;
     const ref = this.#grants.grant(this.#grantee, frame, readonly);

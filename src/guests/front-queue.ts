@@ -151,8 +151,8 @@ export class FrontQueue {
   poll(): number {
     if (this.#violation !== null) return 0;
     const waiting = this.#ring.unreadResponses();
-    if (waiting > this.#ring.unanswered) {
-      this.#violate(`rsp_prod claims ${waiting} responses to ${this.#ring.unanswered} requests`);
+    if (waiting > this.#ring.answerable) {
+      this.#violate(`rsp_prod claims ${waiting} responses to ${this.#ring.answerable} requests`);
       return 0;
     }
     for (let i = 0; i < waiting; i++) {
@@ -249,10 +249,14 @@ export class FrontQueue {
 
   /** No page now: others will come back with responses, unless all that are out are ours. */
   #wait(shadow: Shadow): false {
+    const { pages } = this.#parts;
     const own = shadow.pages.length + shadow.descriptorPages.length;
-    const hopeless = this.#parts.pages.lent === own;
+    const hopeless = pages.lent === own;
     this.#returnPages(shadow);
     if (!hopeless) return false;
+    if (pages.stuck > 0) {
+      return this.#violate(`the back end keeps ${pages.stuck} pages that it has answered for`);
+    }
     throw new StorageError(
       'E_GUEST_MEMORY_FULL',
       `a request of ${shadow.sectors} sectors needs more pages than the guest has or may grant`,

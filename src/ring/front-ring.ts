@@ -96,8 +96,8 @@ export class FrontRing {
   }
 
   /**
-   * Responses that wait to be read. More than the slots in flight means that the back end lies
-   * about `rsp_prod`: the caller must stop using the ring.
+   * Responses that wait to be read. More than `answerable` means that the back end lies about
+   * `rsp_prod`: the caller must stop using the ring.
    */
   unreadResponses(): number {
     const produced = Atomics.load(this.#i32, this.#base + RSP_PROD_BYTES / 4);
@@ -107,6 +107,11 @@ export class FrontRing {
   /** Requests that were put and not yet answered by a response that was read. */
   get unanswered(): number {
     return (this.#reqProdPvt - this.#rspCons) >>> 0;
+  }
+
+  /** Requests that were published and not yet answered: no more responses than these can be true. */
+  get answerable(): number {
+    return (this.#reqProdPublished - this.#rspCons) >>> 0;
   }
 
   /** Copies the next response out, once, and steps over it. */

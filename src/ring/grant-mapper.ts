@@ -41,6 +41,8 @@ export interface GrantingDomains {
 }
 
 const FREE = -1;
+/** An honest guest changes an entry a few times at most while it is being mapped. */
+const MAX_PIN_TRIES = 16;
 
 export class MemoryGrantMapper implements GrantMapper {
   readonly #memory: SharedMemory;
@@ -174,9 +176,12 @@ export class MemoryGrantMapper implements GrantMapper {
     return { u8: this.#memory.u8, i32: this.#memory.i32, u32: this.#memory.u32, baseBytes };
   }
 
-  /** Sets `reading` (and `writing`) if the grant allows it; the guest may change it meanwhile. */
+  /**
+   * Sets `reading` (and `writing`) if the grant allows it; the guest may change it meanwhile, and one
+   * that changes it at every try is not waited for.
+   */
   #pin(entries: GrantEntries, ref: number, writable: boolean): GrantStatus {
-    for (;;) {
+    for (let tries = 0; tries < MAX_PIN_TRIES; tries++) {
       const head = entries.head(ref);
       if ((head & GrantFlag.typeMask) !== GrantFlag.permitAccess) return GrantStatus.badGrantRef;
       if (head >>> 16 !== this.#self) return GrantStatus.permissionDenied;
@@ -184,6 +189,7 @@ export class MemoryGrantMapper implements GrantMapper {
       const next = head | GrantFlag.reading | (writable ? GrantFlag.writing : 0);
       if (entries.swapHead(ref, head, next)) return GrantStatus.okay;
     }
+    return GrantStatus.generalError;
   }
 
   #unpinUnlessHeld(entries: GrantEntries, granter: DomainId, ref: number): void {
