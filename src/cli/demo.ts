@@ -1,10 +1,10 @@
 /**
- * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a third
- * on another replay a recorded database; in the middle the first host's driver VM is killed and comes
- * back; then every block that was ever touched is read back.
+ * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a
+ * third on another replay a recorded database; in the middle the first host's driver VM is killed
+ * and comes back; then every block that was ever touched is read back.
  *
- * It should take about 20 seconds on any machine, so a first second goes into a small calm replay that
- * tells how many requests a second this one manages, and the trace is cut to that.
+ * It should take about 20 seconds on any machine, so a first second goes into a small calm replay
+ * that tells how many requests a second this one manages, and the trace is cut to that.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,8 +1,9 @@
 /**
  * Flags that several commands share, and how values of flags are read.
  *
- * Every reader throws a `UsageError` that names the flag, what was given, what is accepted and, where
- * one is near, the name that was meant. Commander itself does the same for unknown flags and commands.
+ * Every reader throws a `UsageError` that names the flag, what was given, what is accepted and,
+ * where one is near, the name that was meant. Commander itself does the same for unknown flags and
+ * commands.
  */
 import type { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';

@@ -1,10 +1,11 @@
 /**
- * From the flags of `stordom replay` and its trace to a scenario, or to the reason why they do not go
- * together. Nothing is written before this is done.
+ * From the flags of `stordom replay` and its trace to a scenario, or to the reason why they do not
+ * go together. Nothing is written before this is done.
  *
- * Why `null` and `pattern` are refused: a replay is checked by reading back what was written. `null`
- * keeps nothing, and what `pattern` returns is made from the address, so neither can hold the stamps by
- * which a sector is recognised. They measure the path: `stordom bench ring` does that.
+ * Why `null` and `pattern` are refused: a replay is checked by reading back what was written.
+ * `null` keeps nothing, and what `pattern` returns is made from the address, so neither can hold
+ * the stamps by which a sector is recognised. They measure the path: `stordom bench ring` does
+ * that.
  */
 import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatBytesExact, formatCount } from '../base/format-units.ts';
