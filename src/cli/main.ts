@@ -32,5 +32,5 @@ function program(): Command {
   addSimCommand(command);
   addTraceCommand(command);
   addBenchCommand(command);
-  return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..20');
+  return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');
 }
