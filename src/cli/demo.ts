@@ -41,7 +41,7 @@ const DEPTH = 16;
 const RESTART_NS = 300e6;
 const TIME_LIMIT_NS = 300e9;
 const PROBE_REQUESTS = 9_000;
-const REPLAY_SECONDS = 14;
+const REPLAY_SECONDS = 18;
 /** The small replay is mostly the start of threads and code that is not compiled yet. */
 const WARM_FACTOR = 2.4;
 const KILL_H0: Fault = {
