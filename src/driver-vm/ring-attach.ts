@@ -125,7 +125,8 @@ export class RingAttacher {
       throw new StorageError(
         'E_STAGING_FULL',
         `the rings of domain ${guest} want ${wanted} pages of the driver VM, more than half ` +
-          'of what other rings left; ask for fewer or smaller rings, or give the driver VM more memory',
+          'of what other rings left; ask for fewer or smaller rings, or give the driver VM ' +
+          'more memory',
         { fields: { guest, wanted } },
       );
     }
