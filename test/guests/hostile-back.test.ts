@@ -45,12 +45,13 @@ function faultsOf(move: BackMove, options: FrontBenchOptions): string[] {
   if (queue.violation !== null) return [`violation: ${queue.violation}`];
   const wanted = move.outcome === 'error' ? FrontStatus.error : FrontStatus.ok;
   if (first.outcomes.join() !== String(wanted)) faults.push(`outcome ${first.outcomes.join()}`);
-  if ((queue.dirtyPads > 0) !== (move.outcome === 'flagged')) faults.push('the flag is wrong');
+  if (queue.dirtyPads > 0 !== (move.outcome === 'flagged')) faults.push('the flag is wrong');
   back.answerUndone();
   back.answerUndone();
   back.publish();
   bench.step();
-  if (requests.some(({ outcomes }) => outcomes.length !== 1)) faults.push('the ring does not go on');
+  if (requests.some(({ outcomes }) => outcomes.length !== 1))
+    faults.push('the ring does not go on');
   return faults;
 }
 
@@ -194,7 +195,9 @@ test('F8: the page of a read is written after its answer: the guest keeps what i
   t.true(seen.every((byte) => byte === 0x42));
 });
 
-/** What a lying back end keeps of writes, and what the guest's own memory of them says to a read. */
+/**
+ * What a lying back end keeps of writes, and what the guest's own memory of them says to a read.
+ */
 function liedTo(lie: 'write-lost' | 'stale-read' | 'torn-read' | 'none'): string[] {
   const bench = new FrontBench();
   const { back } = bench.connected();
@@ -279,7 +282,10 @@ test('F10: 11 segments after 256: a pending request is split again and is done o
     bench.step();
   }
   t.deepEqual(request.outcomes, [FrontStatus.ok]);
-  t.deepEqual(got, Array.from({ length: 800 }, (_, i) => i + 1));
+  t.deepEqual(
+    got,
+    Array.from({ length: 800 }, (_, i) => i + 1),
+  );
 });
 
 test('F10: one queue after four: what was pending on all is replayed in the order it was submitted', (t) => {
