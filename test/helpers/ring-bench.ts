@@ -1,6 +1,6 @@
 /**
- * Rings between a guest and a driver domain in one thread: the pages and both ends of each, a driver VM
- * that serves them (`BackServer`), or one that does what a test says (`ScriptedBack`).
+ * Rings between a guest and a driver domain in one thread: the pages and both ends of each, a
+ * driver VM that serves them (`BackServer`), or one that does what a test says (`ScriptedBack`).
  */
 import {
   type EventPort,
