@@ -1,7 +1,7 @@
 /** A hostile guest beside an honest one, on one driver VM, in the simulator: many seeds. */
 import test from 'ava';
-import type { HostileStatus } from '../../src/guests/hostile-guest.ts';
 import type { GuestResult } from '../../src/guests/guest.ts';
+import type { HostileStatus } from '../../src/guests/hostile-guest.ts';
 import { HostileStage } from '../helpers/hostile-stage.ts';
 
 const SEEDS = 60;
@@ -62,7 +62,7 @@ test(`a hostile guest for ${SEEDS} seeds: the honest guest reads all it wrote, a
     const slowdown = hostile.tookNs / alone.tookNs;
     t.true(slowdown <= SLOWDOWN_MAX, `seed ${seed}: ${slowdown.toFixed(2)} times as slow`);
     const status = hostile.hostile as HostileStatus;
-    console.log(seed, (alone.tookNs/1e6).toFixed(1), slowdown.toFixed(4), JSON.stringify(status));
+    console.log(seed, (alone.tookNs / 1e6).toFixed(1), slowdown.toFixed(4), JSON.stringify(status));
     t.true(status.moves >= 0, `seed ${seed}: the hostile guest was not hostile`);
     for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += status[key];
   }

@@ -100,7 +100,10 @@ export class HostileStage {
   async honest(name: string, seed: number): Promise<GuestTrack> {
     const random = new Prng(seed, name);
     const requests = this.#options.requests ?? 300;
-    const trace = fitNone(syntheticTrace(random, { requests, blocks: BLOCKS }), BLOCKS * 4096).trace;
+    const trace = fitNone(
+      syntheticTrace(random, { requests, blocks: BLOCKS }),
+      BLOCKS * 4096,
+    ).trace;
     const scenario: GuestScenario = {
       name,
       host: HOST,
@@ -169,7 +172,6 @@ export class HostileStage {
   }
 }
 
-
 function disk(name: string): DiskSpec {
   return {
     kind: 'file',
@@ -186,7 +188,12 @@ function disk(name: string): DiskSpec {
 function hostileConfig(layout: DomainLayout, workload: HostileConfig): GuestConfig<HostileConfig> {
   return {
     layout,
-    disk: { virtualDevice: VIRTUAL_DEVICE, policy: 'stall', deadlineNs: 30e9, front: DEFAULT_FRONT },
+    disk: {
+      virtualDevice: VIRTUAL_DEVICE,
+      policy: 'stall',
+      deadlineNs: 30e9,
+      front: DEFAULT_FRONT,
+    },
     plantedBug: 'none',
     workload,
   };
