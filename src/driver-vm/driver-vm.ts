@@ -57,6 +57,8 @@ export interface DriverVmStatus {
 /** What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does. */
 export interface DriverVmControl {
   status(): DriverVmStatus;
+  /** How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then. */
+  mappingsOf(guest: DomainId): number;
   setLimit(path: string, limit: DiskLimit): void;
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
@@ -80,6 +82,8 @@ export class DriverVm implements HostedActor {
   readonly #tap: OrderTap | null;
   readonly #config: DriverVmConfig;
   readonly #disks = new Map<string, BackDisk>();
+  /** Directories of disks that are closed for good and that the toolstack has not taken away yet. */
+  readonly #closedPaths = new Set<string>();
   #looking = false;
   #lookAgain = false;
   #failure: unknown = null;
@@ -141,6 +145,7 @@ export class DriverVm implements HostedActor {
 
   readonly control: DriverVmControl & HostedActor['control'] = {
     status: () => this.#status(),
+    mappingsOf: (guest: DomainId) => this.#grants.mappingsOf(guest),
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());
@@ -181,17 +186,20 @@ export class DriverVm implements HostedActor {
     while (this.#lookAgain) {
       this.#lookAgain = false;
       const top = `/local/domain/${this.#self}/backend/vbd`;
+      const seen = new Set<string>();
       for (const guest of await this.#childrenOf(top)) {
         for (const device of await this.#childrenOf(`${top}/${guest}`)) {
+          seen.add(`${top}/${guest}/${device}`);
           await this.#addDisk(`${top}/${guest}/${device}`);
         }
       }
+      for (const path of this.#closedPaths) if (!seen.has(path)) this.#closedPaths.delete(path);
     }
     this.#looking = false;
   }
 
   async #addDisk(path: string): Promise<void> {
-    if (this.#disks.has(path)) return;
+    if (this.#disks.has(path) || this.#closedPaths.has(path)) return;
     if ((await this.#store.read(`${path}/state`)) === null) return;
     const disk = new BackDisk({
       world: this.#world,
@@ -200,7 +208,10 @@ export class DriverVm implements HostedActor {
       attacher: this.#attacher,
       tap: this.#tap,
       givesOrderLate: this.#config.plantedBug === 'late-sequence',
-      onClosed: (closed) => this.#disks.delete(closed.path),
+      onClosed: (closed) => {
+        this.#disks.delete(closed.path);
+        this.#closedPaths.add(closed.path);
+      },
       onError: (thrown) => this.#fail(thrown),
     });
     this.#disks.set(path, disk);

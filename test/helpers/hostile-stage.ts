@@ -25,6 +25,7 @@ export type GuestStory = (world: World, connector: HostileConnector) => Promise<
 export interface HostileStageOptions {
   readonly driverHeapBytes?: number;
   readonly requests?: number;
+  readonly device?: 'file' | 'memory';
 }
 
 const BLOCKS = 128;
@@ -104,7 +105,7 @@ export class HostileStage {
     const scenario: GuestScenario = {
       name,
       host: HOST,
-      device: 'file',
+      device: this.#options.device ?? 'file',
       diskSectors: BLOCKS * 8,
       trace,
       pace: { kind: 'closed', depth: 8 },
@@ -120,7 +121,7 @@ export class HostileStage {
       name,
       heapBytes: HEAP_BYTES,
       grantEntries: 4096,
-      disk: disk(name),
+      disk: { ...disk(name), kind: scenario.device },
       config: (layout, frontId) => track.config(layout, frontId),
     });
     return track;
@@ -153,7 +154,7 @@ export class HostileStage {
       name,
       heapBytes: HEAP_BYTES,
       grantEntries: 512,
-      disk: disk(name),
+      disk: { ...disk(name), kind: this.#options.device ?? 'file' },
       config,
     });
   }
