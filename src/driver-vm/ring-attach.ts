@@ -63,7 +63,8 @@ export class RingAttacher {
     const spare = await this.#takePages(guest, keys);
     const rings: ConnectedRings = { vbd, pages: [], ports: [], channels: [] };
     try {
-      for (const queue of keys.queues) this.#attachQueue(rings, guest, ringEpoch, keys, queue, spare);
+      for (const queue of keys.queues)
+        this.#attachQueue(rings, guest, ringEpoch, keys, queue, spare);
     } catch (thrown) {
       this.#parts.rounds.remove(vbd);
       for (const queue of vbd.queues) {

@@ -12,13 +12,7 @@
  */
 import { StorageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
-import {
-  type DomainId,
-  type EventPort,
-  frameToAddress,
-  type FrameNo,
-  MS,
-} from '../base/units.ts';
+import { type DomainId, type EventPort, type FrameNo, frameToAddress, MS } from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
 import { FrontendExtra } from '../hypervisor/stordom-keys.ts';
 import {
@@ -37,7 +31,7 @@ import { GrantForger } from '../ring/hostile/grant-forger.ts';
 import { type GrantedPage, HostileFront } from '../ring/hostile/hostile-front.ts';
 import type { RingView } from '../ring/ports.ts';
 import type { World } from '../world/world.ts';
-import { setState, type StoreHands, writeKeys } from './store-pranks.ts';
+import { type StoreHands, setState, writeKeys } from './store-pranks.ts';
 
 const RING_PAGES = 16;
 const DATA_PAGES = 12;

@@ -17,8 +17,8 @@ import type { Prng } from '../base/prng.ts';
 import { MS, type Nanos, NEVER } from '../base/units.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import { FRONT_MOVES, type Move } from '../ring/hostile/front-moves.ts';
-import { GRANT_MOVES } from '../ring/hostile/hostile-grants.ts';
 import type { HostileFront } from '../ring/hostile/hostile-front.ts';
+import { GRANT_MOVES } from '../ring/hostile/hostile-grants.ts';
 import type { HostedActor, StepResult } from '../world/actor.ts';
 import type { World } from '../world/world.ts';
 import { HostileConnector } from './hostile-connect.ts';
@@ -204,11 +204,12 @@ export class HostileGuest implements HostedActor {
     front.publish();
   }
 
-  /** A move that ends the ring is chosen rarely: on a dead ring nothing else can be tried. */
+  /** A move that may end the ring is chosen rarely: on a dead ring nothing else can be tried. */
   #choose(): Move {
     const move = this.#random.pick(this.#moves);
-    const deadly = move.outcome === 'halt' && !this.#random.chance(DEADLY_SHARE);
-    return deadly ? this.#random.pick(this.#moves) : move;
+    const deadly = move.outcome === 'halt' || move.outcome === 'harmless';
+    const again = deadly && !this.#random.chance(DEADLY_SHARE);
+    return again ? this.#random.pick(this.#moves) : move;
   }
 
   #attack(front: HostileFront, nowNs: number): void {

@@ -47,8 +47,8 @@ import {
   MAX_DIRECT_SEGMENTS,
   REQ_PROD_BYTES,
   RING_HEADER_BYTES,
-  ringSlots,
   RSP_PROD_BYTES,
+  ringSlots,
   SEGMENTS_PER_INDIRECT_PAGE,
   SLOT_WORDS,
 } from './layout.ts';
@@ -98,7 +98,7 @@ export class RingMonitor {
     this.slots = ringSlots(order);
     this.#view = view;
     this.#pageOf = pageOf;
-    this.#published = new Array<EntryWords | null>(this.slots).fill(null);
+    this.#published = Array.from({ length: this.slots }, () => null);
     this.#rspProd = this.#index(RSP_PROD_BYTES);
     this.#reqProd = this.#rspProd;
     this.look();

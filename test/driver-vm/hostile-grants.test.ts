@@ -20,7 +20,8 @@ for (const move of GRANT_MOVES) {
     for (const persistent of [true, false]) {
       const played = play(move, { persistent });
       t.deepEqual(faultsOf(move, played), [], persistent ? 'persistent' : 'one request each');
-      if (move.attack === 'G2' || move.attack === 'G4') t.is(played.ring.device.writes, writesOf(played.ring));
+      if (move.attack === 'G2' || move.attack === 'G4')
+        t.is(played.ring.device.writes, writesOf(played.ring));
     }
   });
 }
@@ -62,28 +63,31 @@ test('G3: a grant that the back end has mapped cannot be ended, and can be once 
   t.true(ring.grants.end(ref), 'after its answer');
 });
 
-test.serial('G3: a grant is wiped between the look at it and the mapping: the mapping fails', (t) => {
-  const bench = new BackBench();
-  const ring = bench.connect();
-  const { ref } = ring.front.page(0);
-  const original = Atomics.compareExchange;
-  t.teardown(() => {
-    Atomics.compareExchange = original;
-  });
-  let raced = false;
-  Atomics.compareExchange = ((...args: Parameters<typeof original>) => {
-    if (!raced) {
-      raced = true;
-      ring.front.means.forger.wipe(ref);
-    }
-    return original(...args);
-  }) as typeof original;
-  onePage(ring, BlkifOp.read, ref, 1);
-  bench.turn();
-  t.true(raced);
-  t.deepEqual(statuses(ring), [BlkifStatus.error]);
-  t.is(ring.entries.head(ref), 0, 'no use bit stands in a wiped entry');
-});
+test.serial(
+  'G3: a grant is wiped between the look at it and the mapping: the mapping fails',
+  (t) => {
+    const bench = new BackBench();
+    const ring = bench.connect();
+    const { ref } = ring.front.page(0);
+    const original = Atomics.compareExchange;
+    t.teardown(() => {
+      Atomics.compareExchange = original;
+    });
+    let raced = false;
+    Atomics.compareExchange = ((...args: Parameters<typeof original>) => {
+      if (!raced) {
+        raced = true;
+        ring.front.means.forger.wipe(ref);
+      }
+      return original(...args);
+    }) as typeof original;
+    onePage(ring, BlkifOp.read, ref, 1);
+    bench.turn();
+    t.true(raced);
+    t.deepEqual(statuses(ring), [BlkifStatus.error]);
+    t.is(ring.entries.head(ref), 0, 'no use bit stands in a wiped entry');
+  },
+);
 
 test.serial('G3: a grant that changes at every try does not hold the back end up', (t) => {
   const bench = new BackBench();
@@ -152,7 +156,11 @@ test('G6: a page of 0xA5 of which one sector is written: no other byte of it rea
   const ring = bench.connect();
   const page = ring.front.page(0);
   fillPage(bench, page, 0xa5);
-  bench.world.memory.u8.fill(0x3c, page.address + 3 * SECTOR_BYTES, page.address + 4 * SECTOR_BYTES);
+  bench.world.memory.u8.fill(
+    0x3c,
+    page.address + 3 * SECTOR_BYTES,
+    page.address + 4 * SECTOR_BYTES,
+  );
   const entry = newEntry();
   encodeDirect(entry, BlkifOp.write, 1, 0, 1, 40);
   encodeSegment(entry, 0, page.ref, 3, 3);

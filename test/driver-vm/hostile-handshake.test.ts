@@ -5,7 +5,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { MS } from '../../src/base/units.ts';
 import type { HostileConnector } from '../../src/guests/hostile-connect.ts';
-import { STORE_PRANKS, setState, type StorePrank } from '../../src/guests/store-pranks.ts';
+import { STORE_PRANKS, type StorePrank, setState } from '../../src/guests/store-pranks.ts';
 import { XenbusState } from '../../src/hypervisor/xenbus.ts';
 import { BlkifOp } from '../../src/ring/entries.ts';
 import type { HostileFront } from '../../src/ring/hostile/hostile-front.ts';

@@ -32,6 +32,8 @@ function faultsOf(move: BackMove, options: FrontBenchOptions): string[] {
   const first = requests[0] as BenchRequest;
   if (move.outcome === 'violation') {
     if (queue.violation === null) faults.push('no violation');
+    const isIndex = move.attack === 'F1' || move.attack === 'F5';
+    if (isIndex !== (queue.violation?.includes('rsp_prod') ?? false)) faults.push('another law');
     if (bench.disk.counters.violations.length !== 1) faults.push('the disk does not say so');
     if (requests.some(({ outcomes }) => outcomes.length > 1)) faults.push('done twice');
     const before = requests.map(({ outcomes }) => outcomes.length).join();
@@ -45,12 +47,13 @@ function faultsOf(move: BackMove, options: FrontBenchOptions): string[] {
   if (queue.violation !== null) return [`violation: ${queue.violation}`];
   const wanted = move.outcome === 'error' ? FrontStatus.error : FrontStatus.ok;
   if (first.outcomes.join() !== String(wanted)) faults.push(`outcome ${first.outcomes.join()}`);
-  if ((queue.dirtyPads > 0) !== (move.outcome === 'flagged')) faults.push('the flag is wrong');
+  if (queue.dirtyPads > 0 !== (move.outcome === 'flagged')) faults.push('the flag is wrong');
   back.answerUndone();
   back.answerUndone();
   back.publish();
   bench.step();
-  if (requests.some(({ outcomes }) => outcomes.length !== 1)) faults.push('the ring does not go on');
+  if (requests.some(({ outcomes }) => outcomes.length !== 1))
+    faults.push('the ring does not go on');
   return faults;
 }
 
@@ -279,7 +282,10 @@ test('F10: 11 segments after 256: a pending request is split again and is done o
     bench.step();
   }
   t.deepEqual(request.outcomes, [FrontStatus.ok]);
-  t.deepEqual(got, Array.from({ length: 800 }, (_, i) => i + 1));
+  t.deepEqual(
+    got,
+    Array.from({ length: 800 }, (_, i) => i + 1),
+  );
 });
 
 test('F10: one queue after four: what was pending on all is replayed in the order it was submitted', (t) => {

@@ -3,7 +3,7 @@
  * ones that replay a trace and check every read, hostile ones, and stories told by a test.
  */
 import { Prng } from '../../src/base/prng.ts';
-import { NEVER } from '../../src/base/units.ts';
+import { NEVER, PAGE_BYTES } from '../../src/base/units.ts';
 import { createDriverVm } from '../../src/driver-vm/create-driver-vm.ts';
 import type { DriverVmConfig, DriverVmStatus } from '../../src/driver-vm/driver-vm.ts';
 import { GuestTrack } from '../../src/experiments/guest-track.ts';
@@ -14,6 +14,8 @@ import { HostileConnector } from '../../src/guests/hostile-connect.ts';
 import type { HostileConfig } from '../../src/guests/hostile-guest.ts';
 import type { DomainLayout } from '../../src/hypervisor/machine.ts';
 import { type DiskSpec, Toolstack, VIRTUAL_DEVICE } from '../../src/hypervisor/toolstack.ts';
+import { FIRST_FREE_REF, GrantEntries, GrantFlag } from '../../src/ring/grant-table.ts';
+import { RingMonitor } from '../../src/ring/monitor.ts';
 import { fitNone } from '../../src/traces/fit.ts';
 import { syntheticTrace } from '../../src/traces/synthetic.ts';
 import type { HostedActor } from '../../src/world/actor.ts';
@@ -39,6 +41,8 @@ export class HostileStage {
   readonly world: World;
   readonly tracks: GuestTrack[] = [];
   readonly problems: string[] = [];
+  /** Called between any two events: where a monitor looks. */
+  afterEvent: () => void = () => undefined;
   readonly #options: HostileStageOptions;
   readonly #stories = new Map<string, GuestStory>();
 
@@ -74,7 +78,10 @@ export class HostileStage {
         over = true;
       });
     const outcome = await this.sim.run({
-      until: () => over || this.sim.failures.length > 0,
+      until: () => {
+        this.afterEvent();
+        return over || this.sim.failures.length > 0;
+      },
       maxTimeNs: MAX_TIME_NS,
     });
     for (const { actor, error } of outcome.failures) {
@@ -101,7 +108,10 @@ export class HostileStage {
   async honest(name: string, seed: number): Promise<GuestTrack> {
     const random = new Prng(seed, name);
     const requests = this.#options.requests ?? 300;
-    const trace = fitNone(syntheticTrace(random, { requests, blocks: BLOCKS }), BLOCKS * 4096).trace;
+    const trace = fitNone(
+      syntheticTrace(random, { requests, blocks: BLOCKS }),
+      BLOCKS * 4096,
+    ).trace;
     const scenario: GuestScenario = {
       name,
       host: HOST,
@@ -137,6 +147,20 @@ export class HostileStage {
     await this.#create(name, (layout) => ({ layout, workload: { kind: 'story' } }));
   }
 
+  /** A monitor of a guest's ring, once its driver VM has mapped it; null before. */
+  monitorOf(name: string): RingMonitor | null {
+    const guest = this.toolstack.guests().find(({ spec }) => spec.name === name);
+    if (guest === undefined) return null;
+    const { memory } = this.world;
+    const { grantTableAddress, grantEntryCount } = guest.layout;
+    const entries = new GrantEntries(memory, grantTableAddress, grantEntryCount);
+    // An honest front end grants its ring first, and of one page here.
+    if ((entries.head(FIRST_FREE_REF) & GrantFlag.writing) === 0) return null;
+    const pageOf = (ref: number): number => entries.frame(ref) * PAGE_BYTES;
+    const { u8, i32, u32 } = memory;
+    return new RingMonitor({ u8, i32, u32, baseBytes: pageOf(FIRST_FREE_REF) }, 0, pageOf);
+  }
+
   async status(): Promise<DriverVmStatus> {
     return (await this.toolstack.driver?.handle.call('status')) as DriverVmStatus;
   }
@@ -170,7 +194,6 @@ export class HostileStage {
   }
 }
 
-
 function disk(name: string): DiskSpec {
   return {
     kind: 'file',
@@ -187,7 +210,12 @@ function disk(name: string): DiskSpec {
 function hostileConfig(layout: DomainLayout, workload: HostileConfig): GuestConfig<HostileConfig> {
   return {
     layout,
-    disk: { virtualDevice: VIRTUAL_DEVICE, policy: 'stall', deadlineNs: 30e9, front: DEFAULT_FRONT },
+    disk: {
+      virtualDevice: VIRTUAL_DEVICE,
+      policy: 'stall',
+      deadlineNs: 30e9,
+      front: DEFAULT_FRONT,
+    },
     plantedBug: 'none',
     workload,
   };

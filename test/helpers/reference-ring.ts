@@ -16,7 +16,7 @@ export class ReferenceRing {
   rspCons: bigint;
 
   constructor(slots: number, start: number) {
-    this.slots = new Array<bigint | null>(slots).fill(null);
+    this.slots = Array.from({ length: slots }, () => null);
     const at = BigInt(start);
     this.reqProd = this.reqProdPvt = this.reqCons = at;
     this.rspProd = this.rspProdPvt = this.rspCons = at;

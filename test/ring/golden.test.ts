@@ -100,7 +100,7 @@ const GRANT_READONLY: readonly Field[] = [
 
 /** The bytes of a region in which these fields lie; whatever no field names is `rest`. */
 function bytesOf(fields: readonly Field[], length: number, rest: number): number[] {
-  const bytes = new Array<number>(length).fill(rest);
+  const bytes: number[] = Array.from({ length }, () => rest);
   for (const [offset, size, value] of fields) {
     for (let i = 0; i < size; i++) bytes[offset + i] = Number((value >> BigInt(8 * i)) & 0xffn);
   }
@@ -113,7 +113,8 @@ function freshRing() {
   const { u8, i32, u32 } = memory;
   const view = { u8, i32, u32, baseBytes: BASE };
   const front = new FrontRing(view, 0);
-  const region = (at: number, length: number) => [...u8.slice(BASE + at, BASE + at + length)];
+  const region = (at: number, length: number) =>
+    Array.from(u8.subarray(BASE + at, BASE + at + length));
   return { view, front, region, u8 };
 }
 
@@ -136,21 +137,50 @@ test('indices: req_prod at 0, req_event at 4, rsp_prod at 8, rsp_event at 12', (
   encodeDirect(entry, 0, 0, 0, 1, 0);
   for (let i = 0; i < 3; i++) front.put(entry);
   front.push();
-  t.deepEqual(region(0, 16), bytesOf([[0, 4, 3n], [4, 4, 1n], [12, 4, 1n]], 16, 0));
+  t.deepEqual(
+    region(0, 16),
+    bytesOf(
+      [
+        [0, 4, 3n],
+        [4, 4, 1n],
+        [12, 4, 1n],
+      ],
+      16,
+      0,
+    ),
+  );
   for (let i = 0; i < 3; i++) back.take(entry);
   back.finalCheck();
   for (let i = 0; i < 2; i++) back.put(1, 0, 0, 0);
   back.push();
   t.deepEqual(
     region(0, 16),
-    bytesOf([[0, 4, 3n], [4, 4, 4n], [8, 4, 2n], [12, 4, 1n]], 16, 0),
+    bytesOf(
+      [
+        [0, 4, 3n],
+        [4, 4, 4n],
+        [8, 4, 2n],
+        [12, 4, 1n],
+      ],
+      16,
+      0,
+    ),
   );
   front.take(entry);
   front.take(entry);
   front.finalCheck();
   t.deepEqual(
     region(0, 16),
-    bytesOf([[0, 4, 3n], [4, 4, 4n], [8, 4, 2n], [12, 4, 3n]], 16, 0),
+    bytesOf(
+      [
+        [0, 4, 3n],
+        [4, 4, 4n],
+        [8, 4, 2n],
+        [12, 4, 3n],
+      ],
+      16,
+      0,
+    ),
   );
 });
 
@@ -168,7 +198,12 @@ test('a direct request of 11 segments fills its slot of 112 bytes and no more', 
   encodeDirect(entry, 0, 11, 0, 1, 8);
   for (let i = 0; i < 11; i++) encodeSegment(entry, i, 0x100 + i, 0, 7);
   front.put(entry);
-  const fields: Field[] = [[0, 1, 0n], [1, 1, 11n], [8, 8, 1n], [16, 8, 8n]];
+  const fields: Field[] = [
+    [0, 1, 0n],
+    [1, 1, 11n],
+    [8, 8, 1n],
+    [16, 8, 8n],
+  ];
   for (let i = 0; i < 11; i++) {
     fields.push([24 + 8 * i, 4, BigInt(0x100 + i)], [28 + 8 * i, 1, 0n], [29 + 8 * i, 1, 7n]);
   }
@@ -191,7 +226,12 @@ test('an indirect request: 64 bytes, the handle at 24, eight references from 28 
 
 test('a segment descriptor of an indirect page: first_sect at 4, last_sect at 5, pad zero', (t) => {
   const words = new Uint32Array([0x0a0b0c0d, segmentRange(3, 7)]);
-  const fields: Field[] = [[0, 4, 0x0a0b0c0dn], [4, 1, 3n], [5, 1, 7n], [6, 2, 0n]];
+  const fields: Field[] = [
+    [0, 4, 0x0a0b0c0dn],
+    [4, 1, 3n],
+    [5, 1, 7n],
+    [6, 2, 0n],
+  ];
   t.deepEqual([...new Uint8Array(words.buffer)], bytesOf(fields, 8, UNTOUCHED));
 });
 
@@ -226,7 +266,7 @@ test('a grant entry: flags at 0, domain at 2, frame at 4; readonly is 4, permit_
   const grants = new GrantTable(new GrantEntries(memory, 1024, 16));
   const ref = grants.grant(0x1234 as DomainId, 0x56789 as FrameNo, true) as number;
   t.is(ref, 8, 'references 0 to 7 are reserved');
-  const entry = [...memory.u8.slice(1024 + 8 * ref, 1024 + 8 * ref + 8)];
+  const entry = Array.from(memory.u8.subarray(1024 + 8 * ref, 1032 + 8 * ref));
   t.deepEqual(entry, bytesOf(GRANT_READONLY, 8, UNTOUCHED));
   const writable = grants.grant(0x1234 as DomainId, 0x56789 as FrameNo, false) as number;
   t.is(memory.u16[(1024 + 8 * writable) / 2], 1);
@@ -234,7 +274,13 @@ test('a grant entry: flags at 0, domain at 2, frame at 4; readonly is 4, permit_
   t.is(memory.u16[(1024 + 8 * ref) / 2], 0);
 });
 
-for (const [order, slots] of [[0, 32], [1, 64], [2, 128], [3, 256], [4, 512]] as const) {
+for (const [order, slots] of [
+  [0, 32],
+  [1, 64],
+  [2, 128],
+  [3, 256],
+  [4, 512],
+] as const) {
   test(`a ring of ${2 ** order} pages has ${slots} slots, and twice as many would not fit`, (t) => {
     t.is(ringSlots(order), slots);
     t.true(64 + slots * 112 <= PAGE_BYTES * 2 ** order);

@@ -201,14 +201,19 @@ const SHAPE_MOVES: readonly Move[] = [
 ];
 
 const RACE_MOVES: readonly Move[] = [
-  move('B10', 'operation and segments of a slot swing between two requests', 'harmless', (front) => {
-    const entry = front.honest(BlkifOp.write);
-    const other = front.honest(BlkifOp.read);
-    other[2] = entry[2] as number;
-    encodeSegment(other, 0, front.page(1).ref, 0, 255);
-    const slot = front.send(entry);
-    front.mutators.push(new WordMutator(front.means.view, front.slotWord(slot), other));
-  }),
+  move(
+    'B10',
+    'operation and segments of a slot swing between two requests',
+    'harmless',
+    (front) => {
+      const entry = front.honest(BlkifOp.write);
+      const other = front.honest(BlkifOp.read);
+      other[2] = entry[2] as number;
+      encodeSegment(other, 0, front.page(1).ref, 0, 255);
+      const slot = front.send(entry);
+      front.mutators.push(new WordMutator(front.means.view, front.slotWord(slot), other));
+    },
+  ),
   move('B11', 'the data of a write changes while it is written', 'okay', (front) => {
     const entry = front.honest(BlkifOp.write);
     const page = front.page(0);

@@ -24,8 +24,8 @@ import {
 import {
   REQ_PROD_BYTES,
   RING_HEADER_BYTES,
-  ringSlots,
   RSP_PROD_BYTES,
+  ringSlots,
   SLOT_WORDS,
 } from '../layout.ts';
 import type { RingView } from '../ports.ts';

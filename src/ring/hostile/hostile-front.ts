@@ -24,7 +24,13 @@ import {
   responseOp,
   responseStatus,
 } from '../entries.ts';
-import { REQ_PROD_BYTES, RING_HEADER_BYTES, ringSlots, RSP_PROD_BYTES, SLOT_WORDS } from '../layout.ts';
+import {
+  REQ_PROD_BYTES,
+  RING_HEADER_BYTES,
+  RSP_PROD_BYTES,
+  ringSlots,
+  SLOT_WORDS,
+} from '../layout.ts';
 import type { RingView } from '../ports.ts';
 import type { GrantForger } from './grant-forger.ts';
 import type { Mutator } from './mutators.ts';

@@ -54,7 +54,11 @@ export class PageMutator implements Mutator {
   }
 
   tick(): void {
-    this.#u8.fill(this.#fills[this.#now] as number, this.#address, this.#address + this.#lengthBytes);
+    this.#u8.fill(
+      this.#fills[this.#now] as number,
+      this.#address,
+      this.#address + this.#lengthBytes,
+    );
     this.#now = 1 - this.#now;
   }
 }
