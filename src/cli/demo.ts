@@ -1,10 +1,10 @@
 /**
- * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a third
- * on another replay a recorded database; in the middle the first host's driver VM is killed and comes
- * back; then every block that was ever touched is read back.
+ * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a
+ * third on another replay a recorded database; in the middle the first host's driver VM is killed
+ * and comes back; then every block that was ever touched is read back.
  *
- * It should take about 20 seconds on any machine, so a first second goes into a small calm replay that
- * tells how many requests a second this one manages, and the trace is cut to that.
+ * It should take about 20 seconds on any machine, so a first second goes into a small calm replay
+ * that tells how many requests a second this one manages, and the trace is cut to that.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,7 @@ const DEPTH = 16;
 const RESTART_NS = 300e6;
 const TIME_LIMIT_NS = 300e9;
 const PROBE_REQUESTS = 9_000;
-const REPLAY_SECONDS = 14;
+const REPLAY_SECONDS = 18;
 /** The small replay is mostly the start of threads and code that is not compiled yet. */
 const WARM_FACTOR = 2.4;
 const KILL_H0: Fault = {

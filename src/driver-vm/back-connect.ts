@@ -13,8 +13,8 @@
  * States are handled one after the other, the newest first to be seen last: while a ring is being
  * drained others may have come and gone. Front ends may skip from 1 to 4 and events may come twice.
  *
- * Everything the front end wrote is checked (`ring-keys.ts`); what does not hold closes the disk with
- * the reason in the key `error`, and nobody else notices.
+ * Everything the front end wrote is checked (`ring-keys.ts`); what does not hold closes the disk
+ * with the reason in the key `error`, and nobody else notices.
  */
 import { StorageError } from '../base/errors.ts';
 import { type DomainId, type Generation, u32 } from '../base/units.ts';

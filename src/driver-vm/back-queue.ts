@@ -10,15 +10,15 @@
  * 5 run       flush / transfer / flush, as the operation says; the device completes
  * 6 finish    copy a read's data out, give pages back, put and publish the response
  * ```
- * Steps 1 to 4 happen in ring order. When staging memory is short, step 3 holds the ring: the request
- * stays at its head until memory comes back, nothing is dropped and nothing overtakes.
+ * Steps 1 to 4 happen in ring order. When staging memory is short, step 3 holds the ring: the
+ * request stays at its head until memory comes back, nothing is dropped and nothing overtakes.
  *
  * A response is published as soon as its request is finished. Publishing once a batch was measured
- * four times slower at depth 32 with one guest (the two sides fall into lock step); it stays as a mode
- * so that the benchmark can show that.
+ * four times slower at depth 32 with one guest (the two sides fall into lock step); it stays as a
+ * mode so that the benchmark can show that.
  *
- * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what is
- * in flight ends, other rings go on.
+ * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what
+ * is in flight ends, other rings go on.
  */
 import { invariant } from '../base/invariant.ts';
 import { type DomainId, type GrantRef, type Nanos, NEVER, SECTOR_BYTES } from '../base/units.ts';
@@ -151,9 +151,10 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     return taken;
   }
 
-  /** Shows the front end that this back end lives. */
-  beat(): void {
+  /** Now and then: shows the front end that this back end lives, gives back what was long idle. */
+  beat(nowNs: Nanos): void {
     this.#parts.side?.beat();
+    this.#parts.persistent?.purgeIdle(nowNs);
   }
 
   /** Sets the event index and looks once more. True when there is work after all. */

@@ -1,9 +1,9 @@
 /**
  * The driver VM: the domain that owns the disks of a host and serves them to its guests.
  *
- * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a directory
- * below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's front end.
- * Requests never pass through the store or the control plane: only rings.
+ * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a
+ * directory below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's
+ * front end. Requests never pass through the store or the control plane: only rings.
  *
  * It may be killed at any instruction. Nothing here is needed by its successor: the rings' owners
  * replay, the devices keep what they have.
@@ -11,6 +11,7 @@
 import { invariant } from '../base/invariant.ts';
 import { type DomainId, type Nanos } from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
+import { parseState, XenbusState } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
@@ -54,7 +55,9 @@ export interface DriverVmStatus {
   readonly maskedPorts: number;
 }
 
-/** What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does. */
+/**
+ * What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does.
+ */
 export interface DriverVmControl {
   status(): DriverVmStatus;
   /** How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then. */
@@ -82,8 +85,6 @@ export class DriverVm implements HostedActor {
   readonly #tap: OrderTap | null;
   readonly #config: DriverVmConfig;
   readonly #disks = new Map<string, BackDisk>();
-  /** Directories of disks that are closed for good and that the toolstack has not taken away yet. */
-  readonly #closedPaths = new Set<string>();
   #looking = false;
   #lookAgain = false;
   #failure: unknown = null;
@@ -149,7 +150,7 @@ export class DriverVm implements HostedActor {
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());
-      this.#rounds.lookAtAll();
+      this.#wakeSelf();
     },
     setWeight: (path: string, weight: number) => {
       const { vbd } = this.#diskAt(path);
@@ -186,21 +187,20 @@ export class DriverVm implements HostedActor {
     while (this.#lookAgain) {
       this.#lookAgain = false;
       const top = `/local/domain/${this.#self}/backend/vbd`;
-      const seen = new Set<string>();
       for (const guest of await this.#childrenOf(top)) {
         for (const device of await this.#childrenOf(`${top}/${guest}`)) {
-          seen.add(`${top}/${guest}/${device}`);
           await this.#addDisk(`${top}/${guest}/${device}`);
         }
       }
-      for (const path of this.#closedPaths) if (!seen.has(path)) this.#closedPaths.delete(path);
     }
     this.#looking = false;
   }
 
   async #addDisk(path: string): Promise<void> {
-    if (this.#disks.has(path) || this.#closedPaths.has(path)) return;
-    if ((await this.#store.read(`${path}/state`)) === null) return;
+    if (this.#disks.has(path)) return;
+    // A directory that says `closed` is of a disk that was just given up, on its way out.
+    const state = parseState(await this.#store.read(`${path}/state`));
+    if (state === XenbusState.unknown || state === XenbusState.closed) return;
     const disk = new BackDisk({
       world: this.#world,
       store: this.#store,
@@ -208,10 +208,7 @@ export class DriverVm implements HostedActor {
       attacher: this.#attacher,
       tap: this.#tap,
       givesOrderLate: this.#config.plantedBug === 'late-sequence',
-      onClosed: (closed) => {
-        this.#disks.delete(closed.path);
-        this.#closedPaths.add(closed.path);
-      },
+      onClosed: (closed) => this.#disks.delete(closed.path),
       onError: (thrown) => this.#fail(thrown),
     });
     this.#disks.set(path, disk);

@@ -1,6 +1,6 @@
 /**
- * From checked keys to rings that are served, and back: mapping the pages, binding the event channel,
- * making the queue, entering it in the rounds.
+ * From checked keys to rings that are served, and back: mapping the pages, binding the event
+ * channel, making the queue, entering it in the rounds.
  */
 import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';

@@ -1,10 +1,10 @@
 /**
- * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says, keeps
- * restarting what died, and waits until every guest has read its whole disk back.
+ * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says,
+ * keeps restarting what died, and waits until every guest has read its whole disk back.
  *
- * `story` is one async function over the stage's timers; in the simulator it runs between events like any
- * other story. Whether it ended or not, `account` tells what is known so far: a run that hangs is judged
- * too.
+ * `story` is one async function over the stage's timers; in the simulator it runs between events
+ * like any other story. Whether it ended or not, `account` tells what is known so far: a run that
+ * hangs is judged too.
  */
 import { type Nanos, nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';

@@ -13,8 +13,8 @@
  * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
  *   ring its bell)
  * ```
- * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor, nor
- * the other way round; that and the ring epoch keep the two apart.
+ * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor,
+ * nor the other way round; that and the ring epoch keep the two apart.
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
@@ -84,6 +84,8 @@ export interface GuestDomain {
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
+  /** Size of its disk, as it was last changed. */
+  sectors: number;
   ringEpoch: number;
   exit: ExitReport | null;
 }
@@ -223,16 +225,21 @@ export class Toolstack {
     });
   }
 
-  /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
+  /**
+   * A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime.
+   */
   restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskId, dead.diskLayout);
+      const disk = { ...dead.spec.disk, sectors: dead.sectors };
+      return this.#startGuest({ ...dead.spec, disk, config }, dead.diskId, dead.diskLayout);
     });
   }
 
-  /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
+  /**
+   * Ends a guest that is alive or dead and takes everything of it back, its disk's contents too.
+   */
   destroyGuest(name: string): Promise<void> {
     return this.#exclusive(async () => {
       const guest = this.guest(name);
@@ -248,6 +255,7 @@ export class Toolstack {
     const guest = this.guest(name);
     const driver = present(this.#driver, 'a driver VM serves the disk');
     await driver.handle.call('resize', this.#backPath(guest, driver), sectors);
+    guest.sectors = sectors;
   }
 
   /** Path of a guest's disk in the store, as the driver VM's control plane names it. */
@@ -278,6 +286,7 @@ export class Toolstack {
       diskId,
       handle,
       diskLayout,
+      sectors: spec.disk.sectors,
       ringEpoch: 0,
       exit: null,
     };
@@ -350,7 +359,7 @@ export class Toolstack {
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
         [`${back}/${BackendExtra.disk}`, guest.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${back}/${BackendExtra.size}`, disk.sectors],
+        [`${back}/${BackendExtra.size}`, guest.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],
         [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
         [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
@@ -401,7 +410,9 @@ export class Toolstack {
     await this.#store.rm(domainPath(guest.layout.domain));
   }
 
-  /** Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back. */
+  /**
+   * Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back.
+   */
   async #destroyGuest(guest: GuestDomain): Promise<void> {
     await this.#guestBurials.get(guest);
     this.#guestBurials.delete(guest);

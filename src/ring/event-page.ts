@@ -8,9 +8,9 @@
  *       256  remote u32[256]    where each local port leads: domain << 16 | port, 0 = not bound
  * ```
  *
- * The rules are Xen's (two-level event channels): a notification sets the pending bit; if it was set
- * already, or the port is masked, the bell stays silent. The owner clears a port's bit *before* it
- * looks at the ring, so that a notification that comes while it looks is not lost. That alone
+ * The rules are Xen's (two-level event channels): a notification sets the pending bit; if it was
+ * set already, or the port is masked, the bell stays silent. The owner clears a port's bit *before*
+ * it looks at the ring, so that a notification that comes while it looks is not lost. That alone
  * coalesces a storm of notifications into one wake for each look; masking a port that keeps ringing
  * with nothing to say turns the storm into no wakes at all (the answer to XSA-391).
  *

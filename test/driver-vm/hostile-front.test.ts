@@ -277,7 +277,8 @@ test('B10: a slot swings between two requests at every instruction: what happens
     const slot = front.put(write);
     const mutator = new WordMutator(ring.view, front.slotWord(slot), other);
     if (round % 3 === 0) mutator.tick();
-    // Not once the response stands in the slot: there the front end would only garble its own answer.
+    // Not once the response stands in the slot: there the front end would only garble its own
+    // answer.
     bench.world.atCrashPoint = (name) => {
       if (!name.endsWith('response-publish')) mutator.tick();
     };

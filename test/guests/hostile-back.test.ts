@@ -197,7 +197,9 @@ test('F8: the page of a read is written after its answer: the guest keeps what i
   t.true(seen.every((byte) => byte === 0x42));
 });
 
-/** What a lying back end keeps of writes, and what the guest's own memory of them says to a read. */
+/**
+ * What a lying back end keeps of writes, and what the guest's own memory of them says to a read.
+ */
 function liedTo(lie: 'write-lost' | 'stale-read' | 'torn-read' | 'none'): string[] {
   const bench = new FrontBench();
   const { back } = bench.connected();

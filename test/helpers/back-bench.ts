@@ -1,6 +1,6 @@
 /**
- * A driver domain's back ends over plain memory: real rings, grants, event channels and queues, without
- * store and actors. Guests are hands that write into their own pages.
+ * A driver domain's back ends over plain memory: real rings, grants, event channels and queues,
+ * without store and actors. Guests are hands that write into their own pages.
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { EventPort, FrameNo, Generation, GrantRef } from '../../src/base/units.ts';

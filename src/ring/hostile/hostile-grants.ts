@@ -1,8 +1,9 @@
 /**
- * The attacks on grants, G1 to G6: a guest owns its grant table and writes into it whatever it likes.
+ * The attacks on grants, G1 to G6: a guest owns its grant table and writes into it whatever it
+ * likes.
  *
- * The moves send requests over entries that `GrantForger` wrote. All are answered with an error or harm
- * nobody but the guest.
+ * The moves send requests over entries that `GrantForger` wrote. All are answered with an error or
+ * harm nobody but the guest.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import { BlkifOp, type EntryWords, encodeDirect, encodeSegment } from '../entries.ts';
