@@ -214,7 +214,9 @@ for (const { what, args, says } of CASES) {
   });
 }
 
-/** Files that are damaged on purpose are in a folder of their own, so that the other stays as it is. */
+/**
+ * Files that are damaged on purpose are in a folder of their own, so that the other stays as it is.
+ */
 const damaged = workFolder();
 test.after.always(damaged.remove);
 
