@@ -60,6 +60,8 @@ export interface DriverVmStatus {
  */
 export interface DriverVmControl {
   status(): DriverVmStatus;
+  /** How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then. */
+  mappingsOf(guest: DomainId): number;
   setLimit(path: string, limit: DiskLimit): void;
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
@@ -144,6 +146,7 @@ export class DriverVm implements HostedActor {
 
   readonly control: DriverVmControl & HostedActor['control'] = {
     status: () => this.#status(),
+    mappingsOf: (guest: DomainId) => this.#grants.mappingsOf(guest),
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());

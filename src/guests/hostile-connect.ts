@@ -36,6 +36,16 @@ import { type StoreHands, setState, writeKeys } from './store-pranks.ts';
 const RING_PAGES = 16;
 const DATA_PAGES = 12;
 const READONLY_PAGE = RING_PAGES + DATA_PAGES;
+const TOOLSTACK_KEYS: ReadonlySet<string> = new Set<string>([
+  FrontendKey.state,
+  FrontendKey.backend,
+  FrontendKey.backendId,
+  FrontendKey.virtualDevice,
+  FrontendKey.deviceType,
+  FrontendExtra.ringEpoch,
+  FrontendExtra.backendAlive,
+  FrontendExtra.frontId,
+]);
 const ALL_PAGES = READONLY_PAGE + 1;
 /** How long it waits for a state before it starts over, and how often it looks. */
 const PATIENCE_NS = 20 * MS;
@@ -73,6 +83,7 @@ export class HostileConnector {
     const number = parseInRange(domain, 1, 0xffff);
     if (back === null || number === null) return false;
     this.#back = { path: back, domain: number as DomainId };
+    await this.#clearKeys();
     await setState({ store: this.#store, path: this.#path }, XenbusState.initialising);
     return (await this.waitFor((state) => state === XenbusState.initWait)) !== null;
   }
@@ -122,6 +133,15 @@ export class HostileConnector {
     const back = this.#back?.path ?? '';
     const sectors = await this.#store.read(`${back}/${BackendKey.sectors}`);
     return this.#makeFront(parseInRange(sectors, 1, 2 ** 40) ?? 8, startIndex);
+  }
+
+  /** Takes away the keys of its own, right and wrong, that stand there from before. */
+  async #clearKeys(): Promise<void> {
+    for (const name of await this.#store.directory(this.#path)) {
+      if (!TOOLSTACK_KEYS.has(name)) {
+        await writeKeys({ store: this.#store, path: this.#path }, { [name]: null });
+      }
+    }
   }
 
   #makeFront(diskSectors: number, startIndex: number): HostileFront {

@@ -49,11 +49,14 @@ export interface HostileStatus {
 
 /** An honest request that is not answered for this long means that the ring is dead. */
 const DEAD_NS = 2 * MS;
+const DEADLY_SHARE = 0.1;
 const MOVE_COST_NS = 1000;
 /** Indices begin this far before 2^32 in half of the connections. */
 const WRAP_SLOTS = 100;
-const BORED_SHARE = 0.001;
+/** It leaves a ring that is served after a time of at most this. */
+const BORED_NS = 40 * MS;
 const MUTATOR_LIFE_NS = MS;
+const MUTATORS_MAX = 4;
 
 export class HostileGuest implements HostedActor {
   readonly #world: World;
@@ -67,6 +70,7 @@ export class HostileGuest implements HostedActor {
   #nextMoveNs: Nanos = 0 as Nanos;
   #calmAtNs = 0;
   #lastAnswerNs = 0;
+  #boredAtNs = 0;
   #counts = {
     moves: 0,
     pranks: 0,
@@ -111,7 +115,7 @@ export class HostileGuest implements HostedActor {
     if (nowNs - this.#lastAnswerNs > DEAD_NS) {
       this.#counts.deadRings++;
       this.#giveUp();
-    } else if (this.#random.chance(BORED_SHARE)) {
+    } else if (nowNs >= this.#boredAtNs) {
       this.#giveUp();
     }
     return 'idle';
@@ -171,6 +175,7 @@ export class HostileGuest implements HostedActor {
   #liveOn(front: HostileFront): Promise<void> {
     const nowNs = this.#world.clock.nowNs();
     this.#lastAnswerNs = nowNs;
+    this.#boredAtNs = nowNs + this.#random.below(BORED_NS);
     this.#nextMoveNs = nowNs;
     this.#front = front;
     return new Promise((resolve) => {
@@ -199,9 +204,19 @@ export class HostileGuest implements HostedActor {
     front.publish();
   }
 
+  /** A move that may end the ring is chosen rarely: on a dead ring nothing else can be tried. */
+  #choose(): Move {
+    const move = this.#random.pick(this.#moves);
+    const deadly = move.outcome === 'halt' || move.outcome === 'harmless';
+    const again = deadly && !this.#random.chance(DEADLY_SHARE);
+    return again ? this.#random.pick(this.#moves) : move;
+  }
+
   #attack(front: HostileFront, nowNs: number): void {
     this.#counts.moves++;
-    this.#random.pick(this.#moves).apply(front);
+    this.#choose().apply(front);
+    // The newest few go on; their number is the cost of each of its steps.
+    front.mutators.splice(0, Math.max(0, front.mutators.length - MUTATORS_MAX));
     this.#calmAtNs = nowNs + MUTATOR_LIFE_NS;
   }
 }

@@ -3,8 +3,9 @@
  *
  * A prank begins with a back end that waits for its front end (InitWait) and keys that would be
  * right, and ends wherever it ends. `outcome` says what a sound back end does: `closed`, it refuses
- * with the reason in its `error` key; `any`, it connects, closes or goes on waiting, and serves
- * whoever comes next with right keys. Refusals by the store itself are expected and never reported.
+ * with the reason in its `error` key; `any`, it connects, closes or goes on waiting; after both it
+ * serves whoever comes next with right keys. `gone`, it takes a guest without a state for a dead one.
+ * Refusals by the store itself are expected and never reported.
  */
 import { StorageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
@@ -29,7 +30,7 @@ export interface StoreHands {
 export interface StorePrank {
   readonly attack: 'B15' | 'B16' | 'B18';
   readonly name: string;
-  readonly outcome: 'closed' | 'any';
+  readonly outcome: 'closed' | 'any' | 'gone';
   play(hands: StoreHands): Promise<void>;
 }
 
@@ -149,7 +150,7 @@ export const STORE_PRANKS: readonly StorePrank[] = [
   {
     attack: 'B16',
     name: 'states that are none',
-    outcome: 'any',
+    outcome: 'gone',
     play: async (hands) => {
       for (const text of ['9', '-1', '', 'connected', '03', LONG_VALUE.slice(0, 100)]) {
         await allowed(hands.store.write(`${hands.path}/${FrontendKey.state}`, text));

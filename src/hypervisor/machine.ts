@@ -164,6 +164,16 @@ export class Machine extends DomainDirectory {
   }
 
   /**
+   * Makes a dead domain unknown: from now on nobody can map a page of it or ring its bell. Its frames
+   * stay its own until `destroyDomain`.
+   */
+  retireDomain(layout: DomainLayout): void {
+    for (let slot = 0; slot < MAX_DOMAINS; slot++) {
+      if (this.word(slot, 0) === layout.domain) this.#set(slot, STATE, STATE_DEAD);
+    }
+  }
+
+  /**
    * Takes a dead domain out of the directory and its frames back. The caller has seen its exit,
    * and nobody has a page of it mapped any more.
    */
@@ -176,15 +186,6 @@ export class Machine extends DomainDirectory {
       return;
     }
     fail('a domain is destroyed once');
-  }
-
-  /** True while some other domain has a page of this one mapped. */
-  hasMappedPages(layout: DomainLayout): boolean {
-    const entries = new GrantEntries(this.memory, layout.grantTableAddress, layout.grantEntryCount);
-    for (let ref = 0; ref < layout.grantEntryCount; ref++) {
-      if ((entries.head(ref) & (GrantFlag.reading | GrantFlag.writing)) !== 0) return true;
-    }
-    return false;
   }
 
   #emptySlot(): number {

@@ -18,11 +18,13 @@
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
+import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
 import {
   type DomainId,
   type FrontId,
   frameToAddress,
+  MS,
   type Nanos,
   SECTOR_BYTES,
 } from '../base/units.ts';
@@ -106,6 +108,8 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
+/** How often it asks whether a dead guest's pages were let go. */
+const LET_GO_LOOK_NS = MS;
 
 export class Toolstack {
   readonly host: string;
@@ -425,10 +429,26 @@ export class Toolstack {
       const back = this.#backPath(guest, driver);
       if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
-    invariant(
-      !this.machine.hasMappedPages(guest.layout),
-      'a guest is destroyed when nobody maps a page of it',
-    );
+    this.machine.retireDomain(guest.layout);
+    if (driver !== null) await this.#untilLetGo(guest, driver);
     this.machine.destroyDomain(guest.layout);
+  }
+
+  /**
+   * Settles when the driver VM has none of a retired guest's pages mapped, or is gone. It is asked: the
+   * use bits in the guest's grant table are the guest's to scribble on, and a state that reads Closed
+   * may be older than a connection that was being made when the guest died.
+   */
+  async #untilLetGo(guest: GuestDomain, driver: DriverDomain): Promise<void> {
+    while (driver.exit === null) {
+      try {
+        if ((await driver.handle.call('mappingsOf', guest.layout.domain)) === 0) return;
+        await this.#world.timers.sleep(LET_GO_LOOK_NS);
+      } catch (thrown) {
+        if (!(thrown instanceof StorageError) || thrown.code !== 'E_ACTOR_GONE') throw thrown;
+        await driver.handle.exited;
+        return;
+      }
+    }
   }
 }

@@ -78,6 +78,15 @@ export class MemoryGrantMapper implements GrantMapper {
     return this.#capacity - this.#freeCount;
   }
 
+  /** Mappings of one domain's pages. Looks at every handle: for the end of a domain, not for a step. */
+  mappingsOf(granter: DomainId): number {
+    let count = 0;
+    for (let handle = 0; handle < this.#capacity; handle++) {
+      if (this.#address[handle] !== FREE && this.#granter[handle] === granter) count++;
+    }
+    return count;
+  }
+
   map(granter: DomainId, ref: GrantRef, writable: boolean): GrantHandle {
     const domain = this.#domains.grantingDomain(granter);
     if (domain === null) return GrantStatus.badDomain;

@@ -32,6 +32,8 @@ function faultsOf(move: BackMove, options: FrontBenchOptions): string[] {
   const first = requests[0] as BenchRequest;
   if (move.outcome === 'violation') {
     if (queue.violation === null) faults.push('no violation');
+    const isIndex = move.attack === 'F1' || move.attack === 'F5';
+    if (isIndex !== (queue.violation?.includes('rsp_prod') ?? false)) faults.push('another law');
     if (bench.disk.counters.violations.length !== 1) faults.push('the disk does not say so');
     if (requests.some(({ outcomes }) => outcomes.length > 1)) faults.push('done twice');
     const before = requests.map(({ outcomes }) => outcomes.length).join();

@@ -3,7 +3,7 @@
  * honest ones that replay a trace and check every read, hostile ones, and stories told by a test.
  */
 import { Prng } from '../../src/base/prng.ts';
-import { NEVER } from '../../src/base/units.ts';
+import { NEVER, PAGE_BYTES } from '../../src/base/units.ts';
 import { createDriverVm } from '../../src/driver-vm/create-driver-vm.ts';
 import type { DriverVmConfig, DriverVmStatus } from '../../src/driver-vm/driver-vm.ts';
 import { GuestTrack } from '../../src/experiments/guest-track.ts';
@@ -14,6 +14,8 @@ import { HostileConnector } from '../../src/guests/hostile-connect.ts';
 import type { HostileConfig } from '../../src/guests/hostile-guest.ts';
 import type { DomainLayout } from '../../src/hypervisor/machine.ts';
 import { type DiskSpec, Toolstack, VIRTUAL_DEVICE } from '../../src/hypervisor/toolstack.ts';
+import { FIRST_FREE_REF, GrantEntries, GrantFlag } from '../../src/ring/grant-table.ts';
+import { RingMonitor } from '../../src/ring/monitor.ts';
 import { fitNone } from '../../src/traces/fit.ts';
 import { syntheticTrace } from '../../src/traces/synthetic.ts';
 import type { HostedActor } from '../../src/world/actor.ts';
@@ -25,6 +27,7 @@ export type GuestStory = (world: World, connector: HostileConnector) => Promise<
 export interface HostileStageOptions {
   readonly driverHeapBytes?: number;
   readonly requests?: number;
+  readonly device?: 'file' | 'memory';
 }
 
 const BLOCKS = 128;
@@ -38,6 +41,8 @@ export class HostileStage {
   readonly world: World;
   readonly tracks: GuestTrack[] = [];
   readonly problems: string[] = [];
+  /** Called between any two events: where a monitor looks. */
+  afterEvent: () => void = () => undefined;
   readonly #options: HostileStageOptions;
   readonly #stories = new Map<string, GuestStory>();
 
@@ -73,7 +78,10 @@ export class HostileStage {
         over = true;
       });
     const outcome = await this.sim.run({
-      until: () => over || this.sim.failures.length > 0,
+      until: () => {
+        this.afterEvent();
+        return over || this.sim.failures.length > 0;
+      },
       maxTimeNs: MAX_TIME_NS,
     });
     for (const { actor, error } of outcome.failures) {
@@ -107,7 +115,7 @@ export class HostileStage {
     const scenario: GuestScenario = {
       name,
       host: HOST,
-      device: 'file',
+      device: this.#options.device ?? 'file',
       diskSectors: BLOCKS * 8,
       trace,
       pace: { kind: 'closed', depth: 8 },
@@ -123,7 +131,7 @@ export class HostileStage {
       name,
       heapBytes: HEAP_BYTES,
       grantEntries: 4096,
-      disk: disk(name),
+      disk: { ...disk(name), kind: scenario.device },
       config: (layout, frontId) => track.config(layout, frontId),
     });
     return track;
@@ -137,6 +145,20 @@ export class HostileStage {
   async scripted(name: string, story: GuestStory): Promise<void> {
     this.#stories.set(name, story);
     await this.#create(name, (layout) => ({ layout, workload: { kind: 'story' } }));
+  }
+
+  /** A monitor of a guest's ring, once its driver VM has mapped it; null before. */
+  monitorOf(name: string): RingMonitor | null {
+    const guest = this.toolstack.guests().find(({ spec }) => spec.name === name);
+    if (guest === undefined) return null;
+    const { memory } = this.world;
+    const { grantTableAddress, grantEntryCount } = guest.layout;
+    const entries = new GrantEntries(memory, grantTableAddress, grantEntryCount);
+    // An honest front end grants its ring first, and of one page here.
+    if ((entries.head(FIRST_FREE_REF) & GrantFlag.writing) === 0) return null;
+    const pageOf = (ref: number): number => entries.frame(ref) * PAGE_BYTES;
+    const { u8, i32, u32 } = memory;
+    return new RingMonitor({ u8, i32, u32, baseBytes: pageOf(FIRST_FREE_REF) }, 0, pageOf);
   }
 
   async status(): Promise<DriverVmStatus> {
@@ -156,7 +178,7 @@ export class HostileStage {
       name,
       heapBytes: HEAP_BYTES,
       grantEntries: 512,
-      disk: disk(name),
+      disk: { ...disk(name), kind: this.#options.device ?? 'file' },
       config,
     });
   }
