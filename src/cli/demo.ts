@@ -106,8 +106,8 @@ async function requestsFor(trace: Trace, folder: string, flags: CommonFlags): Pr
 }
 
 /**
- * Requests a second in the later half of a run: threads that start and code that is not compiled yet
- * take as long for a short replay as for a long one.
+ * Requests a second in the later half of a run: threads that start and code that is not compiled
+ * yet take as long for a short replay as for a long one.
  */
 function rateAtTheEnd(run: Run): number {
   const answeredNs: number[] = [];

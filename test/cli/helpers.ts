@@ -56,7 +56,9 @@ export function startStordom(
   return { child, ended };
 }
 
-/** A new folder with `workloads` of the checkout in it, and `small.csv`, a trace of 600 requests. */
+/**
+ * A new folder with `workloads` of the checkout in it, and `small.csv`, a trace of 600 requests.
+ */
 export function workFolder(): { folder: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'stordom-test-'));
   symlinkSync(join(ROOT, 'workloads'), join(folder, 'workloads'));
