@@ -214,8 +214,8 @@ export class Blkfront {
   }
 
   /**
-   * What was submitted while there was no ring goes with the replay. It stands in lines of queues that
-   * are no more: dealt out to the new ones, of which there may be another number, it could be
+   * What was submitted while there was no ring goes with the replay. It stands in lines of queues
+   * that are no more: dealt out to the new ones, of which there may be another number, it could be
    * overtaken by what is submitted from now on.
    */
   #joinReplay(): void {

@@ -32,7 +32,9 @@ function mustKeepOrder(first: RequestRecord, second: RequestRecord): boolean {
   return false;
 }
 
-/** Requests come and are finished in any order; what runs is compared with the rule at each step. */
+/**
+ * Requests come and are finished in any order; what runs is compared with the rule at each step.
+ */
 function anyRun(random: Prng): void {
   const tracker = new OverlapTracker();
   const here: RequestRecord[] = [];

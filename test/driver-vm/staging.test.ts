@@ -29,3 +29,16 @@ test('whoever waits for memory is told each time a run comes back, when it can b
   t.deepEqual(heard, [8]);
   t.is(staging.take(64), all);
 });
+
+test('the rings of one disk may have half of what no ring has; what they give back counts', (t) => {
+  const staging = new StagingMemory(1 as FrameNo, 65 as FrameNo, () => undefined);
+  t.true(staging.mayReserve(32));
+  t.false(staging.mayReserve(33));
+  const first = staging.takeForRing(32);
+  t.true(staging.mayReserve(16));
+  t.false(staging.mayReserve(17));
+  staging.take(64);
+  t.true(staging.mayReserve(16), 'payloads come and go and do not count');
+  staging.giveFromRing(first, 32);
+  t.true(staging.mayReserve(32));
+});

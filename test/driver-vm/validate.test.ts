@@ -1,8 +1,8 @@
 /**
- * The table of checks, in its order. A request that is wrong in several ways is answered by the first
- * check that fails; since most answers are the same error, the order is seen where answers differ
- * (`notSupported` before `error`) and in what was touched: descriptors are fetched only after every
- * check that needs none.
+ * The table of checks, in its order. A request that is wrong in several ways is answered by the
+ * first check that fails; since most answers are the same error, the order is seen where answers
+ * differ (`notSupported` before `error`) and in what was touched: descriptors are fetched only
+ * after every check that needs none.
  */
 import test from 'ava';
 import { Phase, type RequestOwner, RequestRecord } from '../../src/driver-vm/request.ts';

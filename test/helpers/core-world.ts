@@ -1,6 +1,6 @@
 /**
- * A world for code that is called straight from a test: RAM, a clock that is moved by hand, timers that
- * fire while it moves. It has no disks and no links.
+ * A world for code that is called straight from a test: RAM, a clock that is moved by hand, timers
+ * that fire while it moves. It has no disks and no links.
  */
 import { fail } from '../../src/base/invariant.ts';
 import { Prng } from '../../src/base/prng.ts';

@@ -1,7 +1,8 @@
 /**
- * Rings between a guest and a driver domain in one thread: the pages and both ends of each, a driver VM
- * that serves them (`BackServer`), or one that does what a test says (`ScriptedBack`).
+ * Rings between a guest and a driver domain in one thread: the pages and both ends of each, a
+ * driver VM that serves them (`BackServer`), or one that does what a test says (`ScriptedBack`).
  */
+import { present } from '../../src/base/invariant.ts';
 import {
   type EventPort,
   type FrameNo,
@@ -12,7 +13,7 @@ import {
 import { BackQueue, type PublishMode } from '../../src/driver-vm/back-queue.ts';
 import { DiskOrder } from '../../src/driver-vm/order.ts';
 import { PersistentGrants } from '../../src/driver-vm/persistent-grants.ts';
-import { type QueuePages, takeQueuePages } from '../../src/driver-vm/queue-pages.ts';
+import { takeQueuePages } from '../../src/driver-vm/queue-pages.ts';
 import { Rounds } from '../../src/driver-vm/rounds.ts';
 import { StagingMemory } from '../../src/driver-vm/staging.ts';
 import { type DiskLimit, NO_LIMIT, TokenBucket } from '../../src/driver-vm/token-bucket.ts';
@@ -20,7 +21,6 @@ import { Vbd } from '../../src/driver-vm/vbd.ts';
 import { BackRing } from '../../src/ring/back-ring.ts';
 import { EventPage, MemoryEventChannel } from '../../src/ring/event-page.ts';
 import { FrontRing } from '../../src/ring/front-ring.ts';
-import { ringSlots } from '../../src/ring/layout.ts';
 import type { RingView } from '../../src/ring/ports.ts';
 import { SidePage, sidePages } from '../../src/ring/side-page.ts';
 import type { BlockDevice } from '../../src/world/block-device.ts';
@@ -138,7 +138,7 @@ export class BackServer {
       granter: guest.domain,
       persistent: options.persistent === true ? new PersistentGrants(mapper, guest.domain) : null,
       staging: this.staging,
-      pages: takeQueuePages(this.staging, ringSlots(made.order)) as QueuePages,
+      pages: present(takeQueuePages(this.staging, made.ring.slots), 'the heap holds every ring'),
       publish: options.publish ?? 'each',
     });
     vbd.queues.push(queue);

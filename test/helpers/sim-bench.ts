@@ -1,6 +1,6 @@
 /**
- * One host in the simulator with a toolstack, a driver VM and guests that a test drives by hand: each
- * guest's workload does what its `Probe` is told, one request after the other or many at once.
+ * One host in the simulator with a toolstack, a driver VM and guests that a test drives by hand:
+ * each guest's workload does what its `Probe` is told, one request after the other or many at once.
  */
 import type { ExecutionContext } from 'ava';
 import { type FrontId, type Nanos, NEVER } from '../../src/base/units.ts';

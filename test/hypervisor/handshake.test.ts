@@ -1,7 +1,7 @@
 /**
- * The handshake, against front ends that take every legal short cut, events that come late, twice or
- * merged, and deaths of either side at any event of it. The scripted front end is a guest without a
- * program: the test writes its keys and its ring.
+ * The handshake, against front ends that take every legal short cut, events that come late, twice
+ * or merged, and deaths of either side at any event of it. The scripted front end is a guest
+ * without a program: the test writes its keys and its ring.
  */
 import test, { type ExecutionContext } from 'ava';
 import { type FrameNo, type GrantRef, NEVER } from '../../src/base/units.ts';

@@ -1,5 +1,6 @@
 /**
- * One scenario, the same guest and driver VM classes, in both worlds: over threads and in the simulator.
+ * One scenario, the same guest and driver VM classes, in both worlds: over threads and in the
+ * simulator.
  */
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
