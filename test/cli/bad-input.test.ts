@@ -231,7 +231,7 @@ async function refused(
   t.false((await readdir(damaged.folder)).includes('runs'), 'nothing was written');
 }
 
-test('bad input: a trace with a garbled row names the file, the line and what was expected', async (t) => {
+test('bad input: a garbled row of a trace is named with its file and line', async (t) => {
   const rows = (await readFile(join(damaged.folder, 'small.csv'), 'utf8')).split('\n');
   rows[40] = 'this is no request';
   await writeFile(join(damaged.folder, 'garbled.csv'), rows.join('\n'));

@@ -117,7 +117,7 @@ test('replay: interrupted, it ends with 130 and leaves nothing behind', async (t
 });
 
 for (const bug of PLANTED_BUGS) {
-  test(`sim: the planted bug ${bug} is caught and told with one command to repeat it`, async (t) => {
+  test(`sim: the planted bug ${bug} is caught, with one command to repeat it`, async (t) => {
     const args = ['sim', 'crash', '--seeds', '1..4', '--plant', bug];
     const { code, stdout } = await stordom(folder, args);
     t.is(code, 1, stdout);

@@ -124,7 +124,7 @@ test('threads: a guest killed at a crash point is started again and finishes', a
   );
 });
 
-test('threads: a kill at an event is refused, because threads have no events to count', async (t) => {
+test('threads: a kill at an event is refused, for threads count none', async (t) => {
   const stage = new ThreadStage(scenarioWith([]), { seed: 1, folder: await folderFor(t) });
   t.throws(() => stage.arm('h0/driver-vm', { kind: 'event', nth: 5 }), {
     name: 'UsageError',
