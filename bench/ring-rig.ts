@@ -1,8 +1,8 @@
 /**
- * The whole path as it really is: guests on piscina threads with the closed-loop workload, blkfront,
- * rings in the host's RAM, a driver VM on a thread of its own with the null device, all started by
- * the toolstack. A rig is made for one configuration and thrown away; the depth is changed between
- * measurements through the shared words of the workload.
+ * The whole path as it really is: guests on piscina threads with the closed-loop workload,
+ * blkfront, rings in the host's RAM, a driver VM on a thread of its own with the null device, all
+ * started by the toolstack. A rig is made for one configuration and thrown away; the depth is
+ * changed between measurements through the shared words of the workload.
  *
  * Work of a request: one copy of 4 KiB in the guest and one in the driver VM; a read also has the
  * null device clear 4 KiB.

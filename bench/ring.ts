@@ -1,18 +1,19 @@
 /**
  * `bench ring`: the ring, through everything a request passes, against other ways to cross threads.
  *
- * A round measures every configuration once: each peer and each mode of the ring, with one guest and
- * with two, at four depths, and the neighbour test. Rounds are repeated, so that what is compared is
- * measured in turn, and a target's value is the median over the rounds of a ratio inside one round.
+ * A round measures every configuration once: each peer and each mode of the ring, with one guest
+ * and with two, at four depths, and the neighbour test. Rounds are repeated, so that what is
+ * compared is measured in turn, and a target's value is the median over the rounds of a ratio
+ * inside one round.
  *
- * `ring` alone means the default: adaptive waiting, publishing each entry. A measurement that others
- * disturbed is taken again, a few times; rounds that stayed disturbed are left out of a ratio unless
- * most of them are. Polling needs a core for each thread: where most rounds were disturbed, or there
- * is one core only, nothing decides its target (`ok` is null).
+ * `ring` alone means the default: adaptive waiting, publishing each entry. A measurement that
+ * others disturbed is taken again, a few times; rounds that stayed disturbed are left out of a
+ * ratio unless most of them are. Polling needs a core for each thread: where most rounds were
+ * disturbed, or there is one core only, nothing decides its target (`ok` is null).
  *
- * The neighbour test is judged in blocking mode. A guest that is alone at depth 1 and may spin has a
- * core for itself, and its latency is then no measure for what is possible beside a second busy guest
- * on two cores; both modes are in the samples.
+ * The neighbour test is judged in blocking mode. A guest that is alone at depth 1 and may spin has
+ * a core for itself, and its latency is then no measure for what is possible beside a second busy
+ * guest on two cores; both modes are in the samples.
  */
 import type { WaitMode } from '../src/world/real/bell-watch.ts';
 import {
@@ -218,8 +219,8 @@ class RingBench {
   }
 
   /**
-   * Speed of one configuration over that of another in the same round, as the median over the rounds
-   * in which nobody disturbed either; over all rounds when most were disturbed.
+   * Speed of one configuration over that of another in the same round, as the median over the
+   * rounds in which nobody disturbed either; over all rounds when most were disturbed.
    */
   #ratio(of: string, over: string): Ratio {
     const all: number[] = [];

@@ -1,11 +1,11 @@
 /**
  * `bench sim`: how fast the simulator is.
  *
- * `sim.events` counts events with 64 actors whose stories are plain async functions, each asleep most
- * of the time: the pump, the heap, the log hash and a promise an event, with the traps on.
- * `sim.spine` runs the whole path, two guests and a driver VM, with 100,000 requests that are stamped,
- * verified, read back and judged by every checker; a run with a verdict that is not good is an error,
- * not a slow result.
+ * `sim.events` counts events with 64 actors whose stories are plain async functions, each asleep
+ * most of the time: the pump, the heap, the log hash and a promise an event, with the traps on.
+ * `sim.spine` runs the whole path, two guests and a driver VM, with 100,000 requests that are
+ * stamped, verified, read back and judged by every checker; a run with a verdict that is not good
+ * is an error, not a slow result.
  */
 import { Prng } from '../src/base/prng.ts';
 import { NEVER } from '../src/base/units.ts';

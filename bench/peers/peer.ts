@@ -1,11 +1,12 @@
 /**
- * What the peers of the ring have in common: the other ways to get a 4 KiB request from one thread to
- * another and back that Node offers.
+ * What the peers of the ring have in common: the other ways to get a 4 KiB request from one thread
+ * to another and back that Node offers.
  *
  * Each does what the ring does for a request, no less and no more: the guest's thread moves 4 KiB
- * between its own buffer and what it passes on, the driver's thread moves 4 KiB between that and a page
- * of its own, and half of the requests are reads. Where the data travels inside a message, cloning it
- * is the copy of the side that sends, and the side that receives puts it where it belongs.
+ * between its own buffer and what it passes on, the driver's thread moves 4 KiB between that and a
+ * page of its own, and half of the requests are reads. Where the data travels inside a message,
+ * cloning it is the copy of the side that sends, and the side that receives puts it where it
+ * belongs.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { HostMemoryTransfer } from '../../src/world/real/wasm-memory.ts';
@@ -21,8 +22,8 @@ export const PeerWord = { completed: 0 } as const;
 export const PEER_WORDS = 8;
 
 /**
- * The shared pages of `port-shared`: for each slot a page that both sides know, a buffer of the guest's
- * own and a page of the driver's own.
+ * The shared pages of `port-shared`: for each slot a page that both sides know, a buffer of the
+ * guest's own and a page of the driver's own.
  */
 export const SHARED_AREAS = 3;
 

@@ -1,4 +1,6 @@
-/** The driver's side of the peers that carry data inside their messages: one page of its own a slot. */
+/**
+ * The driver's side of the peers that carry data inside their messages: one page of its own a slot.
+ */
 import { BLOCK_BYTES, PEER_MAX_DEPTH, type PeerRequest, type PeerResponse } from './peer.ts';
 
 export class PageStore {

@@ -66,8 +66,8 @@ function unpack(stored: Uint8Array, path: string): Uint8Array {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new UsageError(
       'E_TRACE_GZIP',
-      `${path}: damaged gzip data (${why}), expected a whole gzip file of ${stored.length} ` +
-        'bytes; copy it again or unpack what is left with gzip -dc',
+      `${path}: damaged gzip data (${why}) in ${stored.length} bytes, expected it whole; ` +
+        'copy it again or unpack what is left with gzip -dc',
       { fields: { path, storedBytes: stored.length }, cause },
     );
   }

@@ -37,7 +37,7 @@ const GUEST_DOMAINS_MAX = 56;
 
 /** Refuses flags that contradict each other, whatever the trace holds. */
 export function checkFlags(flags: ReplayFlags): void {
-  const { device, kill, pace, speed, fit, size, world, disks, hosts, guests, policy } = flags;
+  const { device, kill, pace, speed, fit, size, world, disks, hosts, guests } = flags;
   if (device === 'null' || device === 'pattern') throw refusedDevice(device, kill.length > 0);
   if (speed !== undefined && pace.kind !== 'timed') {
     throw contradiction(
@@ -66,13 +66,6 @@ export function checkFlags(flags: ReplayFlags): void {
       '--hosts with --guests',
       `${guests} guests leave ${hosts - guests} of ${hosts} hosts empty`,
       `use --guests ${hosts} or more, or fewer hosts`,
-    );
-  }
-  if (policy === 'fail' && kill.some((text) => text.startsWith('driver-vm'))) {
-    throw contradiction(
-      '--policy fail with --kill driver-vm',
-      'a disk that has failed stays so, and could not be read back and checked',
-      'use --policy error or stall',
     );
   }
 }

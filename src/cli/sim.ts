@@ -77,7 +77,7 @@ export function addSimCommand(program: Command): void {
     .action(sim);
   addExamples(
     command,
-    'stordom sim crash --seeds 1..20 --twice',
+    'stordom sim crash --seeds 1..10 --twice',
     'stordom sim crash --seed 7 --trace 20',
   );
 }

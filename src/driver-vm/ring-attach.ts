@@ -124,8 +124,8 @@ export class RingAttacher {
     if (!staging.mayReserve(wanted)) {
       throw new StorageError(
         'E_STAGING_FULL',
-        `the rings of domain ${guest} want ${wanted} pages of the driver VM, more than half of what ` +
-          'other rings left; ask for fewer or smaller rings, or give the driver VM more memory',
+        `the rings of domain ${guest} want ${wanted} pages of the driver VM, more than half ` +
+          'of what other rings left; ask for fewer or smaller rings, or give the driver VM more memory',
         { fields: { guest, wanted } },
       );
     }

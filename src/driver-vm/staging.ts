@@ -4,9 +4,9 @@
  * A payload is copied out of guest memory once, on arrival, so that what is checked, numbered and
  * stored is the same bytes even while the guest goes on writing into its page (B11).
  *
- * Rings keep pages for as long as they are connected (`takeForRing`), payloads come and go. A guest says
- * how many rings it wants and how large, so the rings of a disk may take at most half of what no ring
- * has yet: those that come after, and the payloads of all, always find something.
+ * Rings keep pages for as long as they are connected (`takeForRing`), payloads come and go. A guest
+ * says how many rings it wants and how large, so the rings of a disk may take at most half of what
+ * no ring has yet: those that come after, and the payloads of all, always find something.
  */
 import { BuddyAllocator } from '../base/buddy.ts';
 import { type FrameNo, PAGE_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
@@ -28,7 +28,9 @@ export class StagingMemory {
     return this.#buddy.freePages;
   }
 
-  /** Whether the rings of one disk may have this many pages in all; those they have now not counted. */
+  /**
+   * Whether the rings of one disk may have this many pages in all; those they have now not counted.
+   */
   mayReserve(pages: number): boolean {
     return pages <= (this.#buddy.pages - this.#ringPages) / 2;
   }

@@ -158,7 +158,11 @@ export class Run {
     if (report === null || this.#ending) return;
     track.ended(report);
     if (report.reason === 'finished') {
-      this.tell(`${track.name} has read its disk back and is done`);
+      const end =
+        track.workload?.diskFailed === true
+          ? 'is done: its disk failed for good, as its policy says'
+          : 'has read its disk back and is done';
+      this.tell(`${track.name} ${end}`);
       return;
     }
     if (report.reason === 'failed') return;

@@ -104,8 +104,8 @@ export class ThreadStage implements Stage {
       throw new UsageError(
         'E_TRIGGER_WORLD',
         `${actor}: a kill at event ${trigger.nth} needs the simulator, because threads have no ` +
-          'events to count; run it with --world sim, or kill at a share of the progress, a time ' +
-          'or a crash point',
+          'events to count; run it with --world sim, or kill at a share of the progress, a ' +
+          'time or a crash point',
         { fields: { actor, nth: trigger.nth } },
       );
     }

@@ -1,9 +1,9 @@
 /**
- * How a hostile guest comes to a ring: the normal handshake, done with its own hands, so that it can
- * begin it again at any time, in the middle too, and with any keys.
+ * How a hostile guest comes to a ring: the normal handshake, done with its own hands, so that it
+ * can begin it again at any time, in the middle too, and with any keys.
  *
- * Its pages are laid out once and granted anew at each connection, by writing the entries over whatever
- * stands there, mapped or not:
+ * Its pages are laid out once and granted anew at each connection, by writing the entries over
+ * whatever stands there, mapped or not:
  * ```
  * heap frame 0 .. 15  ring pages (the first alone is the ring that is used)
  *           16 .. 27  data pages, granted for reading and writing

@@ -1,6 +1,6 @@
 /**
- * A guest VM that is hostile, for ever: it connects as any guest does and then does, by seed, whatever
- * it should not (`ring/hostile`, `store-pranks.ts`).
+ * A guest VM that is hostile, for ever: it connects as any guest does and then does, by seed,
+ * whatever it should not (`ring/hostile`, `store-pranks.ts`).
  *
  * Its life is one story that never ends:
  * ```
@@ -9,9 +9,9 @@
  *   connect; step by step: honest requests, attacks, pauses
  *   the ring is dead (halted, closed, or it has had enough): over again
  * ```
- * Between attacks it sends honest requests: they keep the ring alive and are how it notices that nobody
- * serves it any more. Nothing it does may be noticed by another guest, and the driver VM must live.
- * What became of it all is told by `status`.
+ * Between attacks it sends honest requests: they keep the ring alive and are how it notices that
+ * nobody serves it any more. Nothing it does may be noticed by another guest, and the driver VM
+ * must live. What became of it all is told by `status`.
  */
 import type { Prng } from '../base/prng.ts';
 import { MS, type Nanos, NEVER } from '../base/units.ts';

@@ -1,10 +1,10 @@
 /**
  * What a hostile guest does in the store: B15, B16 and B18.
  *
- * A prank begins with a back end that waits for its front end (InitWait) and keys that would be right,
- * and ends wherever it ends. `outcome` says what a sound back end does: `closed`, it refuses with the
- * reason in its `error` key; `any`, it connects, closes or goes on waiting, and serves whoever comes
- * next with right keys. Refusals by the store itself are expected and never reported.
+ * A prank begins with a back end that waits for its front end (InitWait) and keys that would be
+ * right, and ends wherever it ends. `outcome` says what a sound back end does: `closed`, it refuses
+ * with the reason in its `error` key; `any`, it connects, closes or goes on waiting, and serves
+ * whoever comes next with right keys. Refusals by the store itself are expected and never reported.
  */
 import { StorageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';

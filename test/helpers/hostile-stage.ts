@@ -1,6 +1,6 @@
 /**
- * One simulated host with the real store, toolstack and driver VM, and guests of three kinds: honest
- * ones that replay a trace and check every read, hostile ones, and stories told by a test.
+ * One simulated host with the real store, toolstack and driver VM, and guests of three kinds:
+ * honest ones that replay a trace and check every read, hostile ones, and stories told by a test.
  */
 import { Prng } from '../../src/base/prng.ts';
 import { NEVER } from '../../src/base/units.ts';
