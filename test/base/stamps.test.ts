@@ -78,3 +78,9 @@ test('a sector torn inside its head is damage, never a third write', (t) => {
     t.true(cut === 1 ? found === 19 : found < 0, `cut at word ${cut}`);
   }
 });
+
+test('the head of a stamp tells disk, writer, place, write and flushes, each in its word', (t) => {
+  const words = stamped(2 ** 40 + 5, 2 ** 33 + 7);
+  t.is(words[0], 0x504d5453);
+  t.deepEqual([...words.subarray(2, 8)], [3, 2, 5, 256 | (2 << 16), 7, 9]);
+});
