@@ -14,7 +14,7 @@ export function accountOf(track: GuestTrack, durationNs: number, bucketNs: numbe
   let bytesWritten = 0;
   for (let at = 0; at < history.length; at++) {
     const { kind, status, sectors, invokeNs, ackNs } = history.record(at);
-    if (status === HistoryStatus.unknown) continue;
+    if (status === HistoryStatus.unknown || kind === HistoryKind.powerCut) continue;
     count(counts, kind);
     if (status === HistoryStatus.error) counts.errors++;
     if (kind === HistoryKind.read) bytesRead += sectors * SECTOR_BYTES;
@@ -53,6 +53,8 @@ function count(counts: { -readonly [K in keyof OpCounts]: number }, kind: Histor
     case HistoryKind.discard:
       counts.discards++;
       return;
+    case HistoryKind.powerCut:
+      return;
   }
 }
 
@@ -62,8 +64,8 @@ function seriesOf(history: History, durationNs: number, bucketNs: number): Serie
   const latencies: number[][] = Array.from({ length: buckets }, () => []);
   const bytes = latencies.map(() => 0);
   for (let at = 0; at < history.length; at++) {
-    const { status, sectors, invokeNs, ackNs } = history.record(at);
-    if (status === HistoryStatus.unknown) continue;
+    const { kind, status, sectors, invokeNs, ackNs } = history.record(at);
+    if (status === HistoryStatus.unknown || kind === HistoryKind.powerCut) continue;
     const bucket = Math.min(buckets - 1, Math.floor(ackNs / bucketNs));
     (latencies[bucket] as number[]).push(ackNs - invokeNs);
     bytes[bucket] = (bytes[bucket] as number) + sectors * SECTOR_BYTES;

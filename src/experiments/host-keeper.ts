@@ -1,9 +1,9 @@
 /**
- * Keeps one host of a run going: its toolstack, its driver VM and its guests, each brought back after the
- * scenario's delay when it is gone, and the whole host after a power cut.
+ * Keeps one host of a run going: its toolstack, its driver VM and its guests, each brought back
+ * after the scenario's delay when it is gone, and the whole host after a power cut.
  *
- * An outage is the time from the death of a driver VM to the moment when all living guests of the host
- * are connected to its successor. What dies again before that belongs to the same outage.
+ * An outage is the time from the death of a driver VM to the moment when all living guests of the
+ * host are connected to its successor. What dies again before that belongs to the same outage.
  */
 import { present } from '../base/invariant.ts';
 import type { Nanos } from '../base/units.ts';
@@ -171,7 +171,11 @@ export class HostKeeper {
     if (track === undefined || report === null || this.#ending) return;
     track.ended(report);
     if (report.reason === 'finished') {
-      this.#parts.tell(`${track.name} has read its disk back and is done`);
+      const end =
+        track.workload?.diskFailed === true
+          ? 'is done: its disk failed for good, as its policy says'
+          : 'has read its disk back and is done';
+      this.#parts.tell(`${track.name} ${end}`);
       return;
     }
     if (report.reason === 'failed') return;

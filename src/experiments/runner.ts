@@ -1,10 +1,10 @@
 /**
- * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says, and
- * waits until every guest has read its whole disk back.
+ * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says,
+ * and waits until every guest has read its whole disk back.
  *
- * `story` is one async function over the stage's timers; in the simulator it runs between events like any
- * other story. Whether it ended or not, the tracks tell what is known so far: a run that hangs is judged
- * too.
+ * `story` is one async function over the stage's timers; in the simulator it runs between events
+ * like any other story. Whether it ended or not, the tracks tell what is known so far: a run that
+ * hangs is judged too.
  */
 import { toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
@@ -35,7 +35,7 @@ export class Run {
   constructor(scenario: Scenario, stage: Stage) {
     this.scenario = scenario;
     this.#stage = stage;
-    const ids: Ids = { nextFrontId: 1 };
+    const ids: Ids = { nextFrontId: 1, nextDiskId: scenario.guests.length + 1 };
     scenario.guests.forEach((guest, at) => {
       this.guests.push(new GuestTrack(guest, at + 1, scenario.plantedBug));
     });
@@ -65,7 +65,9 @@ export class Run {
     return this.guests.every((guest) => guest.finished || guest.problems.length > 0);
   }
 
-  /** How often each kind of fault has struck; kills at events and crash points are not among them. */
+  /**
+   * How often each kind of fault has struck; kills at events and crash points are not among them.
+   */
   get struck(): ReadonlyMap<string, number> {
     return this.#strikes?.struck ?? new Map();
   }

@@ -1,10 +1,10 @@
 /**
  * A random fault script with a budget, for one seed.
  *
- * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one way),
- * then how many and when. The budget refuses what no system could survive: the power of a host is cut
- * only where all its disks are files, troubles with one disk do not overlap, and everything is healed
- * long before the time limit, so that every guest must finish (liveness).
+ * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one
+ * way), then how many and when. The budget refuses what no system could survive: the power of a
+ * host is cut only where all its disks are files, troubles with one disk do not overlap, and
+ * everything is healed long before the time limit, so that every guest must finish (liveness).
  */
 import type { Prng } from '../base/prng.ts';
 import {

@@ -56,7 +56,7 @@ export class SimStage implements Stage {
           }),
         }
       : {};
-    return new Toolstack(name, world, this.#spawner, ids, events, options);
+    return new Toolstack(name, world, this.#spawner, events, options, ids);
   }
 
   arm(actor: string, trigger: Trigger, strike: (() => void) | null): void {
@@ -90,8 +90,8 @@ export interface SimRun {
 }
 
 /**
- * Runs a scenario once with a seed, to its end or to its time limit. `breathe` goes back to the event
- * loop now and then, and may tell how far the run is.
+ * Runs a scenario once with a seed, to its end or to its time limit. `breathe` goes back to the
+ * event loop now and then, and may tell how far the run is.
  */
 export async function runInSimulator(
   scenario: Scenario,

@@ -13,15 +13,16 @@ export interface Stage {
    */
   openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack;
   /**
-   * Has `strike` called instead of an event, or at a crash point, of an actor; the actor is killed when
-   * `strike` is null. Throws `UsageError` for a trigger, or a strike at it, that this world does not have.
+   * Has `strike` called instead of an event, or at a crash point, of an actor; the actor is killed
+   * when `strike` is null. Throws `UsageError` for a trigger, or a strike at it, that this world
+   * does not have.
    */
   arm(actor: string, trigger: Trigger, strike: (() => void) | null): void;
   /** The actor does nothing for a while. */
   pause(actor: string, durationNs: number): void;
   /**
-   * Cuts the power of a host: settles when all its actors are gone. Threads cannot take back what the
-   * operating system holds of a file, so there every completed write survives.
+   * Cuts the power of a host: settles when all its actors are gone. Threads cannot take back what
+   * the operating system holds of a file, so there every completed write survives.
    */
   powerCut(host: string): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 /**
- * Disk troubles in threads: the filters of the driver VM inject what they can. They do not outlive the
- * driver VM; a restarted one begins healthy.
+ * Disk troubles in threads: the filters of the driver VM inject what they can. They do not outlive
+ * the driver VM; a restarted one begins healthy.
  */
 import { UsageError } from '../base/errors.ts';
 import { NO_DELAY } from '../driver-vm/device-factory.ts';
@@ -37,7 +37,11 @@ function rulesFor(trouble: DiskTrouble): readonly ErrorRule[] {
       return [{ ...ALWAYS_FAIL, op: 'flush', times: 1 }];
     case 'latent-sectors':
       return [{ ...ALWAYS_FAIL, op: 'read', endLba: LATENT_SECTORS }];
-    default:
+    case 'slow':
+    case 'stall':
+    case 'lost-write':
+    case 'bit-rot':
+    case 'flush-lies':
       throw new UsageError(
         'E_TROUBLE_WORLD',
         `disk trouble "${trouble}" needs a simulated disk; run it with --world sim`,

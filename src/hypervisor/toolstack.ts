@@ -13,8 +13,8 @@
  * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
  *   ring its bell)
  * ```
- * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor, nor
- * the other way round; that and the ring epoch keep the two apart.
+ * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor,
+ * nor the other way round; that and the ring epoch keep the two apart.
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
@@ -24,6 +24,7 @@ import {
   type DomainId,
   type FrontId,
   frameToAddress,
+  MS,
   type Nanos,
   SECTOR_BYTES,
 } from '../base/units.ts';
@@ -63,12 +64,13 @@ export interface DiskSpec {
 /** Numbers that must not be used twice, also after a host lost its power. */
 export interface Ids {
   nextFrontId: number;
+  nextDiskId: number;
 }
 
 export interface GuestSpec {
   readonly name: string;
-  /** Number of its disk, kept when a successor takes the disk over. */
-  readonly diskId: number;
+  /** Number of a disk that existed before; absent: a disk of a new number. */
+  readonly diskId?: number;
   readonly heapBytes: number;
   readonly grantEntries: number;
   readonly disk: DiskSpec;
@@ -85,9 +87,13 @@ export interface GuestDomain {
   readonly spec: GuestSpec;
   readonly layout: DomainLayout;
   readonly frontId: FrontId;
+  /** Number of its disk, kept when a successor takes the disk over. */
+  readonly diskId: number;
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
+  /** Size of its disk, as it was last changed. */
+  sectors: number;
   ringEpoch: number;
   exit: ExitReport | null;
 }
@@ -110,6 +116,8 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
+/** How often it asks whether a dead guest's pages were let go. */
+const LET_GO_LOOK_NS = MS;
 
 export class Toolstack {
   readonly host: string;
@@ -136,9 +144,9 @@ export class Toolstack {
     host: string,
     world: World,
     spawner: Spawner,
-    ids: Ids,
     events: ToolstackEvents,
     xenstoreOptions: XenstoreServerOptions = {},
+    ids: Ids = { nextFrontId: 1, nextDiskId: 1 },
   ) {
     this.host = host;
     this.#world = world;
@@ -232,16 +240,21 @@ export class Toolstack {
     });
   }
 
-  /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
+  /**
+   * A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime.
+   */
   restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskLayout);
+      const disk = { ...dead.spec.disk, sectors: dead.sectors };
+      return this.#startGuest({ ...dead.spec, disk, diskId: dead.diskId, config }, dead.diskLayout);
     });
   }
 
-  /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
+  /**
+   * Ends a guest that is alive or dead and takes everything of it back, its disk's contents too.
+   */
   destroyGuest(name: string): Promise<void> {
     return this.#exclusive(async () => {
       const guest = this.guest(name);
@@ -257,6 +270,7 @@ export class Toolstack {
     const guest = this.guest(name);
     const driver = present(this.#driver, 'a driver VM serves the disk');
     await driver.handle.call('resize', this.#backPath(guest, driver), sectors);
+    guest.sectors = sectors;
   }
 
   /** Path of a guest's disk in the store, as the driver VM's control plane names it. */
@@ -280,8 +294,10 @@ export class Toolstack {
       spec,
       layout,
       frontId,
+      diskId: spec.diskId ?? this.#ids.nextDiskId++,
       handle,
       diskLayout,
+      sectors: spec.disk.sectors,
       ringEpoch: 0,
       exit: null,
     };
@@ -355,9 +371,9 @@ export class Toolstack {
         [`${back}/${BackendKey.mode}`, disk.writable ? 'w' : 'r'],
         [`${back}/${BackendKey.online}`, 1],
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
-        [`${back}/${BackendExtra.disk}`, guest.spec.diskId],
+        [`${back}/${BackendExtra.disk}`, guest.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${back}/${BackendExtra.size}`, disk.sectors],
+        [`${back}/${BackendExtra.size}`, guest.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],
         [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
         [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
@@ -388,8 +404,8 @@ export class Toolstack {
   }
 
   /**
-   * The host lost its power, and this toolstack with it: exits are noted, and nothing follows from them.
-   * The host's next toolstack begins with empty RAM.
+   * The host lost its power, and this toolstack with it: exits are noted, and nothing follows from
+   * them. The host's next toolstack begins with empty RAM.
    */
   goDark(): void {
     this.#dark = true;
@@ -418,7 +434,9 @@ export class Toolstack {
     await this.#store.rm(domainPath(guest.layout.domain));
   }
 
-  /** Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back. */
+  /**
+   * Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back.
+   */
   async #destroyGuest(guest: GuestDomain): Promise<void> {
     await this.#guestBurials.get(guest);
     this.#guestBurials.delete(guest);
@@ -435,10 +453,26 @@ export class Toolstack {
       const back = this.#backPath(guest, driver);
       if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
-    invariant(
-      !this.machine.hasMappedPages(guest.layout),
-      'a guest is destroyed when nobody maps a page of it',
-    );
+    this.machine.retireDomain(guest.layout);
+    if (driver !== null) await this.#untilLetGo(guest, driver);
     this.machine.destroyDomain(guest.layout);
+  }
+
+  /**
+   * Settles when the driver VM has none of a retired guest's pages mapped, or is gone. It is asked:
+   * the use bits in the guest's grant table are the guest's to scribble on, and a state that reads
+   * Closed may be older than a connection that was being made when the guest died.
+   */
+  async #untilLetGo(guest: GuestDomain, driver: DriverDomain): Promise<void> {
+    while (driver.exit === null) {
+      try {
+        if ((await driver.handle.call('mappingsOf', guest.layout.domain)) === 0) return;
+        await this.#world.timers.sleep(LET_GO_LOOK_NS);
+      } catch (thrown) {
+        if (!(thrown instanceof StorageError) || thrown.code !== 'E_ACTOR_GONE') throw thrown;
+        await driver.handle.exited;
+        return;
+      }
+    }
   }
 }

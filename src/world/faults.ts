@@ -27,7 +27,9 @@ export type Trigger =
   /** Where the actor passes a crash point for the n-th time. */
   | { readonly kind: 'crash-point'; readonly point: CrashPoint; readonly nth: number };
 
-/** What goes wrong with a disk. All but the last three are within what a file device promises for. */
+/**
+ * What goes wrong with a disk. All but the last three are within what a file device promises for.
+ */
 export const DISK_TROUBLES = [
   /** Every operation takes 20 times as long. */
   'slow',
@@ -51,8 +53,8 @@ export type DiskTrouble = (typeof DISK_TROUBLES)[number];
 export const BEYOND_CONTRACT: readonly DiskTrouble[] = ['lost-write', 'bit-rot', 'flush-lies'];
 
 /**
- * What strikes whom. What dies is restarted by the runner, after the scenario's delay; what is said to
- * last is healed when its time is over.
+ * What strikes whom. What dies is restarted by the runner, after the scenario's delay; what is said
+ * to last is healed when its time is over.
  */
 export type Fault = { readonly when: Trigger } & (
   | { readonly kind: 'kill-driver'; readonly host: string }

@@ -136,6 +136,37 @@ test('B4: a garbled rsp_event loses notifications of its own ring only', (t) => 
   t.is(bench.world.bells - before, 2, 'one bell for the request, one for its response');
 });
 
+test('B5: 4096 indirect segments in eight good pages: nothing is copied past the room for descriptors', (t) => {
+  const bench = new BackBench();
+  const ring = bench.connect();
+  const entry = newEntry();
+  encodeIndirect(entry, BlkifOp.write, 4096, 0, 5, 0);
+  for (let i = 0; i < 8; i++) encodeIndirectRef(entry, i, ring.front.page(i).ref);
+  for (const page of ring.pages) fillPage(bench, page, 0x33);
+  ring.front.send(entry);
+  bench.turn();
+  t.deepEqual(statuses(ring), [BlkifStatus.error]);
+  const { heapFrame, heapEndFrame } = bench.driver;
+  const own = bench.world.memory.u8.subarray(heapFrame * PAGE_BYTES, heapEndFrame * PAGE_BYTES);
+  t.false(own.includes(0x33), 'the driver domain copied nothing of it');
+});
+
+test('B6: a good segment and one whose first_sect is after its last_sect: nothing is read into either', (t) => {
+  const bench = new BackBench();
+  const ring = bench.connect();
+  const entry = newEntry();
+  encodeDirect(entry, BlkifOp.read, 2, 0, 5, 0);
+  encodeSegment(entry, 0, ring.front.page(0).ref, 0, 7);
+  encodeSegment(entry, 1, ring.front.page(1).ref, 5, 2);
+  fillPage(bench, ring.front.page(0), 0x33);
+  ring.front.send(entry);
+  bench.turn();
+  t.deepEqual(statuses(ring), [BlkifStatus.error]);
+  const { address } = ring.front.page(0);
+  const page = bench.world.memory.u8.subarray(address, address + PAGE_BYTES);
+  t.true(page.every((byte) => byte === 0x33));
+});
+
 for (const [op, name] of [
   [BlkifOp.write, 'write'],
   [BlkifOp.writeBarrier, 'barrier'],
@@ -246,7 +277,8 @@ test('B10: a slot swings between two requests at every instruction: what happens
     const slot = front.put(write);
     const mutator = new WordMutator(ring.view, front.slotWord(slot), other);
     if (round % 3 === 0) mutator.tick();
-    // Not once the response stands in the slot: there the front end would only garble its own answer.
+    // Not once the response stands in the slot: there the front end would only garble its own
+    // answer.
     bench.world.atCrashPoint = (name) => {
       if (!name.endsWith('response-publish')) mutator.tick();
     };

@@ -32,6 +32,8 @@ function faultsOf(move: BackMove, options: FrontBenchOptions): string[] {
   const first = requests[0] as BenchRequest;
   if (move.outcome === 'violation') {
     if (queue.violation === null) faults.push('no violation');
+    const isIndex = move.attack === 'F1' || move.attack === 'F5';
+    if (isIndex !== (queue.violation?.includes('rsp_prod') ?? false)) faults.push('another law');
     if (bench.disk.counters.violations.length !== 1) faults.push('the disk does not say so');
     if (requests.some(({ outcomes }) => outcomes.length > 1)) faults.push('done twice');
     const before = requests.map(({ outcomes }) => outcomes.length).join();
@@ -195,7 +197,9 @@ test('F8: the page of a read is written after its answer: the guest keeps what i
   t.true(seen.every((byte) => byte === 0x42));
 });
 
-/** What a lying back end keeps of writes, and what the guest's own memory of them says to a read. */
+/**
+ * What a lying back end keeps of writes, and what the guest's own memory of them says to a read.
+ */
 function liedTo(lie: 'write-lost' | 'stale-read' | 'torn-read' | 'none'): string[] {
   const bench = new FrontBench();
   const { back } = bench.connected();

@@ -6,12 +6,12 @@
  *
  * - `halt`: the ring is given up and its guest's requests are answered no more;
  * - `error`, `not-supported`, `okay`: every request the move made is answered just so;
- * - `harmless`: nothing is promised about the answers, except that there is no more than one for each
- *   request, that nobody else notices, and that the back end lives.
+ * - `harmless`: nothing is promised about the answers, except that there is no more than one for
+ *   each request, that nobody else notices, and that the back end lives.
  *
- * The numbers are those of the list of attacks that this emulator's back end is held to; each stands
- * for a bug that some back end has had. Those that need several rings, a store or a death (B15, B16,
- * B18, B19) are no moves of a ring and are played by the guest or by the test.
+ * The numbers are those of the list of attacks that this emulator's back end is held to; each
+ * stands for a bug that some back end has had. Those that need several rings, a store or a death
+ * (B15, B16, B18, B19) are no moves of a ring and are played by the guest or by the test.
  */
 import { PAGE_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
 import {

@@ -2,8 +2,8 @@
  * Writers that go on while the other side reads: what a second processor of a hostile guest does.
  *
  * Each swings between two values, so that any mixture of the two can be told from either: a reader
- * that looks twice sees a request that was never made (B10, B11). In threads a mutator would run in a
- * loop; in the simulator and in tests `tick` is called at the named crash points inside the back
+ * that looks twice sees a request that was never made (B10, B11). In threads a mutator would run in
+ * a loop; in the simulator and in tests `tick` is called at the named crash points inside the back
  * end's step and between its steps, which are all the places where a difference could be seen.
  */
 import type { RingView } from '../ports.ts';

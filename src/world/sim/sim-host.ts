@@ -70,7 +70,10 @@ export class SimHost {
     return false;
   }
 
-  /** The actor of that name, if it is alive here, does nothing for so long: as if its CPU were taken. */
+  /**
+   * The actor of that name, if it is alive here, does nothing for so long: as if its CPU were
+   * taken.
+   */
   pause(name: string, durationNs: number): void {
     for (const incarnation of this.#actors) {
       if (incarnation.name === name) incarnation.spend(durationNs);
