@@ -58,8 +58,8 @@ export interface ReplayResult {
 /** Longest request, in sectors: 1 MiB, the unit that is whole after a crash. */
 const MAX_SECTORS = 2048;
 const READ_BACK_BLOCKS = 32;
-/** Requests of a queue's region keep together: 1 MiB of the disk belongs to one queue. */
-const REGION_SECTORS = 2048;
+/** Requests of a region keep together: each 128 KiB of the disk belong to one queue. */
+const REGION_SECTORS = 256;
 const MAX_VIOLATIONS = 20;
 /** A read back that fails is tried again after this long, this often. */
 const RETRY_NS = 10e6;
