@@ -60,7 +60,9 @@ export interface DriverVmStatus {
  */
 export interface DriverVmControl {
   status(): DriverVmStatus;
-  /** How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then. */
+  /**
+   * How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then.
+   */
   mappingsOf(guest: DomainId): number;
   setLimit(path: string, limit: DiskLimit): void;
   setWeight(path: string, weight: number): void;

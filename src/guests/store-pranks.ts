@@ -4,8 +4,8 @@
  * A prank begins with a back end that waits for its front end (InitWait) and keys that would be
  * right, and ends wherever it ends. `outcome` says what a sound back end does: `closed`, it refuses
  * with the reason in its `error` key; `any`, it connects, closes or goes on waiting; after both it
- * serves whoever comes next with right keys. `gone`, it takes a guest without a state for a dead one.
- * Refusals by the store itself are expected and never reported.
+ * serves whoever comes next with right keys. `gone`, it takes a guest without a state for a dead
+ * one. Refusals by the store itself are expected and never reported.
  */
 import { StorageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';

@@ -164,8 +164,8 @@ export class Machine extends DomainDirectory {
   }
 
   /**
-   * Makes a dead domain unknown: from now on nobody can map a page of it or ring its bell. Its frames
-   * stay its own until `destroyDomain`.
+   * Makes a dead domain unknown: from now on nobody can map a page of it or ring its bell. Its
+   * frames stay its own until `destroyDomain`.
    */
   retireDomain(layout: DomainLayout): void {
     for (let slot = 0; slot < MAX_DOMAINS; slot++) {

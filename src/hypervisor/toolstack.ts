@@ -435,9 +435,9 @@ export class Toolstack {
   }
 
   /**
-   * Settles when the driver VM has none of a retired guest's pages mapped, or is gone. It is asked: the
-   * use bits in the guest's grant table are the guest's to scribble on, and a state that reads Closed
-   * may be older than a connection that was being made when the guest died.
+   * Settles when the driver VM has none of a retired guest's pages mapped, or is gone. It is asked:
+   * the use bits in the guest's grant table are the guest's to scribble on, and a state that reads
+   * Closed may be older than a connection that was being made when the guest died.
    */
   async #untilLetGo(guest: GuestDomain, driver: DriverDomain): Promise<void> {
     while (driver.exit === null) {

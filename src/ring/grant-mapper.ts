@@ -78,7 +78,9 @@ export class MemoryGrantMapper implements GrantMapper {
     return this.#capacity - this.#freeCount;
   }
 
-  /** Mappings of one domain's pages. Looks at every handle: for the end of a domain, not for a step. */
+  /**
+   * Mappings of one domain's pages. Looks at every handle: for the end of a domain, not for a step.
+   */
   mappingsOf(granter: DomainId): number {
     let count = 0;
     for (let handle = 0; handle < this.#capacity; handle++) {

@@ -2,28 +2,31 @@
  * Watches a ring from outside and says which law was broken, and by which side.
  *
  * `RingMonitor` is an onlooker at the ring's page. `look` is called between steps: in the simulator
- * after each event, in tests after each turn. It keeps its own copy of each request from the moment it
- * was published and judges:
+ * after each event, in tests after each turn. It keeps its own copy of each request from the moment
+ * it was published and judges:
  *
- * - indices: each moves forward only, `req_prod` by no more than the free slots, `rsp_prod` by no more
- *   than what is unanswered; so at most n requests are unanswered;
+ * - indices: each moves forward only, `req_prod` by no more than the free slots, `rsp_prod` by no
+ *   more than what is unanswered; so at most n requests are unanswered;
  * - slots: a published request does not change until a response is written into its slot;
- * - ids: no id is in flight twice; a response names one that is, once, and echoes its operation, with a
- *   status that exists and clean pads.
+ * - ids: no id is in flight twice; a response names one that is, once, and echoes its operation,
+ *   with a status that exists and clean pads.
  *
- * `GrantMonitor` stands between a back end and its grants, as a `GrantMapper` over another. It knows
- * which reference each handle is for, asks its ring monitors which references live requests name, and
- * judges: no data is copied from or to a page that no unanswered request names (so none after the
- * answer), nothing is read before it is mapped, every mapping is given back in the end (`atEnd`).
+ * `GrantMonitor` stands between a back end and its grants, as a `GrantMapper` over another. It
+ * knows which reference each handle is for, asks its ring monitors which references live requests
+ * name, and judges: no data is copied from or to a page that no unanswered request names (so none
+ * after the answer), nothing is read before it is mapped, every mapping is given back in the end
+ * (`atEnd`).
  *
- * What they cannot see. The page does not tell who wrote a word: a finding names the side that the word
- * belongs to, and a side that writes into the other's words puts the blame there; beside a hostile
- * guest, watch the rings of the honest ones. What was written and overwritten between two looks is not
- * seen; in threads looks race with both sides, so there a monitor proves nothing. Reads of the page
- * itself leave no trace: that slots are copied once is for the tests with mutators to show. A ring is
- * watched from its set-up on: at a page in use the monitor begins with what it finds.
+ * What they cannot see. The page does not tell who wrote a word: a finding names the side that the
+ * word belongs to, and a side that writes into the other's words puts the blame there; beside a
+ * hostile guest, watch the rings of the honest ones. What was written and overwritten between two
+ * looks is not seen; in threads looks race with both sides, so there a monitor proves nothing.
+ * Reads of the page itself leave no trace: that slots are copied once is for the tests with
+ * mutators to show. A ring is watched from its set-up on: at a page in use the monitor begins with
+ * what it finds.
  *
- * Nothing needs a monitor. It allocates, and costs about a microsecond a look when nothing happened.
+ * Nothing needs a monitor, and it allocates. On a simulated host it is a view of the host's RAM at
+ * the ring's page, and a `look` in the `until` of the run.
  */
 import type { DomainId, GrantRef } from '../base/units.ts';
 import {
