@@ -1,8 +1,8 @@
 /**
  * A ring as ring.h describes it, in plain arrays: what FrontRing and BackRing are held against.
  *
- * Both sides stand in one object, indices are BigInt and never wrap, and slots are arrays of what was
- * put; nothing here knows of bytes. `& U32` appears only where ring.h compares with 32 bits.
+ * Both sides stand in one object, indices are BigInt and never wrap, and slots are arrays of what
+ * was put; nothing here knows of bytes. `& U32` appears only where ring.h compares with 32 bits.
  */
 export class ReferenceRing {
   readonly slots: (bigint | null)[];
