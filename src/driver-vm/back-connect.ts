@@ -23,9 +23,11 @@ import { BackendKey, watchState, XenbusState } from '../hypervisor/xenbus.ts';
 import type { Unwatch, XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { MAX_RING_ORDER, OFFERED_INDIRECT_SEGMENTS } from '../ring/layout.ts';
 import type { BlockDevice } from '../world/block-device.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { OrderTap } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { type DeviceDescription, DeviceStack, openDevice } from './device-factory.ts';
+import { plant } from './filters/planted-filter.ts';
 import { DiskOrder } from './order.ts';
 import type { ConnectedRings, RingAttacher } from './ring-attach.ts';
 import { areStale, MAX_QUEUES, readRingKeys } from './ring-keys.ts';
@@ -39,8 +41,7 @@ export interface BackConnectParts {
   readonly path: string;
   readonly attacher: RingAttacher;
   readonly tap: OrderTap | null;
-  /** The planted bug `late-sequence`. */
-  readonly givesOrderLate: boolean;
+  readonly plantedBug: PlantedBug;
   /** The disk is closed for good. */
   readonly onClosed: (disk: BackDisk) => void;
   readonly onError: (thrown: unknown) => void;
@@ -295,7 +296,12 @@ export class BackDisk {
       writable: (await store.read(`${this.path}/${BackendKey.mode}`)) !== 'r',
     };
     const bottom = await openDevice(description, world);
-    this.#stack = new DeviceStack(bottom, world, description.writable, identity.bare);
+    this.#stack = new DeviceStack(
+      plant(bottom, this.#parts.plantedBug),
+      world,
+      description.writable,
+      identity.bare,
+    );
     return this.#stack.device;
   }
 
@@ -308,15 +314,22 @@ export class BackDisk {
   }
 
   #makeVbd(identity: Identity, device: BlockDevice, bucket: TokenBucket): Vbd {
-    const { tap, givesOrderLate } = this.#parts;
+    const { tap, plantedBug } = this.#parts;
     const generation = u32<Generation>(identity.ringEpoch);
     return new Vbd({
       name: this.path,
       device,
-      order: new DiskOrder(tap, identity.disk, identity.frontId, generation, givesOrderLate),
+      order: new DiskOrder(
+        tap,
+        identity.disk,
+        identity.frontId,
+        generation,
+        plantedBug === 'late-sequence',
+      ),
       bucket,
       maxIndirectSegments: OFFERED_INDIRECT_SEGMENTS,
       weight: Math.max(1, identity.weight),
+      ignoresOverlap: plantedBug === 'ignored-overlap',
     });
   }
 }

@@ -28,6 +28,7 @@ import { SEGMENT_BYTES } from '../ring/layout.ts';
 import type { EventChannel, GrantMapper } from '../ring/ports.ts';
 import { SIDE_FLAG_FUA, type SidePage } from '../ring/side-page.ts';
 import { DeviceOp, DeviceStatus } from '../world/block-device.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import type { PersistentGrants } from './persistent-grants.ts';
 import { giveQueuePages, type QueuePages } from './queue-pages.ts';
@@ -55,6 +56,7 @@ export interface BackQueueParts {
   /** Taken for this queue, which gives them back when it is closed. */
   readonly pages: QueuePages;
   readonly publish: PublishMode;
+  readonly plantedBug: PlantedBug;
 }
 
 export interface QueueCounters {
@@ -379,6 +381,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   #unmap(record: RequestRecord): void {
     while (record.mapped > 0) {
       record.mapped--;
+      if (this.#parts.plantedBug === 'leaked-mapping' && this.counters.requests % 50 === 49)
+        continue;
       this.#release(record.segmentRefs[record.mapped] as number, record.handle(record.mapped));
     }
   }
@@ -395,9 +399,15 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     return true;
   }
 
+  /** The planted bug `short-copy`. */
+  #isShort(record: RequestRecord): boolean {
+    return this.#parts.plantedBug === 'short-copy' && record.segmentCount > 2;
+  }
+
   #copyIn(record: RequestRecord): boolean {
+    const copied = record.segmentCount - (this.#isShort(record) ? 1 : 0);
     let address = record.address;
-    for (let i = 0; i < record.segmentCount; i++) {
+    for (let i = 0; i < copied; i++) {
       const offset = (record.segmentFirst[i] as number) * SECTOR_BYTES;
       const length = (record.segmentSectors[i] as number) * SECTOR_BYTES;
       if (this.#parts.grants.copyIn(record.handle(i), offset, address, length) < 0) return false;

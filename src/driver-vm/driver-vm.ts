@@ -114,6 +114,7 @@ export class DriverVm implements HostedActor {
       staging: this.#staging,
       rounds: this.#rounds,
       publish: config.publish,
+      plantedBug: config.plantedBug,
     });
   }
 
@@ -209,7 +210,7 @@ export class DriverVm implements HostedActor {
       path,
       attacher: this.#attacher,
       tap: this.#tap,
-      givesOrderLate: this.#config.plantedBug === 'late-sequence',
+      plantedBug: this.#config.plantedBug,
       onClosed: (closed) => this.#disks.delete(closed.path),
       onError: (thrown) => this.#fail(thrown),
     });

@@ -24,6 +24,12 @@ export class OverlapTracker {
   #count = 0;
   #waiting = 0;
   #arrivals = 0;
+  /** The planted bug `ignored-overlap`: nothing ever conflicts. */
+  readonly #isBlind: boolean;
+
+  constructor(isBlind = false) {
+    this.#isBlind = isBlind;
+  }
 
   get held(): number {
     return this.#count;
@@ -69,6 +75,7 @@ export class OverlapTracker {
   }
 
   #conflictsBefore(record: RequestRecord, end: number): boolean {
+    if (this.#isBlind) return false;
     for (let i = 0; i < end; i++) {
       if (conflict(this.#held[i] as RequestRecord, record)) return true;
     }

@@ -11,6 +11,7 @@ import { EventPage, MemoryEventChannel } from '../ring/event-page.ts';
 import { ringSlots } from '../ring/layout.ts';
 import type { GrantMapper, MappedPages } from '../ring/ports.ts';
 import { SidePage } from '../ring/side-page.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import { BackQueue, type PublishMode } from './back-queue.ts';
 import { PersistentGrants } from './persistent-grants.ts';
@@ -37,6 +38,7 @@ export interface AttacherParts {
   readonly staging: StagingMemory;
   readonly rounds: Rounds;
   readonly publish: PublishMode;
+  readonly plantedBug: PlantedBug;
 }
 
 /** How often it looks whether there is room for a ring that has to wait for it. */
@@ -94,7 +96,7 @@ export class RingAttacher {
     queueKeys: QueueKeys,
     spare: QueuePages[],
   ): void {
-    const { world, grants, staging, rounds, publish } = this.#parts;
+    const { world, grants, staging, rounds, publish, plantedBug } = this.#parts;
     const view = this.#map(rings, guest, queueKeys.ringRefs, 'ring').view;
     const side = this.#mapSide(rings, guest, ringEpoch, queueKeys);
     const channel = this.#bind(rings, guest, queueKeys.eventChannel);
@@ -111,6 +113,7 @@ export class RingAttacher {
       staging,
       pages: present(spare.pop(), 'pages were taken for every queue'),
       publish,
+      plantedBug,
     });
     rings.vbd.queues.push(queue);
     rounds.add(queue, rings.vbd, rings.ports[rings.ports.length - 1] as EventPort);

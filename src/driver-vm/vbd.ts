@@ -17,6 +17,8 @@ export interface VbdParts {
   readonly maxIndirectSegments: number;
   /** Share of a round that each of its rings gets, relative to other disks. At least 1. */
   readonly weight: number;
+  /** The planted bug `ignored-overlap`. */
+  readonly ignoresOverlap?: boolean;
 }
 
 export class Vbd {
@@ -25,7 +27,7 @@ export class Vbd {
   readonly order: DiskOrder;
   readonly bucket: TokenBucket;
   readonly maxIndirectSegments: number;
-  readonly tracker: OverlapTracker = new OverlapTracker();
+  readonly tracker: OverlapTracker;
   readonly queues: BackQueue[] = [];
   weight: number;
 
@@ -36,6 +38,7 @@ export class Vbd {
     this.bucket = parts.bucket;
     this.maxIndirectSegments = parts.maxIndirectSegments;
     this.weight = parts.weight;
+    this.tracker = new OverlapTracker(parts.ignoresOverlap ?? false);
   }
 
   get info(): DeviceInfo {

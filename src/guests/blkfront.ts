@@ -214,16 +214,15 @@ export class Blkfront {
   }
 
   /**
-   * What was submitted while there was no ring goes with the replay. It stands in lines of queues
-   * that are no more: dealt out to the new ones, of which there may be another number, it could be
-   * overtaken by what is submitted from now on.
+   * What had not reached a ring goes with the replay, in the order of all queues together. It
+   * stands in lines of queues that are no more: dealt out to the new ones, of which there may be
+   * another number, it could be overtaken by what is submitted from now on.
    */
   #joinReplay(): void {
-    const waited = this.#lines.flatMap((line) => line.drain());
-    waited.sort((a, b) => a.frontSeq - b.frontSeq);
-    for (const request of waited) {
+    for (const request of this.#lines.flatMap((line) => line.drain())) {
       this.#replay.push({ request, offset: 0, sectors: request.sectors });
     }
+    if (this.#options.plantedBug !== 'unordered-replay') inOrder(this.#replay);
   }
 
   /** The back end changed the size or its features while connected. */
@@ -249,6 +248,7 @@ export class Blkfront {
     parts.push(...unsentReplay);
     for (const { request } of parts) request.partsInFlight = 0;
     this.#replay = this.#options.plantedBug === 'unordered-replay' ? parts : inOrder(parts);
+    if (this.#options.plantedBug === 'forgotten-replay') this.#replay.pop();
     this.#replayInFlight = 0;
     const again = parts.filter(({ request }) => request.replayed);
     this.counters.replayedRequests += new Set(again.map(({ request }) => request)).size;

@@ -2,14 +2,14 @@
  * A request of the replay workload with its buffer: reused, one for each that may be outstanding.
  */
 import { type FrameNo, type Nanos, SECTORS_PER_PAGE } from '../base/units.ts';
-import { HistoryKind } from '../world/history.ts';
+import { RequestKind } from '../world/history.ts';
 import type { DiskModel } from './disk-model.ts';
 import type { GuestFrames } from './frames.ts';
 import { FrontRequest, type FrontStatus } from './front-request.ts';
 
 export class ReplaySlot extends FrontRequest {
   readonly #onDone: (slot: ReplaySlot, status: FrontStatus) => void;
-  kind: HistoryKind = HistoryKind.read;
+  kind: RequestKind = RequestKind.read;
   /** Number of its record in the history. */
   record = 0;
   /** When it was meant to start. */
@@ -34,7 +34,7 @@ export class ReplaySlot extends FrontRequest {
 
   /** Pages for the data. False when the guest has none free now. */
   takeBuffer(frames: GuestFrames): boolean {
-    const needsData = this.kind !== HistoryKind.flush && this.kind !== HistoryKind.discard;
+    const needsData = this.kind !== RequestKind.flush && this.kind !== RequestKind.discard;
     if (!needsData) return true;
     const frame = frames.take(Math.ceil(this.sectors / SECTORS_PER_PAGE));
     if (frame === null) return false;

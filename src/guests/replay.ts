@@ -21,7 +21,7 @@ import { invariant, present } from '../base/invariant.ts';
 import { readStamp, StampFault, type StampSource, writeStamps } from '../base/stamps.ts';
 import { type Nanos, NEVER, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import { type TraceColumns, TraceFlag } from '../traces/trace.ts';
-import { HISTORY_FLAG_FUA, type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+import { HISTORY_FLAG_FUA, type History, HistoryStatus, RequestKind } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
 import type { DiskModel } from './disk-model.ts';
@@ -58,8 +58,8 @@ export interface ReplayResult {
 /** Longest request, in sectors: 1 MiB, the unit that is whole after a crash. */
 const MAX_SECTORS = 2048;
 const READ_BACK_BLOCKS = 32;
-/** Requests of a queue's region keep together: 1 MiB of the disk belongs to one queue. */
-const REGION_SECTORS = 2048;
+/** Requests of a region keep together: each 128 KiB of the disk belong to one queue. */
+const REGION_SECTORS = 256;
 const MAX_VIOLATIONS = 20;
 /** A read back that fails is tried again after this long, this often. */
 const RETRY_NS = 10e6;
@@ -209,13 +209,13 @@ export class Replay implements Workload {
   /** Submits the record at the cursor, or its next piece. False when it must wait. */
   #submitRecord(cursor: number, dueNs: Nanos): boolean {
     const { trace, stats, model } = this.#parts;
-    const kind = trace.op[cursor] as HistoryKind;
+    const kind = trace.op[cursor] as RequestKind;
     const slot = present(this.#free[this.#free.length - 1], 'a slot is free');
     const whole = (trace.length[cursor] as number) / SECTOR_BYTES;
     slot.kind = kind;
     slot.lba = (trace.offset[cursor] as number) / SECTOR_BYTES + this.#cut;
     slot.sectors = Math.min(whole - this.#cut, MAX_SECTORS);
-    if (kind === HistoryKind.flush) slot.lba = slot.sectors = 0;
+    if (kind === RequestKind.flush) slot.lba = slot.sectors = 0;
     invariant(slot.lba + slot.sectors <= model.sectors, 'a fitted trace stays on its disk');
     slot.queue = Math.floor(slot.lba / REGION_SECTORS);
     slot.fua = ((trace.flags[cursor] as number) & TraceFlag.fua) !== 0;
@@ -263,30 +263,30 @@ export class Replay implements Workload {
     slot.flushesBefore = this.#acknowledgedWrites;
     model.touch(lba, sectors);
     switch (kind) {
-      case HistoryKind.read:
+      case RequestKind.read:
         slot.op = FrontOp.read;
         slot.expect(model);
         break;
-      case HistoryKind.write:
+      case RequestKind.write:
         slot.op = FrontOp.write;
         slot.writeIndex = model.nextWriteIndex();
         writeStamps(world.memory.u32, slot.address / 4, lba, sectors, slot.writeIndex, stampSource);
         model.changed(lba, sectors, slot.writeIndex);
         break;
-      case HistoryKind.zero:
+      case RequestKind.zero:
         slot.op = FrontOp.write;
         world.memory.clear(slot.address, sectors * SECTOR_BYTES);
         model.changed(lba, sectors, 0);
         break;
-      case HistoryKind.discard:
+      case RequestKind.discard:
         slot.op = FrontOp.discard;
         model.changed(lba, sectors, 0);
         break;
-      case HistoryKind.flush:
+      case RequestKind.flush:
         slot.op = FrontOp.flush;
         break;
     }
-    const index = kind === HistoryKind.flush ? this.#acknowledgedWrites : slot.writeIndex;
+    const index = kind === RequestKind.flush ? this.#acknowledgedWrites : slot.writeIndex;
     const flags = slot.fua ? HISTORY_FLAG_FUA : 0;
     slot.record = history.invoke(kind, flags, lba, sectors, world.clock.nowNs(), index);
     present(this.#disk, 'the disk is connected').submit(slot);
@@ -296,12 +296,12 @@ export class Replay implements Workload {
     const { history, stats, world, stampSource, frames } = this.#parts;
     const nowNs = world.clock.nowNs();
     const ok = status === FrontStatus.ok;
-    let index = slot.kind === HistoryKind.flush ? slot.flushesBefore : slot.writeIndex;
-    if (ok && slot.kind === HistoryKind.read) index = this.#verify(slot);
+    let index = slot.kind === RequestKind.flush ? slot.flushesBefore : slot.writeIndex;
+    if (ok && slot.kind === RequestKind.read) index = this.#verify(slot);
     history.acknowledge(slot.record, ok ? HistoryStatus.ok : HistoryStatus.error, nowNs, index);
     this.#parts.recordResponse(nowNs - (slot.readBack ? slot.submittedNs : slot.dueNs));
-    if (ok && slot.kind === HistoryKind.write) this.#acknowledgedWrites++;
-    if (ok && slot.kind === HistoryKind.flush) stampSource.flushes++;
+    if (ok && slot.kind === RequestKind.write) this.#acknowledgedWrites++;
+    if (ok && slot.kind === RequestKind.flush) stampSource.flushes++;
     if (!ok) stats.add('errors', 1);
     stats.add('completed', 1);
     slot.busy = false;
@@ -362,7 +362,7 @@ export class Replay implements Workload {
     }
     this.#flushed = true;
     const slot = present(this.#free.pop(), 'nothing is in flight');
-    slot.kind = HistoryKind.flush;
+    slot.kind = RequestKind.flush;
     slot.lba = slot.sectors = slot.queue = 0;
     slot.fua = false;
     slot.dueNs = this.#nowNs;
@@ -379,7 +379,7 @@ export class Replay implements Workload {
         break;
       }
       const slot = present(this.#free[this.#free.length - 1], 'a slot is free');
-      slot.kind = HistoryKind.read;
+      slot.kind = RequestKind.read;
       slot.lba = run.block * SECTORS_PER_PAGE;
       slot.sectors = Math.min(run.blocks * SECTORS_PER_PAGE, this.#parts.model.sectors - slot.lba);
       slot.queue = Math.floor(slot.lba / REGION_SECTORS);

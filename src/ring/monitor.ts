@@ -25,8 +25,8 @@
  * mutators to show. A ring is watched from its set-up on: at a page in use the monitor begins with
  * what it finds.
  *
- * Nothing needs a monitor. It allocates, and costs about a microsecond a look when nothing
- * happened.
+ * Nothing needs a monitor, and it allocates. On a simulated host it is a view of the host's RAM at
+ * the ring's page, and a `look` in the `until` of the run.
  */
 import type { DomainId, GrantRef } from '../base/units.ts';
 import {

@@ -14,7 +14,26 @@ export const CRASH_POINTS = [
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
 /** Bugs that can be switched on to see the checks bite. */
-export const PLANTED_BUGS = ['naive-reattach', 'unordered-replay', 'late-sequence'] as const;
+export const PLANTED_BUGS = [
+  /** Restart: a successor is given the old rings as they are. */
+  'naive-reattach',
+  /** Restart: what is unanswered is replayed by slot, not in `frontSeq` order. */
+  'unordered-replay',
+  /** Restart: the newest unanswered request is not replayed. */
+  'forgotten-replay',
+  /** Order: numbers are given after the acknowledgement. */
+  'late-sequence',
+  /** Ring: overlapping requests run beside each other. */
+  'ignored-overlap',
+  /** Ring: the last page of a write of several pages is not copied. */
+  'short-copy',
+  /** Grants: now and then a mapping is not given back. */
+  'leaked-mapping',
+  /** File device: a write is acknowledged before the disk has it. */
+  'early-write',
+  /** File device: a flush is acknowledged and not done. */
+  'skipped-flush',
+] as const;
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 
 /** When a fault strikes. Progress and time work in both worlds, events only in the simulator. */

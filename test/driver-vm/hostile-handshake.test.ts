@@ -80,7 +80,7 @@ for (const prank of STORE_PRANKS) {
   });
 }
 
-test('B16: the front end says Closed with requests in flight, and connects again: it waits for the drain', async (t) => {
+test('B16: Closed with requests in flight, and again: it waits for the drain', async (t) => {
   const stage = new HostileStage(3);
   const statuses: (number | null)[] = [];
   let mapped = -1;
@@ -110,7 +110,7 @@ test('B16: the front end says Closed with requests in flight, and connects again
   t.is(mapped, 0);
 });
 
-test('a guest that skips from Closed to Initialised and dies at once leaves no page behind that is used again', async (t) => {
+test('a guest that skips from Closed to Initialised and dies leaves no page mapped', async (t) => {
   for (let seed = 1; seed <= 40; seed++) {
     const stage = new HostileStage(seed);
     await stage.run(async () => {
@@ -169,7 +169,7 @@ test('the driver VM is at rest when its only guest is dead', async (t) => {
 });
 
 for (const point of CRASH_POINTS.filter((name) => name.startsWith('front.'))) {
-  test(`B19: a guest is killed at ${point}: the driver VM gives all of it back and others go on`, async (t) => {
+  test(`B19: a guest is killed at ${point}: all is given back`, async (t) => {
     for (const nth of [1, 2, 17, 100]) {
       const stage = new HostileStage(nth, { requests: 150 });
       let mapped = -1;
@@ -193,7 +193,7 @@ for (const point of CRASH_POINTS.filter((name) => name.startsWith('front.'))) {
   });
 }
 
-test('B19: a guest is killed at each of its first 120 events: nothing of it stays mapped', async (t) => {
+test('B19: a guest is killed at each of 120 events: nothing of it stays mapped', async (t) => {
   for (let event = 1; event <= 120; event++) {
     const stage = new HostileStage(event, { requests: 40 });
     let mapped = -1;

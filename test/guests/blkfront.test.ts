@@ -126,6 +126,32 @@ test('what is unanswered is replayed in frontSeq order on one queue, before anyt
   t.is(bench.blkfront.counters.replayedRequests, 16);
 });
 
+test('what waited for room on a full ring is replayed among what was on the others', (t) => {
+  const bench = new FrontBench();
+  bench.connect({ queues: 2 });
+  const crowd = Array.from({ length: 40 }, (_, i) =>
+    bench.submit({ lba: 8 * i, sectors: 8, queue: 0 }),
+  );
+  const last = bench.submit({ lba: 400, sectors: 8, queue: 1 });
+  t.true(bench.back(0).unread < crowd.length, 'some found no room');
+  t.is(bench.back(1).unread, 1);
+  bench.crash();
+  bench.connect({ queues: 2 });
+  const sequence: number[] = [];
+  while (bench.back(0).unread > 0) {
+    for (const taken of bench.back(0).take()) {
+      sequence.push(taken.side.frontSeq);
+      bench.back(0).answer(taken);
+    }
+    bench.back(0).publish();
+    bench.step();
+  }
+  t.deepEqual(
+    sequence,
+    [...crowd, last].map((_, i) => i + 1),
+  );
+});
+
 test('a replay is cut anew when the new back end carries less', (t) => {
   const bench = new FrontBench();
   bench.connect(INDIRECT);

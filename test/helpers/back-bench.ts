@@ -188,6 +188,7 @@ export class BackBench {
       staging: this.staging,
       pages: takeQueuePages(this.staging, ringSlots(order)) as QueuePages,
       publish: 'each',
+      plantedBug: 'none',
     });
     vbd.queues.push(queue);
     this.rounds.add(queue, vbd, port);

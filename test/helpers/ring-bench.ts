@@ -140,6 +140,7 @@ export class BackServer {
       staging: this.staging,
       pages: present(takeQueuePages(this.staging, made.ring.slots), 'the heap holds every ring'),
       publish: options.publish ?? 'each',
+      plantedBug: 'none',
     });
     vbd.queues.push(queue);
     this.rounds.add(queue, vbd, port);

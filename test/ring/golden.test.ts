@@ -124,7 +124,7 @@ function slotAfter(entry: EntryWords): number[] {
   return region(SLOT_0, 112);
 }
 
-test('a fresh ring page: two indices 0, two event indices 1, the header zeroed, the slots untouched', (t) => {
+test('a fresh ring page: indices 0, event indices 1, the rest zero, slots untouched', (t) => {
   const { region } = freshRing();
   t.deepEqual(region(0, 64), bytesOf(RING_INIT, 64, UNTOUCHED));
   t.true(region(64, PAGE_BYTES - 64).every((byte) => byte === UNTOUCHED));
@@ -261,7 +261,7 @@ test('slots are 112 bytes from byte 64 on, and the index is masked', (t) => {
   t.true(64 + 32 * 112 <= PAGE_BYTES);
 });
 
-test('a grant entry: flags at 0, domain at 2, frame at 4; readonly is 4, permit_access is 1', (t) => {
+test('a grant entry: flags at 0 (permit_access 1, readonly 4), domain at 2, frame at 4', (t) => {
   const memory = BufferMemory.ofBytes(PAGE_BYTES);
   const grants = new GrantTable(new GrantEntries(memory, 1024, 16));
   const ref = grants.grant(0x1234 as DomainId, 0x56789 as FrameNo, true) as number;

@@ -29,7 +29,7 @@ function watched(persistent: boolean): Watched {
 }
 
 for (const persistent of [true, false]) {
-  test(`a sound back end and front end, grants ${persistent ? 'kept' : 'of one request'}: nothing is found`, (t) => {
+  test(`sound peers, grants ${persistent ? 'kept' : 'of one request'}: nothing is found`, (t) => {
     const { bench, grants, ring, monitor } = watched(persistent);
     for (let i = 0; i < 100; i++) {
       ring.front.send(ring.front.honest());
@@ -72,7 +72,7 @@ for (const attack of ['F1', 'F2', 'F3', 'F4', 'F5', 'F12']) {
   });
 }
 
-test('a front end that moves req_prod where it cannot be, changes a request or uses an id twice is blamed', (t) => {
+test('a front end that lies in req_prod, changes a request or repeats an id is blamed', (t) => {
   for (const harm of [
     ({ front }: BenchRing) => front.setIndex(REQ_PROD_BYTES, front.reqProd + 33),
     ({ front }: BenchRing) => front.setIndex(REQ_PROD_BYTES, front.reqProd - 2),
@@ -121,7 +121,7 @@ test('a back end that touches a page after its answer, or keeps one, is blamed',
   t.true(grants.atEnd().some(({ law }) => law === 'every mapping is given back'));
 });
 
-test('in the simulator: the ring of an honest guest beside a hostile one keeps every law, looked at after each event', async (t) => {
+test('in the simulator: an honest ring beside a hostile guest keeps every law', async (t) => {
   for (let seed = 1; seed <= 5; seed++) {
     const stage = new HostileStage(seed, { requests: 300 });
     let monitor: RingMonitor | null = null;
