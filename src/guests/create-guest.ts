@@ -3,6 +3,7 @@
 import { Histogram } from '../base/histogram.ts';
 import { invariant } from '../base/invariant.ts';
 import type { TraceColumns } from '../traces/trace.ts';
+import { Findings } from '../world/findings.ts';
 import { History } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { ClosedLoop, type ClosedLoopOptions } from './closed-loop.ts';
@@ -23,6 +24,7 @@ export interface ReplayConfig {
   readonly writer: number;
   readonly resumed: boolean;
   readonly history: SharedArrayBuffer;
+  readonly findings: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
   /** A `Histogram` of latencies from the intended start. */
   readonly responses: SharedArrayBuffer;
@@ -45,7 +47,7 @@ export function createGuest(world: World, config: unknown): Guest<WorkloadConfig
       const { frames, random, notifications } = parts;
       return new ClosedLoop(words, options, frames, random, world.clock, notifications);
     }
-    const history = new History(workload.history);
+    const history = new History(workload.history, new Findings(workload.findings));
     const responses = new Histogram(workload.responses);
     return new Replay({
       world,

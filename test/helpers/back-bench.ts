@@ -204,7 +204,19 @@ export class BackBench {
       startIndex,
     );
     const ringRef = ringRefs[0] as GrantRef;
-    const ring = { guest, view, front, entries, grants, pages, ringRef, queue, vbd, device, mapped };
+    const ring = {
+      guest,
+      view,
+      front,
+      entries,
+      grants,
+      pages,
+      ringRef,
+      queue,
+      vbd,
+      device,
+      mapped,
+    };
     this.rings.push(ring);
     return ring;
   }

@@ -71,12 +71,7 @@ export class FrontBench {
     this.entries = new GrantEntries(this.world.memory, grantTableAddress, grantEntryCount);
     this.grants = new GrantTable(this.entries);
     this.frames = new GuestFrames(heapFrame, heapEndFrame);
-    this.mapper = new MemoryGrantMapper(
-      this.world.memory,
-      this.machine,
-      this.driver.domain,
-      2048,
-    );
+    this.mapper = new MemoryGrantMapper(this.world.memory, this.machine, this.driver.domain, 2048);
     this.features = { ...FEATURES, ...options.features };
     this.disk = new Blkfront(this.world, {
       policy: 'stall',

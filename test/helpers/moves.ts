@@ -61,4 +61,3 @@ export function serves(bench: BackBench, ring: BenchRing, who: string): string[]
 export function movesOf(moves: readonly Move[], attack: string): readonly Move[] {
   return moves.filter((move) => move.attack === attack);
 }
-
