@@ -41,7 +41,7 @@ export function judgeOffline(run: Run): Verdict[] {
       },
     ),
     judgeNoInvention(disks),
-    judgeLinearizability(tables),
+    judgeLinearizability(disks),
     judgeRingOrder(outages),
     judgeFlushDurability(outages),
     judgeStability(disks),
@@ -65,13 +65,18 @@ function recoveriesOf(run: Run, { scenario, history, lives }: GuestTrack): Recov
     for (const { killedAtNs, servingAtNs } of outages) {
       // A driver VM that never came back: its outage outlasts every request.
       const servingNs = servingAtNs ?? Number.POSITIVE_INFINITY;
-      recoveries.push({ lostNs: killedAtNs, servingNs, successorRecord: 0 });
+      recoveries.push({ lostNs: killedAtNs, servingNs, successorRecord: 0, losing: false });
     }
   }
   for (const { firstRecord } of lives.slice(1)) {
     if (firstRecord === 0 || firstRecord >= history.length) continue;
     const { invokeNs } = history.record(firstRecord);
-    recoveries.push({ lostNs: invokeNs, servingNs: invokeNs, successorRecord: firstRecord });
+    recoveries.push({
+      lostNs: invokeNs,
+      servingNs: invokeNs,
+      successorRecord: firstRecord,
+      losing: false,
+    });
   }
   return recoveries;
 }

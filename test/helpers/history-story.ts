@@ -109,7 +109,7 @@ export function verdictsOf(story: Story): Verdict[] {
     return { owner, disk, firstRecord, endRecord };
   });
   return [
-    judgeLinearizability([table]),
+    judgeLinearizability([recovered]),
     judgeFlushDurability([{ table, recoveries: outages }]),
     judgeNoInvention([recovered]),
     judgeStability([recovered]),

@@ -5,6 +5,10 @@
  * Linearizability is local: a history has it if each place alone has it. So each unit of the operation
  * table is judged by itself, with the zones of `zones.ts`, in about linear time.
  *
+ * A crash that may lose acknowledged writes divides the history. What was written before it is, for those
+ * who read after it, the beginning: any of it may be there, but no more once something new has been seen
+ * or acknowledged. Which of it may be there is asked by the clauses on flushes, cuts and stability.
+ *
  * A write that failed or was never answered may have happened at any later time, or not at all: it stays
  * open. (That nothing of a dead guest happens after its successor looked is `stability.ts`.) A request
  * that was replayed, and executed twice, is one operation: nothing of it may be seen beyond its
@@ -17,38 +21,59 @@
 import { HistoryKind, HistoryStatus } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
 import type { OperationTable } from './operations.ts';
+import { isAfter, type Recovery } from './recovery.ts';
+import type { RecoveredDisk } from './stability.ts';
 import { operationText, timelineOf, valueText } from './words.ts';
 import { type ClusterName, type ZoneConflict, ZoneJudge } from './zones.ts';
 
 const NAME = 'linearizability';
 
-export function judgeLinearizability(tables: readonly OperationTable[]): Verdict {
+export function judgeLinearizability(disks: readonly RecoveredDisk[]): Verdict {
   let operations = 0;
   let units = 0;
-  for (const table of tables) {
-    const found = findConflict(table);
+  for (const { table, recoveries } of disks) {
+    const losses = recoveries.filter(({ losing }) => losing);
+    const found = findConflict(table, losses);
     if (found !== null) return broken(NAME, textOf(table, found.unit, found.conflict));
     operations += table.operations;
     units += table.units;
   }
   return holds(
     NAME,
-    `C1: ${operations} operations on ${units} places of ${tables.length} disks could have happened ` +
+    `C1: ${operations} operations on ${units} places of ${disks.length} disks could have happened ` +
       'one after the other',
   );
 }
 
-/** The first unit that is wrong; null if none is. */
+/** The first unit that is wrong; null if none is. `losses`: in order of time. */
 export function findConflict(
   table: OperationTable,
+  losses: readonly Recovery[] = [],
 ): { readonly unit: number; readonly conflict: ZoneConflict } | null {
   const { entries, starts, units } = table;
   const judge = new ZoneJudge();
   for (let unit = 0; unit < units; unit++) {
-    const conflict = judge.judge(entries, starts[unit] as number, starts[unit + 1] as number);
+    const end = starts[unit + 1] as number;
+    let first = starts[unit] as number;
+    for (const loss of losses) {
+      const next = firstAfter(table, first, end, loss);
+      const conflict = judge.judge(entries, first, next, loss !== losses[0]);
+      if (conflict !== null) return { unit, conflict };
+      first = next;
+    }
+    const conflict = judge.judge(entries, first, end, losses.length > 0);
     if (conflict !== null) return { unit, conflict };
   }
   return null;
+}
+
+/** The first entry of those [`first`, `end`) that was submitted after the loss. */
+function firstAfter(table: OperationTable, first: number, end: number, loss: Recovery): number {
+  for (let entry = first; entry < end; entry++) {
+    const at = table.recordAt(entry);
+    if (isAfter(loss, at, table.record(at).invokeNs)) return entry;
+  }
+  return end;
 }
 
 interface Ends {
@@ -79,6 +104,14 @@ function textOf(table: OperationTable, unit: number, conflict: ZoneConflict): st
         `First: ${operationText(disk, a.firstDone)}; then ${operationText(disk, b.lastBegun)}.\n` +
         `But also: ${operationText(disk, b.firstDone)}; then ${operationText(disk, a.lastBegun)}.\n` +
         timelineOf(table, unit, witnesses)
+      );
+    }
+    case 'inherited': {
+      const { firstDone } = endsOf(table, unit, { value: conflict.after });
+      return (
+        `${head}what was there before a crash is back, though ${valueText(conflict.after)} had ` +
+        `replaced it since.\n${operationText(disk, firstDone)}; then ` +
+        `${operationText(disk, conflict.read)}\n${timelineOf(table, unit, [firstDone, conflict.read])}`
       );
     }
     case 'no-zeros': {

@@ -9,12 +9,15 @@ import {
 /**
  * Something that a disk depends on was gone from `lostNs` until `servingNs`. What had been answered by
  * `servingNs` is settled: nothing of it happens any more. Where the guest itself died, so is all that
- * its earlier incarnations had asked for: every record before `successorRecord` (0: it lived on).
+ * its earlier incarnations had asked for: every record before `successorRecord` (0: it lived on). With
+ * `losing`, the crash is one after which acknowledged writes may be missing; which ones may, is asked
+ * by the clauses on flushes and cuts.
  */
 export interface Recovery {
   readonly lostNs: number;
   readonly servingNs: number;
   readonly successorRecord: number;
+  readonly losing: boolean;
 }
 
 /** Whether nothing of an operation can happen after the recovery. */

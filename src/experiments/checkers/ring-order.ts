@@ -11,14 +11,15 @@
  * - one that failed or was never answered did or did not, and a discard left zeros or what was there:
  *   what they left is allowed, and so is what was there before them;
  * - a read that was under way while its driver VM was gone may have been sent again, and then also finds
- *   what was submitted behind it before it was answered.
+ *   what was submitted behind it before it was answered;
+ * - after a crash that may lose acknowledged writes, any of them may be there.
  *
  * Linear in the operations; a value is looked up among the mutations of its place.
  */
 import { HistoryKind, type HistoryRecord, HistoryStatus } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
 import { DAMAGE, type OperationTable } from './operations.ts';
-import { isZeroing, type Recovery, recordsOfWrites, wasUnderWay } from './recovery.ts';
+import { isAfter, isZeroing, type Recovery, recordsOfWrites, wasUnderWay } from './recovery.ts';
 import type { RecoveredDisk } from './stability.ts';
 import { operationText, timelineOf } from './words.ts';
 
@@ -71,8 +72,11 @@ class RingOrderJudge {
       const value = this.#table.valueAt(entry);
       if (value === DAMAGE) continue;
       this.reads++;
-      const behind = this.#behind(before, this.#table.record(at));
-      if (!this.#allows(value, before, behind)) return this.#text(unit, at, value, before);
+      const read = this.#table.record(at);
+      const certain = this.#certainFor(at, read, before);
+      if (!this.#allows(value, certain, this.#behind(before, read))) {
+        return this.#text(unit, at, value, certain);
+      }
     }
     return null;
   }
@@ -108,8 +112,20 @@ class RingOrderJudge {
     return behind;
   }
 
-  #allows(value: number, before: number, behind: number): boolean {
+  /** Place of the last mutation that a read must have been executed behind; -1: none. */
+  #certainFor(at: number, { invokeNs }: HistoryRecord, before: number): number {
     const certain = this.#lastCertain[before] as number;
+    if (certain < 0) return certain;
+    const record = this.#mutations[certain] as number;
+    const writtenNs = this.#table.record(record).invokeNs;
+    const lost = this.#recoveries.some(
+      (recovery) =>
+        recovery.losing && isAfter(recovery, at, invokeNs) && !isAfter(recovery, record, writtenNs),
+    );
+    return lost ? -1 : certain;
+  }
+
+  #allows(value: number, certain: number, behind: number): boolean {
     if (value === 0) return (this.#lastZeroing[behind] as number) >= certain;
     const write = (this.#writes[value] ?? 0) - 1;
     const place = this.#placeOf(write);
@@ -128,9 +144,8 @@ class RingOrderJudge {
     return this.#mutations[from] === record ? from : -1;
   }
 
-  #text(unit: number, at: number, value: number, before: number): string {
+  #text(unit: number, at: number, value: number, certain: number): string {
     const { disk } = this.#table;
-    const certain = this.#lastCertain[before] as number;
     const last = certain < 0 ? [] : [this.#mutations[certain] as number];
     const instead = last.map((record) => `; but ${operationText(disk, record)}`).join('');
     return (

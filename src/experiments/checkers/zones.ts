@@ -37,6 +37,8 @@ export type ZoneConflict =
   | { readonly kind: 'future'; readonly read: number; readonly value: number }
   /** Two clusters must each come before the other. For zeros, the record that is its own cluster. */
   | { readonly kind: 'crossed'; readonly a: ClusterName; readonly b: ClusterName }
+  /** A read of what was there at the beginning, after `after` had come. */
+  | { readonly kind: 'inherited'; readonly read: number; readonly after: number }
   /** A read of zeros that nothing can have zeroed since `after` was there. */
   | { readonly kind: 'no-zeros'; readonly read: number; readonly after: number };
 
@@ -66,12 +68,19 @@ export class ZoneJudge {
   readonly #early: number[] = [];
   #future: ZoneConflict | null = null;
 
-  /** Judges the entries [`first`, `end`) of an operation table, which are in order of submission. */
-  judge(entries: Float64Array, first: number, end: number): ZoneConflict | null {
+  /**
+   * Judges the entries [`first`, `end`) of an operation table, which are in order of submission.
+   * `inherits`: values that are not written among them were there at the beginning.
+   */
+  judge(entries: Float64Array, first: number, end: number, inherits: boolean): ZoneConflict | null {
     this.#entries = entries;
     this.#reset(end - first);
     const future = this.#collect(first, end);
     if (future !== null) return future;
+    if (inherits) {
+      const back = this.#inherited();
+      if (back !== null) return back;
+    }
     this.#sortForward();
     return this.#overlap() ?? this.#containment() ?? this.#zeros();
   }
@@ -105,6 +114,24 @@ export class ZoneJudge {
     }
     for (const at of this.#early) this.#addRead(at);
     return this.#future;
+  }
+
+  /** What was there at the beginning may not be found when another value had come before. */
+  #inherited(): ZoneConflict | null {
+    let earliest = -1;
+    for (let at = 0; at < this.#clusters; at++) {
+      if (earliest < 0 || (this.#f[at] as number) < (this.#f[earliest] as number)) earliest = at;
+    }
+    if (earliest < 0) return null;
+    const firstNs = this.#f[earliest] as number;
+    for (const at of this.#early) {
+      const value = this.#entries[at + 1] as number;
+      if (value === DAMAGE || this.#clusterOf(value) >= 0 || this.#invokeOf(at) <= firstNs)
+        continue;
+      const after = this.#values[earliest] as number;
+      return { kind: 'inherited', read: this.#recordOf(at), after };
+    }
+    return null;
   }
 
   #keepZero(kind: number, at: number): void {

@@ -1,7 +1,8 @@
 /** Histories that are right, among them those that look wrong at first. */
 import { discard, flush, read, type Story, write, zero } from '../../helpers/history-story.ts';
 
-const OUTAGE = { lostNs: 20, servingNs: 30, successorRecord: 0 };
+const POWER_CUT = { lostNs: 20, servingNs: 30, successorRecord: 0, losing: true };
+const OUTAGE = { lostNs: 20, servingNs: 30, successorRecord: 0, losing: false };
 
 const RIGHT: readonly Omit<Story, 'breaks'>[] = [
   { title: 'nothing at all', ops: [] },
@@ -26,14 +27,14 @@ const RIGHT: readonly Omit<Story, 'breaks'>[] = [
   {
     title: 'an unanswered write of a dead guest happened',
     lives: [1],
-    recoveries: [{ lostNs: 10, servingNs: 10, successorRecord: 1 }],
+    recoveries: [{ lostNs: 10, servingNs: 10, successorRecord: 1, losing: false }],
     oneQueue: true,
     ops: [write([1]), read([10, 11], 1), read([12, 13], 1)],
   },
   {
     title: 'an unanswered write of a dead guest did not happen',
     lives: [1],
-    recoveries: [{ lostNs: 10, servingNs: 10, successorRecord: 1 }],
+    recoveries: [{ lostNs: 10, servingNs: 10, successorRecord: 1, losing: false }],
     oneQueue: true,
     ops: [write([1]), read([10, 11], 0), read([12, 13], 0), write([14, 15]), read([16, 17], 2)],
   },
@@ -69,6 +70,20 @@ const RIGHT: readonly Omit<Story, 'breaks'>[] = [
     title: 'a flush does not cover what was under way at its submission',
     recoveries: [OUTAGE],
     ops: [write([1, 6], { failed: true }), flush([5, 7]), read([31, 32], 0)],
+  },
+  {
+    title: 'a power cut loses what no flush had covered',
+    recoveries: [POWER_CUT],
+    oneQueue: true,
+    ops: [
+      write([1, 2]),
+      flush([3, 4]),
+      write([5, 6]),
+      read([31, 32], 1),
+      read([33, 34], 1),
+      write([35, 40]),
+      read([41, 42], 3),
+    ],
   },
   {
     title: 'a discard leaves zeros, or what was there',
