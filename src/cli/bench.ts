@@ -7,7 +7,7 @@ import { type BenchOptions, type BenchResult, benchJson, benchTable } from './be
 import { addExamples, unknownName } from './flags.ts';
 import { ProgressLine } from './progress.ts';
 
-const BENCHES = ['ring', 'sim'] as const;
+const BENCHES = ['ring', 'sim', 'checkers'] as const;
 
 interface BenchFlags {
   readonly json: boolean;
@@ -23,7 +23,7 @@ export function addBenchCommand(program: Command): void {
   const command = program
     .command('bench')
     .description('measure the speed of a part, as ratios within one run')
-    .argument('<name>', `what to measure: ${BENCHES.join(' or ')}`)
+    .argument('<name>', `what to measure: ${BENCHES.join(', ')}`)
     .option('--json', 'print one JSON value instead of a table', false)
     .option('--quick', 'one short round: shows that it works, measures nothing', false)
     .option('--quiet', 'no progress line', false)

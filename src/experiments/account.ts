@@ -6,6 +6,7 @@ import { judgeOrderTap } from './checkers/order-tap.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
+import { judgeOffline } from './offline.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
 import type { Run } from './runner.ts';
 
@@ -44,9 +45,9 @@ export function resultOf(run: Run, circumstances: RunCircumstances): RunResult {
 export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
   return [
     machinery(run),
-    liveness(run),
     readsAgree(run),
     fullReadBack(run),
+    ...judgeOffline(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
   ];
@@ -91,17 +92,6 @@ function machinery(run: Run): Verdict {
   const problems = [...run.problems, ...run.guests.flatMap(({ problems: own }) => own)];
   if (problems.length > 0) return broken('machinery', problems.join('\n'));
   return holds('machinery', 'no actor failed and both sides of every ring kept the protocol');
-}
-
-function liveness(run: Run): Verdict {
-  const stuck = run.guests.filter((guest) => !guest.finished);
-  if (stuck.length === 0) return holds('liveness', 'every guest finished');
-  const texts = stuck.map(({ name, stats, history }) => {
-    let open = 0;
-    for (let at = 0; at < history.length; at++) if (history.record(at).ackNs === 0) open++;
-    return `${name} did not finish: ${open} requests were never answered, phase ${stats.phase}`;
-  });
-  return broken('liveness', texts.join('; '));
 }
 
 function readsAgree(run: Run): Verdict {

@@ -2,7 +2,7 @@
  * A guest over all its incarnations: the buffers that outlive it, and what became of each.
  */
 import { HISTOGRAM_BYTES } from '../base/histogram.ts';
-import type { FrontId } from '../base/units.ts';
+import { type FrontId, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import type { WorkloadConfig } from '../guests/create-guest.ts';
 import type { GuestConfig, GuestResult } from '../guests/guest.ts';
 import { GuestStats, guestStatsBuffer } from '../guests/guest-stats.ts';
@@ -11,6 +11,7 @@ import type { DomainLayout } from '../hypervisor/machine.ts';
 import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
 import type { ExitReport } from '../world/actor.ts';
 import type { PlantedBug } from '../world/faults.ts';
+import { Findings, findingsBufferFor } from '../world/findings.ts';
 import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../world/history.ts';
 import type { GuestScenario } from './scenario.ts';
 
@@ -19,6 +20,8 @@ const SPARE_RECORDS = 32_768;
 /** Times a guest may be restarted with room in its history for another full read back. */
 const READ_BACKS = 6;
 const READ_BACK_BLOCKS_MIN = 1;
+/** Most runs of findings that are kept: 512 MiB of address space, touched only as it is needed. */
+const FINDING_RUNS_MAX = 2 ** 25;
 
 export interface Life {
   readonly frontId: FrontId;
@@ -37,6 +40,7 @@ export class GuestTrack {
   readonly disk: number;
   readonly #plantedBug: PlantedBug;
   readonly #statsBuffer = guestStatsBuffer();
+  readonly #findingsBuffer: SharedArrayBuffer;
   result: GuestResult | null = null;
   replayedRequests = 0;
   kills = 0;
@@ -50,7 +54,13 @@ export class GuestTrack {
     const cuts = Math.ceil((facts.bytes.write + facts.bytes.read + facts.bytes.zero) / 2 ** 20);
     const touched = Math.ceil(scenario.diskSectors / 8 / READ_BACK_BLOCKS_MIN);
     const readBacks = Math.min(touched, facts.distinctBlocks + requests) * READ_BACKS;
-    this.history = new History(recordBufferFor(requests + cuts + readBacks + SPARE_RECORDS));
+    const readSectors = facts.bytes.read / SECTOR_BYTES + readBacks * SECTORS_PER_PAGE;
+    const runs = Math.min(readSectors + SPARE_RECORDS, FINDING_RUNS_MAX);
+    this.#findingsBuffer = findingsBufferFor(runs);
+    this.history = new History(
+      recordBufferFor(requests + cuts + readBacks + SPARE_RECORDS),
+      new Findings(this.#findingsBuffer),
+    );
   }
 
   get name(): string {
@@ -95,6 +105,7 @@ export class GuestTrack {
         writer: this.lives.length,
         resumed,
         history: this.history.buffer,
+        findings: this.#findingsBuffer,
         stats: this.#statsBuffer,
         responses: this.responses,
       },

@@ -4,49 +4,49 @@
  *
  * ```
  *  0   "stordomH"               magic
- *  8   u32 version = 1
+ *  8   u32 version = 2
  * 12   u32 length of the directory, bytes: a multiple of 8
  * 16   directory, JSON in UTF-8, filled up with spaces:
- *        {"records": [{"kind": "history", "guest", "host", "lives", "first", "count"} |
- *                     {"kind": "order-tap", "host", "first", "count"}, ...]}
- *      all records, 48 bytes each; `first` counts them from 0 here
+ *        {"parts": [{"kind": "history", "guest", "host", "lives", "offset", "count"} |
+ *                   {"kind": "findings", "guest", "offset", "count"} |
+ *                   {"kind": "order-tap", "host", "offset", "count"}, ...]}
+ *      the parts one after the other; `offset` counts bytes from here
  * ```
- * A record is six doubles; `world/history.ts` says what they mean. Everything is little-endian.
+ * A record of a history or of an order tap is six doubles (`world/history.ts`), a run of findings
+ * two (`world/findings.ts`). Everything is little-endian. Version 1 had no findings: a read told of
+ * its first sector only.
  */
 import type { Run } from './runner.ts';
 
 const MAGIC = 'stordomH';
-const VERSION = 1;
+const VERSION = 2;
 const HEAD_BYTES = 16;
 const ALIGNMENT = 8;
 
 interface Part {
   readonly facts: object;
-  readonly records: { readonly length: number; bytes(): Uint8Array };
+  readonly items: { readonly length: number; bytes(): Uint8Array };
 }
 
 /** The file, in pieces to be written one after the other; records are not copied. */
 export function encodeHistory(run: Run): Uint8Array[] {
-  const parts: Part[] = [
-    ...run.guests.map(({ name, scenario, lives, history }) => ({
-      facts: { kind: 'history', guest: name, host: scenario.host, lives },
-      records: history,
-    })),
-    ...run.hosts.map(({ name, tap }) => ({
-      facts: { kind: 'order-tap', host: name },
-      records: tap,
-    })),
-  ];
-  let first = 0;
-  const entries = parts.map(({ facts, records }) => {
-    const entry = { ...facts, first, count: records.length };
-    first += records.length;
+  const parts: Part[] = run.guests.flatMap(({ name, scenario, lives, history }) => {
+    const own = { kind: 'history', guest: name, host: scenario.host, lives };
+    const { findings } = history;
+    const runs = { kind: 'findings', guest: name };
+    const records: Part = { facts: own, items: history };
+    return findings === null ? [records] : [records, { facts: runs, items: findings }];
+  });
+  for (const { name, tap } of run.hosts) {
+    parts.push({ facts: { kind: 'order-tap', host: name }, items: tap });
+  }
+  let offset = 0;
+  const entries = parts.map(({ facts, items }) => {
+    const entry = { ...facts, offset, count: items.length };
+    offset += items.bytes().length;
     return entry;
   });
-  return [
-    headOf(JSON.stringify({ records: entries })),
-    ...parts.map(({ records }) => records.bytes()),
-  ];
+  return [headOf(JSON.stringify({ parts: entries })), ...parts.map(({ items }) => items.bytes())];
 }
 
 function headOf(directory: string): Uint8Array {

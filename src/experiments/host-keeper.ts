@@ -23,6 +23,8 @@ import type { Stage } from './stage.ts';
 export interface OutageTrack {
   readonly host: string;
   readonly killedAtNs: number;
+  /** The host lost its power in it. */
+  powerCut: boolean;
   /** null: not serving again yet. */
   servingAtNs: number | null;
 }
@@ -115,6 +117,7 @@ export class HostKeeper {
     if (!this.#powered || this.#ending) return;
     this.#powered = false;
     this.#beginOutage(stage.clock.nowNs());
+    for (const outage of this.outages.slice(-1)) outage.powerCut = true;
     tell(`${this.name} loses its power`);
     this.toolstack.goDark();
     await stage.powerCut(this.name);
@@ -143,7 +146,7 @@ export class HostKeeper {
   #beginOutage(atNs: number): boolean {
     const last = this.outages[this.outages.length - 1];
     if (last !== undefined && last.servingAtNs === null) return false;
-    this.outages.push({ host: this.name, killedAtNs: atNs, servingAtNs: null });
+    this.outages.push({ host: this.name, killedAtNs: atNs, powerCut: false, servingAtNs: null });
     return true;
   }
 

@@ -4,6 +4,7 @@ import { Histogram } from '../base/histogram.ts';
 import { invariant } from '../base/invariant.ts';
 import type { TraceColumns } from '../traces/trace.ts';
 import type { HostedActor } from '../world/actor.ts';
+import { Findings } from '../world/findings.ts';
 import { History } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { ClosedLoop, type ClosedLoopOptions } from './closed-loop.ts';
@@ -25,6 +26,7 @@ export interface ReplayConfig {
   readonly writer: number;
   readonly resumed: boolean;
   readonly history: SharedArrayBuffer;
+  readonly findings: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
   /** A `Histogram` of latencies from the intended start. */
   readonly responses: SharedArrayBuffer;
@@ -52,7 +54,7 @@ export function createGuest(world: World, config: unknown): HostedActor {
       const { frames, random, notifications } = parts;
       return new ClosedLoop(words, options, frames, random, world.clock, notifications);
     }
-    const history = new History(chosen.history);
+    const history = new History(chosen.history, new Findings(chosen.findings));
     const responses = new Histogram(chosen.responses);
     return new Replay({
       world,

@@ -19,7 +19,7 @@
  * every read must agree, whatever was open before.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
-import { HISTORY_FLAG_FUA, type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+import { type History, HistoryFlag, HistoryKind, HistoryStatus } from '../world/history.ts';
 
 interface Frozen {
   readonly record: number;
@@ -109,7 +109,7 @@ export class DiskModel {
     const { kind, status, flags, ackNs } = this.#history.record(at);
     if (status !== HistoryStatus.ok || kind === HistoryKind.discard) return false;
     const cut = this.#powerCuts.find((record) => record > at);
-    if (cut === undefined || (flags & HISTORY_FLAG_FUA) !== 0) return true;
+    if (cut === undefined || (flags & HistoryFlag.fua) !== 0) return true;
     for (let next = at + 1; next < cut; next++) {
       const flush = this.#history.record(next);
       if (flush.kind !== HistoryKind.flush || flush.invokeNs < ackNs) continue;

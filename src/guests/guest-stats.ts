@@ -53,4 +53,10 @@ export class GuestStats {
   get phase(): GuestPhase {
     return this.get('phase') as GuestPhase;
   }
+
+  /** The phase as `GuestPhase` names it. */
+  get phaseName(): string {
+    const phase = this.phase;
+    return Object.entries(GuestPhase).find(([, number]) => number === phase)?.[0] ?? 'unknown';
+  }
 }

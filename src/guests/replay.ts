@@ -21,7 +21,7 @@ import { invariant, present } from '../base/invariant.ts';
 import { readStamp, StampFault, type StampSource, writeStamps } from '../base/stamps.ts';
 import { type Nanos, NEVER, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import { type TraceColumns, TraceFlag } from '../traces/trace.ts';
-import { HISTORY_FLAG_FUA, type History, HistoryStatus, RequestKind } from '../world/history.ts';
+import { type History, HistoryFlag, HistoryStatus, RequestKind } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
 import type { DiskModel } from './disk-model.ts';
@@ -287,7 +287,7 @@ export class Replay implements Workload {
         break;
     }
     const index = kind === RequestKind.flush ? this.#acknowledgedWrites : slot.writeIndex;
-    const flags = slot.fua ? HISTORY_FLAG_FUA : 0;
+    const flags = slot.fua ? HistoryFlag.fua : 0;
     slot.record = history.invoke(kind, flags, lba, sectors, world.clock.nowNs(), index);
     present(this.#disk, 'the disk is connected').submit(slot);
   }
@@ -316,18 +316,19 @@ export class Replay implements Workload {
     this.#free.push(slot);
   }
 
-  /** Checks every sector of a read. Returns the write index found in the first. */
+  /** Checks every sector of a read. Returns what its record says of the finding. */
   #verify(slot: ReplaySlot): number {
     const { world, model, stampSource } = this.#parts;
     const words = world.memory.u32;
     // A read that was replayed may find what was submitted after it and done before the crash.
     const end = slot.replayed ? this.#parts.history.length : slot.record;
-    let first = 0;
+    const findings = present(this.#parts.history.findings, 'a replay keeps what its reads found');
+    findings.begin();
     for (let i = 0; i < slot.sectors; i++) {
       const sector = slot.lba + i;
       const at = (slot.address + i * SECTOR_BYTES) / 4;
       const found = readStamp(words, at, stampSource.disk, sector);
-      if (i === 0) first = found;
+      findings.sector(found);
       const expected = slot.expected[i] as number;
       if (found !== expected) {
         const allowed = found >= 0 && model.allows(sector, found, end);
@@ -340,7 +341,7 @@ export class Replay implements Workload {
       this.#readBackSectors += slot.sectors;
       this.#parts.stats.add('readBackSectors', slot.sectors);
     }
-    return Math.max(0, first);
+    return findings.end();
   }
 
   #violation(sector: number, expected: number, found: number, slot: ReplaySlot): void {

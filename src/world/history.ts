@@ -9,14 +9,15 @@
  * The order tap is the same idea on the other side of the ring: the driver VM writes one record a
  * mutation, before the device sees it, saying which number in the disk's order it got.
  *
- * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles:
- * `[kind | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until
- * the answer came. `index` is the write index of a write, the write index found in the first
- * sector of a read, or the count of writes acknowledged when a flush was submitted.
- * Layout of a tap: the same header, then records of 6 doubles:
+ * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles: `[kind
+ * | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until the
+ * answer came. `index` is the write index of a write, what a read found (`findings.ts`), or the
+ * count of writes acknowledged when a flush was submitted. A request that is answered again keeps
+ * its first answer and is marked. Layout of a tap: the same header, then records of 6 doubles:
  * `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32, timeNs]`.
  */
 import { invariant } from '../base/invariant.ts';
+import type { FindingRun, Findings } from './findings.ts';
 
 /** What a guest asks of its disk; traces use the same numbers. */
 export const RequestKind = { read: 0, write: 1, flush: 2, discard: 3, zero: 4 } as const;
@@ -36,11 +37,11 @@ export type HistoryKind = (typeof HistoryKind)[keyof typeof HistoryKind];
 export const HistoryStatus = { unknown: 0, ok: 1, error: 2 } as const;
 export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
 
-/** Bit of a record's flags: acknowledged only when durable. */
-export const HISTORY_FLAG_FUA = 1;
+/** Bits of a record's flags. */
+export const HistoryFlag = { fua: 1, answeredTwice: 2 } as const;
 
 const HEADER_BYTES = 64;
-const RECORD_DOUBLES = 6;
+export const RECORD_DOUBLES = 6;
 /** A second number stands above the 32 bits of the first. */
 const UPPER = 2 ** 32;
 export const RECORD_BYTES: number = RECORD_DOUBLES * 8;
@@ -61,7 +62,8 @@ export interface HistoryRecord {
 class SharedRecords {
   readonly buffer: SharedArrayBuffer;
   readonly capacity: number;
-  protected readonly doubles: Float64Array;
+  /** `RECORD_DOUBLES` numbers a record: for those who go over millions of them. */
+  readonly doubles: Float64Array;
   readonly #used: Int32Array;
 
   constructor(buffer: SharedArrayBuffer) {
@@ -92,6 +94,14 @@ export function recordBufferFor(records: number): SharedArrayBuffer {
 }
 
 export class History extends SharedRecords {
+  /** Where reads that found more than one value say what they found; null: nowhere. */
+  readonly findings: Findings | null;
+
+  constructor(buffer: SharedArrayBuffer, findings: Findings | null = null) {
+    super(buffer);
+    this.findings = findings;
+  }
+
   /** Writes the invoke half; returns the record's number. The history must have room. */
   invoke(
     kind: HistoryKind,
@@ -117,9 +127,19 @@ export class History extends SharedRecords {
   /** Writes the acknowledgement half of a record. `index` replaces the one given at invoke. */
   acknowledge(record: number, status: HistoryStatus, ackNs: number, index: number): void {
     const base = record * RECORD_DOUBLES;
+    if (this.doubles[base + 4] !== 0) {
+      this.doubles[base] = (this.doubles[base] as number) | (HistoryFlag.answeredTwice << 8);
+      return;
+    }
     this.doubles[base + 5] = index;
     this.doubles[base + 4] = ackNs;
     this.doubles[base] = (this.doubles[base] as number) | (status << 16);
+  }
+
+  /** What a read that succeeded found, in order; nothing where that was not kept. */
+  found({ index, sectors }: Pick<HistoryRecord, 'index' | 'sectors'>): FindingRun[] {
+    if (this.findings !== null) return this.findings.runs(index, sectors);
+    return index >= 0 ? [{ sectors, value: index }] : [];
   }
 
   record(at: number): HistoryRecord {

@@ -1,6 +1,6 @@
 /**
- * The planted bugs of the file device, `early-write` and `skipped-flush`, as a filter: a device that
- * says it is done before it is. In a sound driver VM it is not in the path.
+ * The planted bugs of the file device, `early-write` and `skipped-flush`, as a filter: a device
+ * that says it is done before it is. In a sound driver VM it is not in the path.
  */
 import {
   type BlockDevice,

@@ -1,0 +1,115 @@
+/**
+ * The judgement of a run from its histories alone, after it has ended: the guests' own checks are
+ * quicker, these are the ones that decide. Each checker sees all disks of the run.
+ */
+
+import { HistoryKind } from '../world/history.ts';
+import { broken, type Verdict } from './checkers/check.ts';
+import { judgeConservation, type Ledger } from './checkers/conservation.ts';
+import { judgeFlushDurability } from './checkers/flush-durability.ts';
+import { judgeLinearizability } from './checkers/linearizability.ts';
+import { judgeLiveness } from './checkers/liveness.ts';
+import { judgeNoInvention } from './checkers/no-invention.ts';
+import { type JudgedDisk, OperationTable } from './checkers/operations.ts';
+import type { Recovery } from './checkers/recovery.ts';
+import { judgeRingOrder } from './checkers/ring-order.ts';
+import { judgeStability } from './checkers/stability.ts';
+import type { GuestTrack } from './guest-track.ts';
+import type { Run } from './runner.ts';
+
+/** Faults have stopped: a request may take as long as a front end waits before it calls it late. */
+const ANSWER_NS = 30e9;
+
+export function judgeOffline(run: Run): Verdict[] {
+  const disks = run.guests.map((guest) => {
+    const table = new OperationTable(diskOf(guest));
+    return { guest, table, recoveries: recoveriesOf(run, guest) };
+  });
+  const outages = disks.map(({ table, recoveries }) => ({
+    table,
+    recoveries: recoveries.filter(({ successorRecord, losing }) => successorRecord === 0 || losing),
+  }));
+  const tables = disks.map(({ table }) => table);
+  return [
+    judgeLiveness(
+      disks.map(({ guest, table }) => ({
+        disk: table.disk,
+        finished: guest.finished,
+        phase: guest.stats.phaseName,
+      })),
+      {
+        quietSinceNs: quietSinceNs(disks.flatMap(({ recoveries }) => recoveries)),
+        withinNs: ANSWER_NS,
+      },
+    ),
+    judgeNoInvention(disks),
+    judgeLinearizability(disks),
+    judgeRingOrder(outages),
+    judgeFlushDurability(outages),
+    judgeStability(disks),
+    judgeConservation(
+      tables.map(({ disk }) => disk),
+      run.guests.flatMap(ledgersOf),
+    ),
+    ...unrecordedOf(tables),
+  ];
+}
+
+function diskOf({ name, scenario, history, lives }: GuestTrack): JudgedDisk {
+  return { name, sectors: scenario.diskSectors, history, lives };
+}
+
+/** What a guest's disk recovered from: outages of its driver VM, and its own deaths. */
+function recoveriesOf(run: Run, { scenario, history, lives }: GuestTrack): Recovery[] {
+  const recoveries: Recovery[] = [];
+  for (const { name, outages } of run.hosts) {
+    if (name !== scenario.host) continue;
+    for (const { killedAtNs, servingAtNs, powerCut } of outages) {
+      // Its guests died with it: theirs is the recovery that is judged.
+      if (powerCut) continue;
+      // A driver VM that never came back: its outage outlasts every request.
+      const servingNs = servingAtNs ?? Number.POSITIVE_INFINITY;
+      recoveries.push({ lostNs: killedAtNs, servingNs, successorRecord: 0, losing: false });
+    }
+  }
+  for (const { firstRecord } of lives.slice(1)) {
+    if (firstRecord === 0 || firstRecord >= history.length) continue;
+    const { invokeNs } = history.record(firstRecord);
+    const last = history.record(firstRecord - 1);
+    const losing = last.kind === HistoryKind.powerCut;
+    recoveries.push({
+      lostNs: losing ? last.invokeNs : invokeNs,
+      servingNs: invokeNs,
+      successorRecord: firstRecord,
+      losing,
+    });
+  }
+  return recoveries;
+}
+
+function quietSinceNs(recoveries: readonly Recovery[]): number {
+  const ends = recoveries.map(({ servingNs }) => servingNs).filter(Number.isFinite);
+  return ends.reduce((latest, end) => Math.max(latest, end), 0);
+}
+
+/** A guest that has ended has nothing under way, and none of its pages is lent. */
+function ledgersOf({ name, result }: GuestTrack): Ledger[] {
+  if (result === null) return [];
+  const { submitted, completed } = result.front;
+  return [
+    { name: `requests of ${name}'s last incarnation`, total: submitted, parts: { completed } },
+    { name: `pages that ${name} lent`, total: 0, parts: { kept: result.stuckPages } },
+  ];
+}
+
+/** Reads that nobody can judge any more are said to be so, not passed over. */
+function unrecordedOf(tables: readonly OperationTable[]): Verdict[] {
+  return tables
+    .filter(({ unrecorded }) => unrecorded > 0)
+    .map(({ disk, unrecorded }) =>
+      broken(
+        'records',
+        `what ${unrecorded} reads of ${disk.name} found had no room in the history`,
+      ),
+    );
+}

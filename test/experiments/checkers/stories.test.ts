@@ -1,0 +1,77 @@
+/**
+ * Every known-bad history is refused by the clause it breaks and by no other; every good one
+ * passes.
+ */
+import test from 'ava';
+import { ANY_CUT, judgeCut } from '../../../src/experiments/checkers/cut.ts';
+import { type Story, verdictsOf } from '../../helpers/history-story.ts';
+import { CONTENT_STORIES } from './known-bad/content.ts';
+import { CRASH_STORIES } from './known-bad/crash.ts';
+import { CUT_STORIES, type CutStory } from './known-bad/cuts.ts';
+import { ORDER_STORIES } from './known-bad/order.ts';
+import { GOOD_STORIES } from './known-good.ts';
+
+function brokenIn(story: Story): string[] {
+  return verdictsOf(story)
+    .filter(({ ok }) => !ok)
+    .map(({ name }) => name)
+    .sort();
+}
+
+for (const story of [...ORDER_STORIES, ...CRASH_STORIES, ...CONTENT_STORIES]) {
+  test(`refused: ${story.title}`, (t) => {
+    t.deepEqual(brokenIn(story), [...story.breaks].sort());
+  });
+}
+
+for (const story of GOOD_STORIES) {
+  test(`accepted: ${story.title}`, (t) => {
+    const broken = verdictsOf(story).filter(({ ok }) => !ok);
+    t.deepEqual(broken, []);
+  });
+}
+
+function verdictOf({ writes, recovered, rule, bounds }: CutStory) {
+  const order = {
+    sequences: Uint32Array.from(writes, ([sequence]) => sequence),
+    units: Uint32Array.from(writes, ([, unit]) => unit),
+    epochs: Uint32Array.from(writes, ([, , epoch]) => epoch),
+  };
+  return judgeCut(order, Uint32Array.from(recovered), {
+    name: 'cut',
+    clause: 'C3',
+    disk: 'g0',
+    rule,
+    bounds: bounds ?? ANY_CUT,
+    place: (unit) => `unit ${unit}`,
+  });
+}
+
+for (const story of CUT_STORIES) {
+  test(`a cut is ${story.legal ? 'accepted' : 'refused'}: ${story.title}`, (t) => {
+    const { ok, text } = verdictOf(story);
+    t.is(ok, story.legal, text);
+    t.regex(text, story.says ?? /^C3/);
+  });
+}
+
+test('a verdict names its clause, two witnesses and what happened around them', (t) => {
+  const [stale] = ORDER_STORIES;
+  const broken = stale === undefined ? [] : verdictsOf(stale).filter(({ ok }) => !ok);
+  t.deepEqual(
+    broken.map(({ text }) => text),
+    [
+      'C1 is broken on g0: write 1 was there before write 2 and again after it.\n' +
+        'First: write 1 of sectors 0-7 (record 0), submitted 0.000001ms, acknowledged 0.000002ms; ' +
+        'then write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged 0.000004ms.\n' +
+        'But also: write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged ' +
+        '0.000004ms; then read of sectors 0-7 (record 2), submitted 0.000005ms, acknowledged ' +
+        '0.000006ms, found write 1.\n' +
+        'around it on sectors 0-7 of g0:\n' +
+        '  > g0 write 1 of sectors 0-7 (record 0), submitted 0.000001ms, acknowledged 0.000002ms\n' +
+        '  > g0 write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged 0.000004ms\n' +
+        '  > g0 read of sectors 0-7 (record 2), submitted 0.000005ms, acknowledged 0.000006ms, ' +
+        'found write 1',
+    ],
+  );
+});
