@@ -81,6 +81,8 @@ function whenText({ when }: Fault): string {
       return `at ${(when.share * 100).toFixed(0)}% of the requests`;
     case 'event':
       return `instead of its event ${when.nth}`;
+    case 'recovery':
+      return `instead of event ${when.nth} of a successor's recovery`;
     case 'crash-point':
       return `at passage ${when.nth} of ${when.point}`;
   }

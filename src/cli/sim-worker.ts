@@ -1,5 +1,6 @@
 /** One seed of the simulator, as a task for a thread of a pool. */
 import { checksOf, outagesOf } from '../experiments/account.ts';
+import { type Coverage, coverageOf } from '../experiments/coverage.ts';
 import type { Check } from '../experiments/result.ts';
 import { simCrashScenario } from '../experiments/sim-crash.ts';
 import { runInSimulator } from '../experiments/sim-stage.ts';
@@ -9,6 +10,10 @@ import { checkReplay, describeVerdict } from '../world/sim/replay-check.ts';
 export interface SeedTask {
   readonly seed: number;
   readonly plantedBug: PlantedBug;
+  /** No faults: nothing must be reported. */
+  readonly calm: boolean;
+  /** Disks may lie: violations are expected. */
+  readonly beyond: boolean;
   /** Run it twice and compare. */
   readonly twice: boolean;
 }
@@ -26,15 +31,16 @@ export interface SeedReport {
   readonly driverKills: number;
   readonly guestKills: number;
   readonly replayedRequests: number;
+  readonly coverage: Coverage;
 }
 
-export async function runSeed({ seed, plantedBug, twice }: SeedTask): Promise<SeedReport> {
-  const scenario = simCrashScenario(seed, { plantedBug, calm: false, beyond: false });
+export async function runSeed({ seed, twice, ...options }: SeedTask): Promise<SeedReport> {
+  const scenario = simCrashScenario(seed, options);
   const { run, outcome } = await runInSimulator(scenario, seed);
   const broken = checksOf(run, outagesOf(run, outcome.endNs)).filter(({ ok }) => !ok);
   const verdict = twice
     ? await checkReplay(seed, async (again, window) => {
-        const same = simCrashScenario(again, { plantedBug, calm: false, beyond: false });
+        const same = simCrashScenario(again, options);
         return (await runInSimulator(same, again, window)).log;
       })
     : null;
@@ -50,5 +56,6 @@ export async function runSeed({ seed, plantedBug, twice }: SeedTask): Promise<Se
     driverKills: run.hosts.reduce((sum, { outages }) => sum + outages.length, 0),
     guestKills: run.guests.reduce((sum, { kills }) => sum + kills, 0),
     replayedRequests: run.guests.reduce((sum, guest) => sum + guest.replayedRequests, 0),
+    coverage: coverageOf(run),
   };
 }

@@ -39,6 +39,8 @@ export interface HostKeeperParts {
   /** A driver VM failed by itself: a bug. */
   readonly problem: (text: string) => void;
   readonly failed: (thrown: unknown) => void;
+  /** A successor of a dead driver VM is about to be started. */
+  readonly recoveryBegins: (host: string) => void;
 }
 
 const TAP_SPARE = 16_384;
@@ -57,6 +59,11 @@ export class HostKeeper {
     this.name = parts.name;
     const records = parts.guests.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
     this.tap = new OrderTap(recordBufferFor(2 * records));
+  }
+
+  /** True from the death of a driver VM until its successor serves. */
+  get isOut(): boolean {
+    return this.outages[this.outages.length - 1]?.servingAtNs === null;
   }
 
   get toolstack(): Toolstack {
@@ -125,6 +132,7 @@ export class HostKeeper {
     for (const guest of unfinished) guest.powerCut(stage.clock.nowNs());
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
+    this.#parts.recoveryBegins(this.name);
     await this.open();
     this.#powered = true;
     for (const guest of unfinished) await this.startGuest(guest);
@@ -153,6 +161,7 @@ export class HostKeeper {
   async #bringDriverBack(toolstack: Toolstack): Promise<void> {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.driverRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    this.#parts.recoveryBegins(this.name);
     await toolstack.restartDriver();
     await this.#untilServing();
   }

@@ -45,9 +45,9 @@ export class Run {
         this.problems.push(text);
       };
       const { tell, failed } = this;
-      this.hosts.push(
-        new HostKeeper({ name, scenario, stage, guests, ids, tell, problem, failed }),
-      );
+      const recoveryBegins = (host: string): void => this.#strikes?.recoveryBegins(host);
+      const told = { tell, problem, failed, recoveryBegins };
+      this.hosts.push(new HostKeeper({ name, scenario, stage, guests, ids, ...told }));
     }
   }
 

@@ -68,7 +68,7 @@ function faultOf(
   const forNs = random.between(1, LONGEST_NS);
   switch (kind) {
     case 'kill-driver':
-      return { kind, host, when: triggerOf(random, 'back.') };
+      return { kind, host, when: killTimeOf(random) };
     case 'pause-driver':
       return { kind, host, forNs, when: triggerOf(random, 'back.') };
     case 'kill-guest':
@@ -91,6 +91,12 @@ function faultOf(
 function troubleOf(random: Prng, beyond: boolean): DiskTrouble {
   const possible = DISK_TROUBLES.filter((trouble) => BEYOND_CONTRACT.includes(trouble) === beyond);
   return random.pick(possible);
+}
+
+/** A driver VM is also killed while its predecessor's work is being recovered. */
+function killTimeOf(random: Prng): Trigger {
+  if (random.chance(0.2)) return { kind: 'recovery', nth: random.between(1, 400) };
+  return triggerOf(random, 'back.');
 }
 
 function timeOf(random: Prng): Trigger {

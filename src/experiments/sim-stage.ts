@@ -59,11 +59,10 @@ export class SimStage implements Stage {
     return new Toolstack(name, world, this.#spawner, events, options, ids);
   }
 
-  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void {
-    const kill = strike ?? undefined;
-    if (trigger.kind === 'event') this.simulator.armKillAtEvent(actor, trigger.nth, kill);
+  arm(actor: string, trigger: Trigger, strike: () => void): void {
+    if (trigger.kind === 'event') this.simulator.armKillAtEvent(actor, trigger.nth, strike);
     if (trigger.kind === 'crash-point') {
-      this.simulator.armCrashPoint(actor, trigger.point, trigger.nth, kill);
+      this.simulator.armCrashPoint(actor, trigger.point, trigger.nth, strike);
     }
   }
 

@@ -13,11 +13,11 @@ export interface Stage {
    */
   openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack;
   /**
-   * Has `strike` called instead of an event, or at a crash point, of an actor; the actor is killed
-   * when `strike` is null. Throws `UsageError` for a trigger, or a strike at it, that this world
-   * does not have.
+   * Has `strike` called instead of an event, or at a crash point, of an actor. Where a world can do
+   * nothing there but kill, it kills if the strike is one (`kills`) and does not call it. Throws
+   * `UsageError` for a trigger, or a strike at it, that this world does not have.
    */
-  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void;
+  arm(actor: string, trigger: Trigger, strike: () => void, kills: boolean): void;
   /** The actor does nothing for a while. */
   pause(actor: string, durationNs: number): void;
   /**

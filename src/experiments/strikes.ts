@@ -23,17 +23,32 @@ export interface StrikeParts {
 export class Strikes {
   readonly #parts: StrikeParts;
   readonly #pending: Set<Fault>;
-  /** How often each kind has struck. */
+  /** Faults that strike in the recovery of a driver VM, by host. */
+  readonly #recovering: Set<Fault>;
+  /** How often each kind has struck in each phase of its victim: `kill-driver/replay`. */
   readonly struck: Map<string, number> = new Map();
 
   constructor(faults: readonly Fault[], parts: StrikeParts) {
     this.#parts = parts;
     this.#pending = new Set(faults.filter(({ when }) => isScripted(when.kind)));
+    this.#recovering = new Set(faults.filter(({ when }) => when.kind === 'recovery'));
     for (const fault of faults) {
-      if (isScripted(fault.when.kind)) continue;
-      const kills = fault.kind === 'kill-driver' || fault.kind === 'kill-guest';
-      parts.stage.arm(victimOf(fault), fault.when, kills ? null : () => this.#strike(fault));
+      if (fault.when.kind === 'event' || fault.when.kind === 'crash-point') this.#arm(fault);
     }
+  }
+
+  /** A driver VM of a host is about to be replaced: what waits for a recovery is armed. */
+  recoveryBegins(host: string): void {
+    for (const fault of this.#recovering) {
+      if (!('host' in fault) || fault.host !== host || fault.when.kind !== 'recovery') continue;
+      this.#recovering.delete(fault);
+      this.#arm({ ...fault, when: { kind: 'event', nth: fault.when.nth } });
+    }
+  }
+
+  #arm(fault: Fault): void {
+    const kills = fault.kind === 'kill-driver' || fault.kind === 'kill-guest';
+    this.#parts.stage.arm(victimOf(fault), fault.when, () => this.#strike(fault), kills);
   }
 
   /** Strikes what is due. */
@@ -57,7 +72,8 @@ export class Strikes {
   }
 
   #strike(fault: Fault): void {
-    this.struck.set(fault.kind, (this.struck.get(fault.kind) ?? 0) + 1);
+    const cell = `${kindOf(fault)}/${this.#phaseOf(fault)}`;
+    this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);
     switch (fault.kind) {
       case 'kill-driver':
         this.#host(fault.host).killDriver();
@@ -93,6 +109,16 @@ export class Strikes {
     heal();
   }
 
+  /** What the victim, or the first unfinished guest of its host, was doing. */
+  #phaseOf(fault: Fault): string {
+    const host = 'host' in fault ? this.#host(fault.host) : this.#hostOf(fault.guest);
+    if (host.isOut) return 'outage';
+    const guests = this.#parts.guests.filter(({ name, scenario }) =>
+      'host' in fault ? scenario.host === fault.host : name === fault.guest,
+    );
+    return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
+  }
+
   #hostOf(guest: string): HostKeeper {
     const track = this.#parts.guests.find(({ name }) => name === guest);
     return this.#host(track?.scenario.host ?? '');
@@ -101,6 +127,11 @@ export class Strikes {
   #host(name: string): HostKeeper {
     return this.#parts.hosts.find((host) => host.name === name) ?? fail('a fault names a host');
   }
+}
+
+/** Name of a fault in tables: each trouble of a disk is one of its own. */
+function kindOf(fault: Fault): string {
+  return fault.kind === 'disk' ? `disk ${fault.trouble}` : fault.kind;
 }
 
 /** The actor whose events and crash points a trigger of this fault counts. */

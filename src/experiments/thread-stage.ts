@@ -121,8 +121,8 @@ export class ThreadStage implements Stage {
     return troubleByFilter(toolstack, guest, trouble);
   }
 
-  arm(actor: string, trigger: Trigger, strike: (() => void) | null): void {
-    if (trigger.kind === 'crash-point' && strike !== null) {
+  arm(actor: string, trigger: Trigger, _strike: () => void, kills: boolean): void {
+    if (trigger.kind === 'crash-point' && !kills) {
       throw new UsageError(
         'E_TRIGGER_WORLD',
         `${actor}: in threads a crash point can only kill; give this fault a time or a share of the ` +

@@ -22,6 +22,8 @@ const Word = {
   errors: 5,
   lateStarts: 6,
   connections: 7,
+  /** Sectors that a recheck found older than the latest write submitted to them. */
+  reverted: 8,
 } as const;
 type Word = keyof typeof Word;
 

@@ -333,6 +333,7 @@ export class Replay implements Workload {
       if (found !== expected) {
         const allowed = found >= 0 && model.allows(sector, found, end);
         if (!allowed) this.#violation(sector, expected, found, slot);
+        else if (slot.readBack) this.#parts.stats.add('reverted', 1);
       }
       if (slot.readBack && found >= 0) model.freeze(sector, found);
     }

@@ -126,7 +126,7 @@ test('threads: a guest killed at a crash point is started again and finishes', a
 
 test('threads: a kill at an event is refused, for threads count none', async (t) => {
   const stage = new ThreadStage(scenarioWith([]), { seed: 1, folder: await folderFor(t) });
-  t.throws(() => stage.arm('h0/driver-vm', { kind: 'event', nth: 5 }, null), {
+  t.throws(() => stage.arm('h0/driver-vm', { kind: 'event', nth: 5 }, () => {}, true), {
     name: 'UsageError',
     code: 'E_TRIGGER_WORLD',
     message: /--world sim/,

@@ -1,0 +1,177 @@
+/**
+ * What a run put to the test. A check that never bites proves nothing, so every run says which of the
+ * moments happened that the checks are for (`sometimes`), and for which clauses a violation could have
+ * shown (`stakes`): a crash only counts for a clause if it fell where that clause can be broken.
+ *
+ * A sweep adds these up; a moment that never happened in a whole sweep is a missing test.
+ */
+import { type History, HistoryFlag, HistoryKind, HistoryStatus } from '../world/history.ts';
+import type { GuestTrack } from './guest-track.ts';
+import type { HostKeeper } from './host-keeper.ts';
+import type { Run } from './runner.ts';
+
+/** Moments, each a sentence that a run makes true or not. */
+export const MOMENTS = [
+  'a driver VM died with requests of its guests unanswered',
+  'a driver VM died again before its successor served',
+  'overlapping writes were unanswered when a driver VM died',
+  'a guest was killed with writes unanswered',
+  'a guest was killed twice',
+  'the power was cut with writes acknowledged and not flushed',
+  'the power was cut after a flush was acknowledged',
+  'a write that was never answered, or not flushed, was found not to have happened',
+  'a request ended with an error',
+  'a flush failed',
+  'a durable write (FUA) was acknowledged',
+  'several rings of one disk were used',
+  'ring indices passed 2^32',
+  'a request was too large for the ring and went in parts',
+] as const;
+export type Moment = (typeof MOMENTS)[number];
+
+/** Clauses, by the names the checkers use. */
+export const CLAUSES = [
+  'C1 linearizability',
+  'C2 flush durability',
+  'C4 no invention',
+  'C5 stability',
+  'C9 liveness',
+  'ring order after a restart',
+  'fate sharing',
+] as const;
+export type Clause = (typeof CLAUSES)[number];
+
+export interface Coverage {
+  /** How often each fault struck, by phase: `kill-driver/replay`. */
+  readonly struck: Readonly<Record<string, number>>;
+  readonly moments: readonly Moment[];
+  readonly stakes: readonly Clause[];
+}
+
+export function coverageOf(run: Run): Coverage {
+  const moments = new Set<Moment>();
+  for (const host of run.hosts) {
+    const guests = run.guests.filter(({ scenario }) => scenario.host === host.name);
+    outageMoments(host, guests, run, moments);
+  }
+  for (const guest of run.guests) guestMoments(guest, moments);
+  return {
+    struck: Object.fromEntries(run.struck),
+    moments: MOMENTS.filter((moment) => moments.has(moment)),
+    stakes: stakesOf(run, moments),
+  };
+}
+
+function outageMoments(
+  host: HostKeeper,
+  guests: readonly GuestTrack[],
+  run: Run,
+  moments: Set<Moment>,
+): void {
+  if (run.events.some(({ text }) => text.includes('gone again, before it served'))) {
+    moments.add('a driver VM died again before its successor served');
+  }
+  for (const { killedAtNs } of host.outages) {
+    for (const { history } of guests) {
+      const open = unansweredAt(history, killedAtNs);
+      if (open.length > 0) moments.add('a driver VM died with requests of its guests unanswered');
+      if (overlapAmong(history, open)) {
+        moments.add('overlapping writes were unanswered when a driver VM died');
+      }
+    }
+  }
+}
+
+function guestMoments(guest: GuestTrack, moments: Set<Moment>): void {
+  const { history, scenario, kills, lives } = guest;
+  const { front } = scenario;
+  let acknowledged = 0;
+  let flushed = false;
+  for (let at = 0; at < history.length; at++) {
+    const { kind, status, flags, sectors, ackNs } = history.record(at);
+    if (kind === HistoryKind.powerCut) {
+      if (acknowledged > 0) {
+        moments.add('the power was cut with writes acknowledged and not flushed');
+      }
+      if (flushed) moments.add('the power was cut after a flush was acknowledged');
+      acknowledged = 0;
+      flushed = false;
+      continue;
+    }
+    if (status === HistoryStatus.error) moments.add('a request ended with an error');
+    if (status === HistoryStatus.error && kind === HistoryKind.flush) moments.add('a flush failed');
+    const largest = 8 * Math.max(11, front.indirectSegments);
+    if (sectors > largest && kind !== HistoryKind.discard) {
+      moments.add('a request was too large for the ring and went in parts');
+    }
+    if (status !== HistoryStatus.ok || ackNs === 0) continue;
+    if (kind === HistoryKind.flush) {
+      flushed = true;
+      acknowledged = 0;
+    }
+    if (kind !== HistoryKind.write) continue;
+    acknowledged++;
+    if ((flags & HistoryFlag.fua) !== 0) moments.add('a durable write (FUA) was acknowledged');
+  }
+  if (kills > 1) moments.add('a guest was killed twice');
+  if (lives.length > 1 && history.length > 0 && hasUnansweredWrite(guest)) {
+    moments.add('a guest was killed with writes unanswered');
+  }
+  if (front.queues > 1) moments.add('several rings of one disk were used');
+  if (front.startIndex > 0 && history.length > 2 ** 32 - front.startIndex) {
+    moments.add('ring indices passed 2^32');
+  }
+  if (guest.stats.get('reverted') > 0) {
+    moments.add('a write that was never answered, or not flushed, was found not to have happened');
+  }
+}
+
+function hasUnansweredWrite({ history, lives }: GuestTrack): boolean {
+  const end = lives[lives.length - 1]?.firstRecord ?? 0;
+  for (let at = 0; at < end; at++) {
+    const { kind, ackNs } = history.record(at);
+    if (kind === HistoryKind.write && ackNs === 0) return true;
+  }
+  return false;
+}
+
+/** Records that were submitted and not answered at a moment. */
+function unansweredAt(history: History, atNs: number): number[] {
+  const open: number[] = [];
+  for (let at = 0; at < history.length; at++) {
+    const { invokeNs, ackNs } = history.record(at);
+    if (invokeNs <= atNs && (ackNs === 0 || ackNs > atNs)) open.push(at);
+  }
+  return open;
+}
+
+function overlapAmong(history: History, records: readonly number[]): boolean {
+  const writes = records
+    .map((at) => history.record(at))
+    .filter(({ kind }) => kind === HistoryKind.write)
+    .sort((a, b) => a.lba - b.lba);
+  return writes.some((write, i) => {
+    const before = writes[i - 1];
+    return before !== undefined && before.lba + before.sectors > write.lba;
+  });
+}
+
+function stakesOf(run: Run, moments: ReadonlySet<Moment>): Clause[] {
+  const outages = run.hosts.flatMap((host) => host.outages);
+  const at: Record<Clause, boolean> = {
+    'C1 linearizability': run.guests.some(({ scenario }) => scenario.pace.depth > 1),
+    'C2 flush durability':
+      moments.has('the power was cut after a flush was acknowledged') &&
+      moments.has('the power was cut with writes acknowledged and not flushed'),
+    'C4 no invention': outages.length > 0 || run.guests.some(({ kills }) => kills > 0),
+    'C5 stability':
+      moments.has('a guest was killed with writes unanswered') ||
+      moments.has('the power was cut with writes acknowledged and not flushed'),
+    'C9 liveness': moments.has('a driver VM died with requests of its guests unanswered'),
+    'ring order after a restart': moments.has(
+      'overlapping writes were unanswered when a driver VM died',
+    ),
+    'fate sharing': outages.length > 0,
+  };
+  return CLAUSES.filter((clause) => at[clause]);
+}
