@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command. An old Node is refused here, in syntax that it understands, before anything is loaded.
+// The command. An old Node is refused here, in syntax that it understands, before anything is
+// loaded.
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   process.stderr.write(

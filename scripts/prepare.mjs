@@ -1,5 +1,6 @@
-// Brings a checkout into a state in which the command can run: installs the packages and compiles the
-// sources, each only if it is missing or does not fit what it is made from. Says nothing otherwise.
+// Brings a checkout into a state in which the command can run: installs the packages and compiles
+// the sources, each only if it is missing or does not fit what it is made from. Says nothing
+// otherwise.
 //
 // Plain Node without packages, because it runs before there are any. `npm start` and
 // `npm run stordom` begin with it.
@@ -13,7 +14,9 @@ const LOCK = join(ROOT, 'package-lock.json');
 const MODULES = join(ROOT, 'node_modules');
 /** npm writes it at the end of an installation. */
 const INSTALLED = join(MODULES, '.package-lock.json');
-/** The compiler does not touch its outputs if only times have changed: this file tells the last run. */
+/**
+ * The compiler does not touch its outputs if only times have changed: this file tells the last run.
+ */
 const COMPILED = join(ROOT, 'build', '.compiled');
 const SOURCES = ['src', 'bench', 'test', 'tsconfig.json'];
 
@@ -45,8 +48,9 @@ if (changedAt(COMPILED) < Math.max(newestSource, changedAt(INSTALLED))) {
 }
 
 /**
- * Whether every package of the lock file is there in its version. Times do not tell: a change of branch
- * makes the lock file younger than an installation that fits it. Optional packages are of other systems.
+ * Whether every package of the lock file is there in its version. Times do not tell: a change of
+ * branch makes the lock file younger than an installation that fits it. Optional packages are of
+ * other systems.
  */
 function isInstalled() {
   if (!existsSync(INSTALLED)) return false;
@@ -83,7 +87,9 @@ function changedAt(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-/** Time of the last change of a file or of anything below a folder; a removal changes its folder. */
+/**
+ * Time of the last change of a file or of anything below a folder; a removal changes its folder.
+ */
 function newestIn(path) {
   const facts = statSync(path, { throwIfNoEntry: false });
   if (facts === undefined) return 0;

@@ -143,6 +143,8 @@ test('a file or line that is too long is found', (t) => {
   t.deepEqual(tooLong(planted('src/base/a.ts', `${line}\n`.repeat(FILE_LINES_MAX))), []);
   t.is(tooLong(planted('src/base/a.ts', 'x\n'.repeat(FILE_LINES_MAX + 1))).length, 1);
   t.is(tooLong(planted('src/base/a.ts', `${line}x\n`)).length, 1);
+  t.is(tooLong(planted('test/a.test.ts', `${line}x\n`)).length, 1);
+  t.deepEqual(tooLong(planted('test/a.test.ts', `test('${line}', (t) => {\n`)), []);
 });
 
 test('the linter refuses a function of more than 70 lines in any folder of src', (t) => {

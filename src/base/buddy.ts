@@ -2,9 +2,9 @@
  * A buddy allocator of pages: runs of 1, 2, 4 ... pages, each aligned to its own size.
  *
  * It hands out places in somebody's RAM; it owns no bytes. Splitting takes the lowest free run that
- * fits, freeing joins a run with its buddy for as long as that is free, so that after everything was
- * given back the whole region is one run again. All state is in typed arrays: no allocation after
- * the constructor.
+ * fits, freeing joins a run with its buddy for as long as that is free, so that after everything
+ * was given back the whole region is one run again. All state is in typed arrays: no allocation
+ * after the constructor.
  */
 import { invariant } from './invariant.ts';
 
@@ -13,7 +13,9 @@ const NONE = -1;
 export class BuddyAllocator {
   readonly pages: number;
   readonly #orders: number;
-  /** First free run of each order; runs are linked through `#next` and `#previous` by first page. */
+  /**
+   * First free run of each order; runs are linked through `#next` and `#previous` by first page.
+   */
   readonly #heads: Int32Array;
   readonly #next: Int32Array;
   readonly #previous: Int32Array;

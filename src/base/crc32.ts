@@ -1,7 +1,7 @@
 /**
- * CRC-32 as zlib computes it (polynomial 0xEDB88320, reflected), in plain JavaScript: for a few bytes
- * in the middle of a hot loop, where calling out costs more than the sum. Long runs of bytes go to
- * `World.digest`.
+ * CRC-32 as zlib computes it (polynomial 0xEDB88320, reflected), in plain JavaScript: for a few
+ * bytes in the middle of a hot loop, where calling out costs more than the sum. Long runs of bytes
+ * go to `World.digest`.
  */
 const table = new Int32Array(256);
 for (let byte = 0; byte < 256; byte++) {

@@ -9,9 +9,10 @@
  *     32  120 words that follow from the crc
  * ```
  *
- * A sector is therefore zero (never written), a stamp (then its write index tells which write it came
- * from), or damage, and damage says which: no stamp at all, a stamp of another place, or a stamp whose
- * rest is from another write (torn inside the sector). The checks of a whole run follow from this.
+ * A sector is therefore zero (never written), a stamp (then its write index tells which write it
+ * came from), or damage, and damage says which: no stamp at all, a stamp of another place, or a
+ * stamp whose rest is from another write (torn inside the sector). The checks of a whole run follow
+ * from this.
  */
 import { CRC32_START, crc32End, crc32Word } from './crc32.ts';
 import { SECTOR_BYTES } from './units.ts';
@@ -53,8 +54,8 @@ export function writeStamps(
 }
 
 /**
- * What the sector at word `at` holds: 0 for zeros, the write index of a stamp for (`disk`, `lba`), or
- * a `StampFault`.
+ * What the sector at word `at` holds: 0 for zeros, the write index of a stamp for (`disk`, `lba`),
+ * or a `StampFault`.
  */
 export function readStamp(words: Uint32Array, at: number, disk: number, lba: number): number {
   if (words[at] !== MAGIC) return isZero(words, at) ? 0 : StampFault.garbage;

@@ -36,7 +36,10 @@ export type GrantRef = Brand<number, 'GrantRef'>;
 /** Number of an event channel end inside its domain. */
 export type EventPort = Brand<number, 'EventPort'>;
 
-/** Issued by the toolstack for each connection lifetime of a guest's disk; kept over restarts of the driver VM. */
+/**
+ * Issued by the toolstack for each connection lifetime of a guest's disk; kept over restarts of the
+ * driver VM.
+ */
 export type FrontId = Brand<number, 'FrontId'>;
 /** Issued by the front end at submit, over all queues of a disk. 48 bits. */
 export type FrontSeq = Brand<number, 'FrontSeq'>;

@@ -1,4 +1,6 @@
-/** What a benchmark gives, and how it is printed: a table for people, one JSON value for programs. */
+/**
+ * What a benchmark gives, and how it is printed: a table for people, one JSON value for programs.
+ */
 import type { MachineFacts } from '../experiments/result.ts';
 
 export interface BenchTarget {

@@ -1,6 +1,6 @@
 /**
- * `stordom bench NAME`: runs a benchmark of `bench/` and prints its targets. Exits 0 whether or not a
- * goal is met: a benchmark measures, it does not judge the machine.
+ * `stordom bench NAME`: runs a benchmark of `bench/` and prints its targets. Exits 0 whether or not
+ * a goal is met: a benchmark measures, it does not judge the machine.
  */
 import type { Command } from 'commander';
 import { type BenchOptions, type BenchResult, benchJson, benchTable } from './bench-output.ts';

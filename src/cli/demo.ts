@@ -1,10 +1,10 @@
 /**
- * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a third
- * on another replay a recorded database; in the middle the first host's driver VM is killed and comes
- * back; then every block that was ever touched is read back.
+ * `stordom demo crash`: the storage domain's promise on one screen. Two guests on one host and a
+ * third on another replay a recorded database; in the middle the first host's driver VM is killed
+ * and comes back; then every block that was ever touched is read back.
  *
- * It should take about 20 seconds on any machine, so a first second goes into a small calm replay that
- * tells how many requests a second this one manages, and the trace is cut to that.
+ * It should take about 20 seconds on any machine, so the first seconds go into a small calm replay
+ * that tells how many requests a second this one manages, and the trace is cut to that.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import type { Command } from 'commander';
 import { formatCount } from '../base/format-units.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
 import { hostMemoryBytes } from '../experiments/host-memory.ts';
+import type { Run } from '../experiments/runner.ts';
 import { DEFAULT_FRONT, type GuestScenario, type Scenario } from '../experiments/scenario.ts';
 import { runInThreads } from '../experiments/thread-stage.ts';
 import { fitCompact } from '../traces/fit.ts';
@@ -41,9 +42,10 @@ const DEPTH = 16;
 const RESTART_NS = 300e6;
 const TIME_LIMIT_NS = 300e9;
 const PROBE_REQUESTS = 9_000;
-const REPLAY_SECONDS = 14;
-/** The small replay is mostly the start of threads and code that is not compiled yet. */
-const WARM_FACTOR = 2.4;
+const PROBE_MS_MAX = 4_000;
+const REPLAY_SECONDS = 16;
+/** Code gets faster for some seconds more. */
+const WARM_FACTOR = 2;
 const KILL_H0: Fault = {
   kind: 'kill-driver',
   host: 'h0',
@@ -89,17 +91,37 @@ async function requestsFor(trace: Trace, folder: string, flags: CommonFlags): Pr
   const line = new ProgressLine(flags.quiet, () => 'looking how fast this machine is');
   line.start();
   try {
-    const { durationNs } = await runInThreads(demoScenario(trace, PROBE_REQUESTS, []), {
+    const { run } = await runInThreads(demoScenario(trace, PROBE_REQUESTS, []), {
       seed: flags.seed,
       folder: join(folder, 'disks'),
       keepDisks: false,
+      signal: AbortSignal.timeout(PROBE_MS_MAX),
     });
-    const perSecond = (PROBE_REQUESTS / durationNs) * 1e9 * WARM_FACTOR;
+    const perSecond = rateAtTheEnd(run) * WARM_FACTOR;
     const requests = Math.round((perSecond * REPLAY_SECONDS) / 1000) * 1000;
     return Math.min(trace.requests, Math.max(PROBE_REQUESTS, requests));
   } finally {
     line.stop();
   }
+}
+
+/**
+ * Requests a second in the later half of a run: threads that start and code that is not compiled
+ * yet take as long for a short replay as for a long one.
+ */
+function rateAtTheEnd(run: Run): number {
+  const answeredNs: number[] = [];
+  for (const { history } of run.guests) {
+    for (let at = 0; at < history.length; at++) {
+      const { ackNs } = history.record(at);
+      if (ackNs > 0) answeredNs.push(ackNs);
+    }
+  }
+  if (answeredNs.length < 2) return 0;
+  answeredNs.sort((a, b) => a - b);
+  const half = answeredNs.length >> 1;
+  const spanNs = (answeredNs[answeredNs.length - 1] as number) - (answeredNs[half] as number);
+  return ((answeredNs.length - half) / spanNs) * 1e9;
 }
 
 /** Three guests with consecutive parts of the first `requests` requests. */

@@ -1,8 +1,8 @@
 /**
  * Files that commands read and write: traces in, run folders out.
  *
- * A run folder is made when everything the user gave has been checked, and only if it is new or empty:
- * nothing that is already stored is touched.
+ * A run folder is made when everything the user gave has been checked, and only if it is new or
+ * empty: nothing that is already stored is touched.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
@@ -52,8 +52,8 @@ async function readWhole(path: string): Promise<Uint8Array> {
     const { code } = thrown as NodeJS.ErrnoException;
     throw new UsageError(
       'E_TRACE_FILE',
-      `${path}: cannot be read (${code ?? String(thrown)}); expected a file with a block trace; correct ` +
-        'the path, or see which formats are known with stordom trace info --help',
+      `${path}: cannot be read (${code ?? String(thrown)}); expected a file with a block trace; ` +
+        'correct the path, or see which formats are known with stordom trace info --help',
       { fields: { path, errno: code ?? null }, cause: thrown },
     );
   }
@@ -66,7 +66,7 @@ function unpack(stored: Uint8Array, path: string): Uint8Array {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new UsageError(
       'E_TRACE_GZIP',
-      `${path}: damaged gzip data (${why}), expected a whole gzip file of ${stored.length} bytes; ` +
+      `${path}: damaged gzip data (${why}) in ${stored.length} bytes, expected it whole; ` +
         'copy it again or unpack what is left with gzip -dc',
       { fields: { path, storedBytes: stored.length }, cause },
     );
@@ -74,8 +74,8 @@ function unpack(stored: Uint8Array, path: string): Uint8Array {
 }
 
 /**
- * Makes the folder of a run, `given` or a new one under `runs/`, and takes it away again if nothing is
- * written to it.
+ * Makes the folder of a run, `given` or a new one under `runs/`, and takes it away again if nothing
+ * is written to it.
  */
 export async function withRunFolder<T>(
   given: string | undefined,
@@ -109,8 +109,8 @@ async function entriesOf(folder: string): Promise<number | null> {
     if (code === 'ENOENT') return null;
     throw new UsageError(
       'E_OUT_FOLDER',
-      `--out: ${folder} cannot be used (${code ?? String(thrown)}); expected a folder of yours, or a ` +
-        'name that is free; name another one',
+      `--out: ${folder} cannot be used (${code ?? String(thrown)}); expected a folder of yours, ` +
+        'or a name that is free; name another one',
       { fields: { folder, errno: code ?? null }, cause: thrown },
     );
   }
@@ -124,8 +124,8 @@ export async function makeFolder(folder: string, flag: string): Promise<void> {
     const { code } = thrown as NodeJS.ErrnoException;
     throw new UsageError(
       'E_FOLDER',
-      `${flag}: ${folder} cannot be made (${code ?? String(thrown)}); expected a place where this user ` +
-        'may write; name another one',
+      `${flag}: ${folder} cannot be made (${code ?? String(thrown)}); expected a place where ` +
+        'this user may write; name another one',
       { fields: { folder, errno: code ?? null }, cause: thrown },
     );
   }
@@ -159,9 +159,9 @@ async function reportAssets(): Promise<{ script: string; style: string }> {
 }
 
 /**
- * Checks the file of a disk in a folder the user named: large enough, writable, and nothing but zeros,
- * because a replay begins on an empty disk and would write over what is there. No file is fine: it will
- * be made.
+ * Checks the file of a disk in a folder the user named: large enough, writable, and nothing but
+ * zeros, because a replay begins on an empty disk and would write over what is there. No file is
+ * fine: it will be made.
  */
 export async function checkDiskFile(path: string, sizeBytes: number): Promise<void> {
   let sizeOfFile: number;

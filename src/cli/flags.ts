@@ -1,8 +1,9 @@
 /**
  * Flags that several commands share, and how values of flags are read.
  *
- * Every reader throws a `UsageError` that names the flag, what was given, what is accepted and, where
- * one is near, the name that was meant. Commander itself does the same for unknown flags and commands.
+ * Every reader throws a `UsageError` that names the flag, what was given, what is accepted and,
+ * where one is near, the name that was meant. Commander itself does the same for unknown flags and
+ * commands.
  */
 import type { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
@@ -74,9 +75,15 @@ export function unknownName(place: string, given: string, names: readonly string
   const hint = meant === null ? '' : `; did you mean ${meant}?`;
   return new UsageError(
     'E_FLAG_NAME',
-    `${place}: ${JSON.stringify(given)} is unknown; expected ${names.join(' or ')}${hint}`,
+    `${place}: ${JSON.stringify(given)} is unknown; expected ${listed(names)}${hint}`,
     { fields: { place, given, expected: names.join(' '), meant } },
   );
+}
+
+/** `a, b or c`. */
+function listed(names: readonly string[]): string {
+  const last = names[names.length - 1] ?? '';
+  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} or ${last}`;
 }
 
 /** Of two flags that exclude each other: says why, and what to leave out. */

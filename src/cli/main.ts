@@ -23,11 +23,14 @@ function program(): Command {
     .description("an emulator of a hypervisor's storage domain")
     .version(stordomVersion())
     .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'stordom: ')),
+    })
     .showHelpAfterError('(stordom COMMAND --help lists what is accepted, with examples)');
   addDemoCommand(command);
   addReplayCommand(command);
   addSimCommand(command);
   addTraceCommand(command);
   addBenchCommand(command);
-  return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..20');
+  return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');
 }

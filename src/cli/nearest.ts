@@ -2,12 +2,13 @@
 
 const MAX_SHARE = 0.5;
 
-/** The name of `names` that needs the fewest edits; null if none is near enough to be meant. */
+/** The name that begins with `given` or needs the fewest edits; null if none is near enough. */
 export function nearest(given: string, names: readonly string[]): string | null {
   let best: string | null = null;
   let bestEdits = Number.POSITIVE_INFINITY;
   for (const name of names) {
     const edits = editsBetween(given.toLowerCase(), name.toLowerCase());
+    if (given !== '' && name.startsWith(given)) return name;
     const near = edits <= Math.max(1, Math.floor(name.length * MAX_SHARE));
     if (near && edits < bestEdits) {
       best = name;

@@ -32,8 +32,9 @@ export class ProgressLine {
     process.stderr.write('\r\u001b[K');
   }
 
+  /** A terminal that does not know its width says 0. */
   show(): void {
-    const columns = process.stderr.columns ?? COLUMNS_DEFAULT;
+    const columns = process.stderr.columns || COLUMNS_DEFAULT;
     process.stderr.write(`\r${this.#text().slice(0, columns - 1)}\u001b[K`);
   }
 }

@@ -1,4 +1,7 @@
-/** The flags of `stordom replay`, and how each is read by itself. What goes together is `replay-plan`. */
+/**
+ * The flags of `stordom replay`, and how each is read by itself. What goes together is
+ * `replay-plan`.
+ */
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import {

@@ -1,10 +1,11 @@
 /**
- * From the flags of `stordom replay` and its trace to a scenario, or to the reason why they do not go
- * together. Nothing is written before this is done.
+ * From the flags of `stordom replay` and its trace to a scenario, or to the reason why they do not
+ * go together. Nothing is written before this is done.
  *
- * Why `null` and `pattern` are refused: a replay is checked by reading back what was written. `null`
- * keeps nothing, and what `pattern` returns is made from the address, so neither can hold the stamps by
- * which a sector is recognised. They measure the path: `stordom bench ring` does that.
+ * Why `null` and `pattern` are refused: a replay is checked by reading back what was written.
+ * `null` keeps nothing, and what `pattern` returns is made from the address, so neither can hold
+ * the stamps by which a sector is recognised. They measure the path: `stordom bench ring` does
+ * that.
  */
 import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatBytesExact, formatCount } from '../base/format-units.ts';
@@ -36,7 +37,7 @@ const GUEST_DOMAINS_MAX = 56;
 
 /** Refuses flags that contradict each other, whatever the trace holds. */
 export function checkFlags(flags: ReplayFlags): void {
-  const { device, kill, pace, speed, fit, size, world, disks, hosts, guests, policy } = flags;
+  const { device, kill, pace, speed, fit, size, world, disks, hosts, guests } = flags;
   if (device === 'null' || device === 'pattern') throw refusedDevice(device, kill.length > 0);
   if (speed !== undefined && pace.kind !== 'timed') {
     throw contradiction(
@@ -65,13 +66,6 @@ export function checkFlags(flags: ReplayFlags): void {
       '--hosts with --guests',
       `${guests} guests leave ${hosts - guests} of ${hosts} hosts empty`,
       `use --guests ${hosts} or more, or fewer hosts`,
-    );
-  }
-  if (policy === 'fail' && kill.some((text) => text.startsWith('driver-vm'))) {
-    throw contradiction(
-      '--policy fail with --kill driver-vm',
-      'a disk that has failed stays so, and could not be read back and checked',
-      'use --policy error or stall',
     );
   }
 }

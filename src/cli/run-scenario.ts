@@ -214,7 +214,7 @@ function print(result: RunResult, flags: CommonFlags, folder: string): void {
   const { stdout } = process;
   const colours = stdout.isTTY && process.env['NO_COLOR'] === undefined;
   const options = {
-    width: stdout.columns ?? WIDTH_DEFAULT,
+    width: stdout.columns || WIDTH_DEFAULT,
     ...(colours ? { style: ANSI_STYLE } : {}),
   };
   if (flags.quiet) {

@@ -47,8 +47,8 @@ function storyLines({ run, outcome }: SimRun): string[] {
     ...run.guests.map(({ name, scenario }) => {
       const { host, device, pace, trace, front } = scenario;
       return (
-        `  ${name} on ${host}: ${trace.requests} requests, ${device} device, depth ${pace.depth}, ` +
-        `${front.queues} queues of order ${front.ringOrder}`
+        `  ${name} on ${host}: ${trace.requests} requests, ${device} device, ` +
+        `depth ${pace.depth}, ${front.queues} queues of order ${front.ringOrder}`
       );
     }),
     '',

@@ -1,6 +1,7 @@
 /**
- * `stordom sim SCENARIO`: runs seeds of the deterministic simulator over all cores, or one seed to look
- * at. A seed that fails is told with what it broke and with the one command that shows it again.
+ * `stordom sim SCENARIO`: runs seeds of the deterministic simulator over all cores, or one seed to
+ * look at. A seed that fails is told with what it broke and with the one command that shows it
+ * again.
  */
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
@@ -76,7 +77,7 @@ export function addSimCommand(program: Command): void {
     .action(sim);
   addExamples(
     command,
-    'stordom sim crash --seeds 1..20 --twice',
+    'stordom sim crash --seeds 1..10 --twice',
     'stordom sim crash --seed 7 --trace 20',
   );
 }

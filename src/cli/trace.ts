@@ -1,4 +1,7 @@
-/** `stordom trace info` and `stordom trace convert`: what is in a trace, and the canonical form of it. */
+/**
+ * `stordom trace info` and `stordom trace convert`: what is in a trace, and the canonical form of
+ * it.
+ */
 import { access, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';

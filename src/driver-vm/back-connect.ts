@@ -13,8 +13,8 @@
  * States are handled one after the other, the newest first to be seen last: while a ring is being
  * drained others may have come and gone. Front ends may skip from 1 to 4 and events may come twice.
  *
- * Everything the front end wrote is checked (`ring-keys.ts`); what does not hold closes the disk with
- * the reason in the key `error`, and nobody else notices.
+ * Everything the front end wrote is checked (`ring-keys.ts`); what does not hold closes the disk
+ * with the reason in the key `error`, and nobody else notices.
  */
 import { StorageError } from '../base/errors.ts';
 import { type DomainId, type Generation, u32 } from '../base/units.ts';
@@ -180,7 +180,8 @@ export class BackDisk {
     if (await areStale(this.#parts.store, identity.frontendPath, identity.ringEpoch)) return;
     try {
       const keys = await readRingKeys(this.#parts.store, identity.frontendPath);
-      this.#rings = this.#parts.attacher.attach(vbd, identity.guest, identity.ringEpoch, keys);
+      const { guest, ringEpoch } = identity;
+      this.#rings = await this.#parts.attacher.attach(vbd, guest, ringEpoch, keys);
     } catch (thrown) {
       await this.#refuse(thrown);
       return;

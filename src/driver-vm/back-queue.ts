@@ -10,26 +10,27 @@
  * 5 run       flush / transfer / flush, as the operation says; the device completes
  * 6 finish    copy a read's data out, give pages back, put and publish the response
  * ```
- * Steps 1 to 4 happen in ring order. When staging memory is short, step 3 holds the ring: the request
- * stays at its head until memory comes back, nothing is dropped and nothing overtakes.
+ * Steps 1 to 4 happen in ring order. When staging memory is short, step 3 holds the ring: the
+ * request stays at its head until memory comes back, nothing is dropped and nothing overtakes.
  *
  * A response is published as soon as its request is finished. Publishing once a batch was measured
- * four times slower at depth 32 with one guest (the two sides fall into lock step); it stays as a mode
- * so that the benchmark can show that.
+ * four times slower at depth 32 with one guest (the two sides fall into lock step); it stays as a
+ * mode so that the benchmark can show that.
  *
- * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what is
- * in flight ends, other rings go on.
+ * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what
+ * is in flight ends, other rings go on.
  */
 import { invariant } from '../base/invariant.ts';
 import { type DomainId, type GrantRef, type Nanos, NEVER, SECTOR_BYTES } from '../base/units.ts';
 import { type BackRing, FRONT_LIES } from '../ring/back-ring.ts';
 import { BlkifStatus, newEntry } from '../ring/entries.ts';
-import { OFFERED_INDIRECT_SEGMENTS, SEGMENT_BYTES } from '../ring/layout.ts';
+import { SEGMENT_BYTES } from '../ring/layout.ts';
 import type { EventChannel, GrantMapper } from '../ring/ports.ts';
 import { SIDE_FLAG_FUA, type SidePage } from '../ring/side-page.ts';
 import { DeviceOp, DeviceStatus } from '../world/block-device.ts';
 import type { World } from '../world/world.ts';
 import type { PersistentGrants } from './persistent-grants.ts';
+import { giveQueuePages, type QueuePages } from './queue-pages.ts';
 import { Phase, type RequestOwner, RequestRecord } from './request.ts';
 import type { StagingMemory } from './staging.ts';
 import { decodeRequest, type SegmentFetcher } from './validate.ts';
@@ -51,6 +52,8 @@ export interface BackQueueParts {
   /** null when `feature-persistent` was not negotiated. */
   readonly persistent: PersistentGrants | null;
   readonly staging: StagingMemory;
+  /** Taken for this queue, which gives them back when it is closed. */
+  readonly pages: QueuePages;
   readonly publish: PublishMode;
 }
 
@@ -82,8 +85,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   readonly #free: number[] = [];
   readonly #active: RequestRecord[] = [];
   readonly #entry = newEntry();
-  readonly #ownPages: number;
-  readonly #descriptors: number;
+  readonly #pages: QueuePages;
   /** Taken off the ring, decoded, and waiting for staging memory. */
   #held: RequestRecord | null = null;
   #unpublished = 0;
@@ -99,11 +101,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     this.#ring = parts.ring;
     this.#vbd = parts.vbd;
     const slots = parts.ring.slots;
-    this.#ownPages = parts.staging.take(slots * 8);
-    this.#descriptors = parts.staging.take(
-      Math.ceil((OFFERED_INDIRECT_SEGMENTS * SEGMENT_BYTES) / SECTOR_BYTES),
-    );
-    invariant(this.#ownPages >= 0 && this.#descriptors >= 0, 'staging memory holds every queue');
+    this.#pages = parts.pages;
     for (let slot = 0; slot < slots; slot++) {
       this.#pool.push(new RequestRecord(this, slot, Math.max(11, parts.vbd.maxIndirectSegments)));
       this.#free.push(slots - 1 - slot);
@@ -153,9 +151,10 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     return taken;
   }
 
-  /** Shows the front end that this back end lives. */
-  beat(): void {
+  /** Now and then: shows the front end that this back end lives, gives back what was long idle. */
+  beat(nowNs: Nanos): void {
     this.#parts.side?.beat();
+    this.#parts.persistent?.purgeIdle(nowNs);
   }
 
   /** Sets the event index and looks once more. True when there is work after all. */
@@ -191,8 +190,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   close(): void {
     invariant(this.inFlight === 0, 'a ring is closed when nothing is in flight');
     this.#parts.persistent?.close();
-    this.#parts.staging.give(this.#ownPages);
-    this.#parts.staging.give(this.#descriptors);
+    giveQueuePages(this.#parts.staging, this.#pages);
   }
 
   checkInvariants(): void {
@@ -388,7 +386,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   /** Finds a place for the payload: the record's own page, or a run of pages. */
   #stage(record: RequestRecord): boolean {
     if (record.segmentCount === 0 || record.sectors <= 8) {
-      record.address = this.#parts.staging.address(this.#ownPages + record.slot);
+      record.address = this.#parts.staging.address(this.#pages.ownPages + record.slot);
       return true;
     }
     record.stagingRun = this.#parts.staging.take(record.sectors);
@@ -422,7 +420,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   fetch(refs: Uint32Array, pages: number, count: number): boolean {
     const { grants, staging } = this.#parts;
     let left = count * SEGMENT_BYTES;
-    let address = staging.address(this.#descriptors);
+    let address = staging.address(this.#pages.descriptors);
     for (let page = 0; page < pages; page++) {
       const ref = refs[page] as number;
       const handle = this.#acquire(ref, false);
@@ -439,7 +437,7 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
 
   segmentWord(at: number): number {
     return this.#parts.world.memory.u32[
-      this.#parts.staging.address(this.#descriptors) / 4 + at
+      this.#parts.staging.address(this.#pages.descriptors) / 4 + at
     ] as number;
   }
 }

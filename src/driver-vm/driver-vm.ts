@@ -1,9 +1,9 @@
 /**
  * The driver VM: the domain that owns the disks of a host and serves them to its guests.
  *
- * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a directory
- * below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's front end.
- * Requests never pass through the store or the control plane: only rings.
+ * It learns of its disks from the store, as a Xen driver domain does: the toolstack makes a
+ * directory below `backend/vbd`, a watch fires, a `BackDisk` opens the device and meets the guest's
+ * front end. Requests never pass through the store or the control plane: only rings.
  *
  * It may be killed at any instruction. Nothing here is needed by its successor: the rings' owners
  * replay, the devices keep what they have.
@@ -11,6 +11,7 @@
 import { invariant } from '../base/invariant.ts';
 import { type DomainId, type Nanos } from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
+import { parseState, XenbusState } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
@@ -54,9 +55,15 @@ export interface DriverVmStatus {
   readonly maskedPorts: number;
 }
 
-/** What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does. */
+/**
+ * What the toolstack may ask of a driver VM while it serves. Paths name disks as the store does.
+ */
 export interface DriverVmControl {
   status(): DriverVmStatus;
+  /**
+   * How many pages of a guest this driver VM has mapped: a dead guest's pages are its until then.
+   */
+  mappingsOf(guest: DomainId): number;
   setLimit(path: string, limit: DiskLimit): void;
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
@@ -141,10 +148,11 @@ export class DriverVm implements HostedActor {
 
   readonly control: DriverVmControl & HostedActor['control'] = {
     status: () => this.#status(),
+    mappingsOf: (guest: DomainId) => this.#grants.mappingsOf(guest),
     setLimit: (path: string, limit: DiskLimit) => {
       const { vbd } = this.#diskAt(path);
       vbd?.bucket.set(limit, this.#world.clock.nowNs());
-      this.#rounds.lookAtAll();
+      this.#wakeSelf();
     },
     setWeight: (path: string, weight: number) => {
       const { vbd } = this.#diskAt(path);
@@ -192,7 +200,9 @@ export class DriverVm implements HostedActor {
 
   async #addDisk(path: string): Promise<void> {
     if (this.#disks.has(path)) return;
-    if ((await this.#store.read(`${path}/state`)) === null) return;
+    // A directory that says `closed` is of a disk that was just given up, on its way out.
+    const state = parseState(await this.#store.read(`${path}/state`));
+    if (state === XenbusState.unknown || state === XenbusState.closed) return;
     const disk = new BackDisk({
       world: this.#world,
       store: this.#store,

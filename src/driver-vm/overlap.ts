@@ -3,16 +3,17 @@
  *
  * The rule (contract, "Ring and restart"): overlapping requests of one queue take effect in ring
  * order; a read that overlaps a mutation which is not yet acknowledged waits for it, so that reads
- * never go back; a barrier waits for everything before it and everything after waits for the barrier.
+ * never go back; a barrier waits for everything before it and everything after waits for the
+ * barrier.
  *
  * Requests are held in order of arrival at the disk, over all its queues. A request may run when no
- * earlier one that is still here conflicts with it; two requests conflict when their sectors overlap
- * and at least one mutates, or when one is a barrier. Both running and waiting requests count, so
- * nothing overtakes a waiting request that it conflicts with: no starvation.
+ * earlier one that is still here conflicts with it; two requests conflict when their sectors
+ * overlap and at least one mutates, or when one is a barrier. Both running and waiting requests
+ * count, so nothing overtakes a waiting request that it conflicts with: no starvation.
  *
  * The search is linear over what is in flight. A device that completes inline leaves nothing in
- * flight and pays nothing; for the others a request costs microseconds and the pool is at most a few
- * hundred entries.
+ * flight and pays nothing; for the others a request costs microseconds and the pool is at most a
+ * few hundred entries.
  */
 import { invariant } from '../base/invariant.ts';
 import type { RequestRecord } from './request.ts';

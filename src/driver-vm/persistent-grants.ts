@@ -1,13 +1,13 @@
 /**
  * Mappings that are kept between requests (`feature-persistent`).
  *
- * Mapping and unmapping a page costs more than copying it; a front end that reuses its pages lets the
- * back end keep them mapped. At most `limit` mappings are kept a queue; when that is reached, the
- * least recently used idle ones are given back, a twentieth at a time, and so is what was idle for a
- * minute. A front end that finds its grant unused may then take the page back.
+ * Mapping and unmapping a page costs more than copying it; a front end that reuses its pages lets
+ * the back end keep them mapped. At most `limit` mappings are kept a queue; when that is reached,
+ * the least recently used idle ones are given back, a twentieth at a time, and so is what was idle
+ * for a minute. A front end that finds its grant unused may then take the page back.
  *
- * Persistent mappings are writable, as the front end uses one page for reads and writes; a grant that
- * does not allow it is mapped for one request only, with the access that the request needs.
+ * Persistent mappings are writable, as the front end uses one page for reads and writes; a grant
+ * that does not allow it is mapped for one request only, with the access that the request needs.
  * Numbers after xen-blkback (1056 a ring, 5 %, 60 s).
  */
 import type { DomainId, GrantRef } from '../base/units.ts';
@@ -44,7 +44,7 @@ export class PersistentGrants {
     if (ref >= MAX_REFS) return this.#mapper.map(this.#granter, ref as GrantRef, writable);
     let handle = this.#handleByRef[ref] as number;
     if (handle === NOT_KEPT) {
-      if (this.#kept.length >= this.#limit) this.#purge(Math.ceil(this.#limit / 20), nowNs);
+      if (this.#kept.length >= this.#limit) this.#purge(Math.ceil(this.#limit / 20));
       if (this.#kept.length >= this.#limit) return this.#mapOnce(ref, writable);
       handle = this.#mapper.map(this.#granter, ref as GrantRef, true);
       if (handle === GrantStatus.permissionDenied && !writable) return this.#mapOnce(ref, false);
@@ -79,14 +79,12 @@ export class PersistentGrants {
     return this.#mapper.map(this.#granter, ref as GrantRef, writable);
   }
 
-  #purge(count: number, nowNs: number): void {
-    const ages = this.#kept
-      .filter((ref) => this.#users[ref] === 0)
-      .map((ref) => nowNs - (this.#lastUseNs[ref] as number))
-      .sort((a, b) => b - a);
-    const threshold = ages[Math.min(count, ages.length) - 1];
-    if (threshold === undefined) return;
-    this.#purgeWhere((ref) => nowNs - (this.#lastUseNs[ref] as number) >= threshold);
+  /** Gives back the `count` idle mappings that were used longest ago. */
+  #purge(count: number): void {
+    const idle = this.#kept.filter((ref) => this.#users[ref] === 0);
+    idle.sort((a, b) => (this.#lastUseNs[a] as number) - (this.#lastUseNs[b] as number));
+    const going = new Set(idle.slice(0, count));
+    this.#purgeWhere((ref) => going.has(ref));
   }
 
   #purgeWhere(shouldGo: (ref: number) => boolean): void {

@@ -1,8 +1,9 @@
 /**
- * A request inside the driver VM: the private, validated copy of one ring entry and what became of it.
+ * A request inside the driver VM: the private, validated copy of one ring entry and what became of
+ * it.
  *
- * Records are pooled, one pool a queue, as many as the ring has slots, so that a guest can never make
- * the driver VM allocate. A record is also the `DeviceRequest` that the device sees.
+ * Records are pooled, one pool a queue, as many as the ring has slots, so that a guest can never
+ * make the driver VM allocate. A record is also the `DeviceRequest` that the device sees.
  *
  * Life of a record:
  * ```

@@ -1,17 +1,20 @@
 /**
- * From checked keys to rings that are served, and back: mapping the pages, binding the event channel,
- * making the queue, entering it in the rounds.
+ * From checked keys to rings that are served, and back: mapping the pages, binding the event
+ * channel, making the queue, entering it in the rounds.
  */
 import { StorageError } from '../base/errors.ts';
-import type { DomainId, EventPort, GrantRef } from '../base/units.ts';
+import { present } from '../base/invariant.ts';
+import { type DomainId, type EventPort, type GrantRef, MS } from '../base/units.ts';
 import type { DomainDirectory } from '../hypervisor/machine.ts';
 import { BackRing } from '../ring/back-ring.ts';
 import { EventPage, MemoryEventChannel } from '../ring/event-page.ts';
+import { ringSlots } from '../ring/layout.ts';
 import type { GrantMapper, MappedPages } from '../ring/ports.ts';
 import { SidePage } from '../ring/side-page.ts';
 import type { World } from '../world/world.ts';
 import { BackQueue, type PublishMode } from './back-queue.ts';
 import { PersistentGrants } from './persistent-grants.ts';
+import { giveQueuePages, type QueuePages, queuePageCount, takeQueuePages } from './queue-pages.ts';
 import type { QueueKeys, RingKeys } from './ring-keys.ts';
 import type { Rounds } from './rounds.ts';
 import type { StagingMemory } from './staging.ts';
@@ -36,6 +39,9 @@ export interface AttacherParts {
   readonly publish: PublishMode;
 }
 
+/** How often it looks whether there is room for a ring that has to wait for it. */
+const ROOM_LOOK_NS = MS;
+
 export class RingAttacher {
   readonly #parts: AttacherParts;
 
@@ -43,11 +49,22 @@ export class RingAttacher {
     this.#parts = parts;
   }
 
-  /** Throws `StorageError`, with everything given back, when a page or channel is not what it should be. */
-  attach(vbd: Vbd, guest: DomainId, ringEpoch: number, keys: RingKeys): ConnectedRings {
+  /**
+   * Throws `StorageError`, with everything given back, when a page or channel is not what it should
+   * be or the rings want more of the driver VM's memory than is this disk's share. Waits while the
+   * payloads of others are in the way.
+   */
+  async attach(
+    vbd: Vbd,
+    guest: DomainId,
+    ringEpoch: number,
+    keys: RingKeys,
+  ): Promise<ConnectedRings> {
+    const spare = await this.#takePages(guest, keys);
     const rings: ConnectedRings = { vbd, pages: [], ports: [], channels: [] };
     try {
-      for (const queue of keys.queues) this.#attachQueue(rings, guest, ringEpoch, keys, queue);
+      for (const queue of keys.queues)
+        this.#attachQueue(rings, guest, ringEpoch, keys, queue, spare);
     } catch (thrown) {
       this.#parts.rounds.remove(vbd);
       for (const queue of vbd.queues) {
@@ -55,6 +72,7 @@ export class RingAttacher {
         queue.close();
       }
       vbd.queues.length = 0;
+      for (const pages of spare) giveQueuePages(this.#parts.staging, pages);
       this.#release(rings);
       throw thrown;
     }
@@ -74,6 +92,7 @@ export class RingAttacher {
     ringEpoch: number,
     keys: RingKeys,
     queueKeys: QueueKeys,
+    spare: QueuePages[],
   ): void {
     const { world, grants, staging, rounds, publish } = this.#parts;
     const view = this.#map(rings, guest, queueKeys.ringRefs, 'ring').view;
@@ -90,10 +109,38 @@ export class RingAttacher {
       granter: guest,
       persistent: keys.persistent ? new PersistentGrants(grants, guest) : null,
       staging,
+      pages: present(spare.pop(), 'pages were taken for every queue'),
       publish,
     });
     rings.vbd.queues.push(queue);
     rounds.add(queue, rings.vbd, rings.ports[rings.ports.length - 1] as EventPort);
+  }
+
+  /** Staging memory for all queues, or for none. */
+  async #takePages(guest: DomainId, keys: RingKeys): Promise<QueuePages[]> {
+    const { staging, world } = this.#parts;
+    const slots = ringSlots(keys.order);
+    const wanted = keys.queues.length * queuePageCount(slots);
+    if (!staging.mayReserve(wanted)) {
+      throw new StorageError(
+        'E_STAGING_FULL',
+        `the rings of domain ${guest} want ${wanted} pages of the driver VM, more than half ` +
+          'of what other rings left; ask for fewer or smaller rings, or give the driver VM ' +
+          'more memory',
+        { fields: { guest, wanted } },
+      );
+    }
+    for (;;) {
+      const taken: QueuePages[] = [];
+      while (taken.length < keys.queues.length) {
+        const pages = takeQueuePages(staging, slots);
+        if (pages === null) break;
+        taken.push(pages);
+      }
+      if (taken.length === keys.queues.length) return taken;
+      for (const pages of taken) giveQueuePages(staging, pages);
+      await world.timers.sleep(ROOM_LOOK_NS);
+    }
   }
 
   #map(

@@ -1,7 +1,7 @@
 /**
- * What a front end says of its rings, read from the store and checked. The front end may be hostile:
- * numbers are strictly decimal and within limits, references appear once, and what is missing or
- * wrong is an error that names the key (B15).
+ * What a front end says of its rings, read from the store and checked. The front end may be
+ * hostile: numbers are strictly decimal and within limits, references appear once, and what is
+ * missing or wrong is an error that names the key (B15).
  */
 import { StorageError } from '../base/errors.ts';
 import type { EventPort, GrantRef } from '../base/units.ts';

@@ -1,16 +1,16 @@
 /**
  * Which ring is served next.
  *
- * Rings whose doorbell rang, or that had work left, are *active* and are visited in turn; a visit takes
- * at most `weight` times a quantum of requests, so that a ring that always has work delays the others by
- * a bounded time only (B2). A ring becomes idle when a last look, after its event index was set, found
- * nothing. Rings that are idle cost one look at a bit.
+ * Rings whose doorbell rang, or that had work left, are *active* and are visited in turn; a visit
+ * takes at most `weight` times a quantum of requests, so that a ring that always has work delays
+ * the others by a bounded time only (B2). A ring becomes idle when a last look, after its event
+ * index was set, found nothing. Rings that are idle cost one look at a bit.
  *
  * Two things guard against a hostile front end:
  * - one that garbles its event index would lose the doorbell: every ring is looked at each 50 ms
  *   whatever the doorbells say (B4);
- * - one that keeps ringing with an empty ring is masked for a while, longer each time, so that its bell
- *   wakes nobody (B17); its ring is looked at when the time is up.
+ * - one that keeps ringing with an empty ring is masked for a while, longer each time, so that its
+ *   bell wakes nobody (B17); its ring is looked at when the time is up.
  */
 
 import type { EventPort } from '../base/units.ts';
@@ -152,7 +152,7 @@ export class Rounds {
     this.#safetyLookNs = (nowNs + SAFETY_LOOK_NS) as Nanos;
     for (const entry of this.#entries) {
       entry.active = true;
-      entry.queue.beat();
+      entry.queue.beat(nowNs);
     }
   }
 }

@@ -44,6 +44,15 @@ class Bucket {
     if (!this.unlimited) this.#tokens -= cost;
   }
 
+  /** A bucket of another rate: what this one has earned, or owes, is kept as a span of time. */
+  atRate(perSecond: number, nowNs: number): Bucket {
+    const next = new Bucket(perSecond, nowNs);
+    if (this.unlimited || next.unlimited) return next;
+    this.#refill(nowNs);
+    next.#tokens = Math.min(next.#capacity, (this.#tokens / this.#perNs) * next.#perNs);
+    return next;
+  }
+
   #refill(nowNs: number): void {
     const earned = (nowNs - this.#asOfNs) * this.#perNs;
     this.#tokens = Math.min(this.#capacity, this.#tokens + earned);
@@ -62,9 +71,10 @@ export class TokenBucket {
     this.#active = !(this.#requests.unlimited && this.#bytes.unlimited);
   }
 
+  /** Changes the limit. Setting one again and again gives nobody a new burst. */
   set(limit: DiskLimit, nowNs: number): void {
-    this.#requests = new Bucket(limit.requestsPerSecond, nowNs);
-    this.#bytes = new Bucket(limit.bytesPerSecond, nowNs);
+    this.#requests = this.#requests.atRate(limit.requestsPerSecond, nowNs);
+    this.#bytes = this.#bytes.atRate(limit.bytesPerSecond, nowNs);
     this.#active = !(this.#requests.unlimited && this.#bytes.unlimited);
   }
 

@@ -6,8 +6,8 @@
  *   mode, bounds, alignment, overflow -> id not in flight
  *
  * (`req_prod` was checked before the copy, grants are mapped after.) The first failed check decides
- * the answer. Nothing here reads guest memory, except the segment pages of an indirect request, which
- * are copied to private memory once and decoded from there.
+ * the answer. Nothing here reads guest memory, except the segment pages of an indirect request,
+ * which are copied to private memory once and decoded from there.
  *
  * Sources: blkif.h; the order after xen-blkback's dispatch and the fixes of XSA-155.
  */

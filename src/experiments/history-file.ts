@@ -1,6 +1,6 @@
 /**
- * `history.bin`: everything a run's guests did and its driver VMs ordered, for whoever wants to judge
- * the run again.
+ * `history.bin`: everything a run's guests did and its driver VMs ordered, for whoever wants to
+ * judge the run again.
  *
  * ```
  *  0   "stordomH"               magic

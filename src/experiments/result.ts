@@ -98,7 +98,9 @@ export interface LatencySummary {
   readonly maxNs: number;
 }
 
-/** One value a bucket; bucket `i` covers `[i * bucketNs, (i + 1) * bucketNs)`, by completion time. */
+/**
+ * One value a bucket; bucket `i` covers `[i * bucketNs, (i + 1) * bucketNs)`, by completion time.
+ */
 export interface Series {
   readonly bucketNs: number;
   readonly requests: readonly number[];

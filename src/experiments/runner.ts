@@ -1,10 +1,10 @@
 /**
- * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says, keeps
- * restarting what died, and waits until every guest has read its whole disk back.
+ * Runs a scenario on a stage: brings hosts, driver VMs and guests up, strikes as the script says,
+ * keeps restarting what died, and waits until every guest has read its whole disk back.
  *
- * `story` is one async function over the stage's timers; in the simulator it runs between events like any
- * other story. Whether it ended or not, `account` tells what is known so far: a run that hangs is judged
- * too.
+ * `story` is one async function over the stage's timers; in the simulator it runs between events
+ * like any other story. Whether it ended or not, `account` tells what is known so far: a run that
+ * hangs is judged too.
  */
 import { type Nanos, nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
@@ -158,7 +158,11 @@ export class Run {
     if (report === null || this.#ending) return;
     track.ended(report);
     if (report.reason === 'finished') {
-      this.tell(`${track.name} has read its disk back and is done`);
+      const end =
+        track.workload?.diskFailed === true
+          ? 'is done: its disk failed for good, as its policy says'
+          : 'has read its disk back and is done';
+      this.tell(`${track.name} ${end}`);
       return;
     }
     if (report.reason === 'failed') return;

@@ -55,11 +55,6 @@ export const DEFAULT_FRONT: FrontOptions = {
   startIndex: 0,
 };
 
-/** The host a guest or driver VM of this scenario runs on must be one of its hosts. */
-export function guestsOf(scenario: Scenario, host: string): readonly GuestScenario[] {
-  return scenario.guests.filter((guest) => guest.host === host);
-}
-
 /** Name of a guest's disk: of its file, where it has one. */
 export function diskName(guest: string): string {
   return `${guest}.disk`;

@@ -1,6 +1,6 @@
 /**
- * The crash scenario for one seed of the simulator: small guests, short traces with many overlapping
- * writes, and kills of driver VMs and guests at random events and crash points.
+ * The crash scenario for one seed of the simulator: small guests, short traces with many
+ * overlapping writes, and kills of driver VMs and guests at random events and crash points.
  *
  * Everything that may change from seed to seed is drawn: number of queues, ring order, persistent
  * grants, indirect requests, device, depth, and where ring indices begin (half of them just before

@@ -73,8 +73,8 @@ export interface SimRun {
 }
 
 /**
- * Runs a scenario once with a seed, to its end or to its time limit. `breathe` goes back to the event
- * loop now and then, and may tell how far the run is.
+ * Runs a scenario once with a seed, to its end or to its time limit. `breathe` goes back to the
+ * event loop now and then, and may tell how far the run is.
  */
 export async function runInSimulator(
   scenario: Scenario,

@@ -10,8 +10,8 @@ export interface Stage {
   /** Makes a host with its toolstack; `events` hears of exits on it. */
   openHost(name: string, events: ToolstackEvents): Toolstack;
   /**
-   * Has an actor killed at an event or crash point of its own. Throws `UsageError` for a trigger that
-   * this world does not have.
+   * Has an actor killed at an event or crash point of its own. Throws `UsageError` for a trigger
+   * that this world does not have.
    */
   arm(actor: string, trigger: Trigger): void;
 }

@@ -7,13 +7,14 @@
  * worker          one a driver VM, woken by its bell through the event loop
  * folder/HOST/    the disks of a host
  * ```
- * All worlds of a run share one zero of the monotonic clock, so that times of different threads can be
- * compared.
+ * All worlds of a run share one zero of the monotonic clock, so that times of different threads can
+ * be compared.
  *
- * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the shared
- * words of the actor that is alive, from its start; passages are counted within one life. Several for
- * one actor strike one life after the other, and one that a life did not reach, because something
- * else ended it, is armed again in the next. Threads have no events to count: `event` is refused.
+ * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the
+ * shared words of the actor that is alive, from its start; passages are counted within one life.
+ * Several for one actor strike one life after the other, and one that a life did not reach, because
+ * something else ended it, is armed again in the next. Threads have no events to count: `event` is
+ * refused.
  */
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -103,8 +104,8 @@ export class ThreadStage implements Stage {
       throw new UsageError(
         'E_TRIGGER_WORLD',
         `${actor}: a kill at event ${trigger.nth} needs the simulator, because threads have no ` +
-          'events to count; run it with --world sim, or kill at a share of the progress, a time or ' +
-          'a crash point',
+          'events to count; run it with --world sim, or kill at a share of the progress, a ' +
+          'time or a crash point',
         { fields: { actor, nth: trigger.nth } },
       );
     }
@@ -142,7 +143,9 @@ interface ArmedPoint {
   readonly passes: number;
 }
 
-/** Arms the crash points that wait for an actor as soon as it is started, and notes which struck. */
+/**
+ * Arms the crash points that wait for an actor as soon as it is started, and notes which struck.
+ */
 class ArmingSpawner implements Spawner {
   readonly #spawner: ThreadSpawner;
   readonly #waiting = new Map<string, ArmedPoint[]>();

@@ -9,17 +9,18 @@
  *     '----------------- replaying
  * ```
  *
- * `submit` always accepts: while there is no ring, or no room on it, requests wait in order. Each gets
- * its `frontSeq` at submit, over all queues; a queue sends its requests in that order.
+ * `submit` always accepts: while there is no ring, or no room on it, requests wait in order. Each
+ * gets its `frontSeq` at submit, over all queues; a queue sends its requests in that order.
  *
- * When the driver VM is gone (its exit has been observed by the toolstack, which then says so in the
- * store), `suspend` first reads the responses that are already on the old rings and then collects what
- * is unanswered. After the next `connect` that is sent again in `frontSeq` order, on one queue, before
- * any new request; new ones wait until the last of it is answered, because queues have no order among
- * themselves. Sizes are cut anew: the new back end may offer less.
+ * When the driver VM is gone (its exit has been observed by the toolstack, which then says so in
+ * the store), `suspend` first reads the responses that are already on the old rings and then
+ * collects what is unanswered. After the next `connect` that is sent again in `frontSeq` order, on
+ * one queue, with what was submitted meanwhile behind it; new requests wait until the last of it is
+ * answered, because queues have no order among themselves. Sizes are cut anew: the new back end may
+ * offer less.
  *
- * Not done: cancelling. A request that was sent is answered, replayed, or reported as an error whose
- * outcome is unknown.
+ * Not done: cancelling. A request that was sent is answered, replayed, or reported as an error
+ * whose outcome is unknown.
  */
 import { Fifo } from '../base/fifo.ts';
 import { invariant, present } from '../base/invariant.ts';
@@ -162,8 +163,8 @@ export class Blkfront {
 
   /**
    * Looks for requests over their deadline and for a back end that shows no life; call it when
-   * `nextDeadlineNs` has come. Policy `stall` only counts; policy `error` ends late requests with an
-   * error, whose outcome is unknown.
+   * `nextDeadlineNs` has come. Policy `stall` only counts; policy `error` ends late requests with
+   * an error, whose outcome is unknown.
    */
   checkDeadlines(nowNs: Nanos): void {
     if (nowNs < this.#nextLateCheckNs) return;
@@ -205,10 +206,23 @@ export class Blkfront {
     this.#queues = queues;
     this.#features = features;
     this.#failing = false;
+    this.#joinReplay();
     this.#replayAt = 0;
     this.#replayOffset = this.#replay[0]?.offset ?? 0;
     this.#state = 'replaying';
     this.#pumpReplay();
+  }
+
+  /**
+   * What had not reached a ring goes with the replay, in the order of all queues together. It
+   * stands in lines of queues that are no more: dealt out to the new ones, of which there may be
+   * another number, it could be overtaken by what is submitted from now on.
+   */
+  #joinReplay(): void {
+    for (const request of this.#lines.flatMap((line) => line.drain())) {
+      this.#replay.push({ request, offset: 0, sectors: request.sectors });
+    }
+    if (this.#options.plantedBug !== 'unordered-replay') inOrder(this.#replay);
   }
 
   /** The back end changed the size or its features while connected. */
@@ -217,25 +231,26 @@ export class Blkfront {
   }
 
   /**
-   * The driver VM is gone and its exit was observed: reads the last responses, gives up the rings and
-   * keeps what is unanswered for the next `connect`, or fails it.
+   * The driver VM is gone and its exit was observed: reads the last responses, gives up the rings
+   * and keeps what is unanswered for the next `connect`, or fails it.
    */
   suspend(): void {
     if (this.#state === 'failed' || this.#state === 'waiting') return;
     const unsentReplay = this.#unsentReplay();
     this.#state = 'waiting';
     for (const queue of this.#queues) queue.poll();
-    const parts: UnansweredPart[] = [...unsentReplay];
+    const parts: UnansweredPart[] = [];
     for (const queue of this.#queues) parts.push(...queue.abandon());
     for (const line of this.#lines) takePartlySent(line, parts);
     this.#queues = [];
-    for (const { request } of parts) {
-      request.partsInFlight = 0;
-      request.replayed = true;
-    }
+    for (const { request } of parts) request.replayed = true;
+    for (const { request, offset } of unsentReplay) if (offset > 0) request.replayed = true;
+    parts.push(...unsentReplay);
+    for (const { request } of parts) request.partsInFlight = 0;
     this.#replay = this.#options.plantedBug === 'unordered-replay' ? parts : inOrder(parts);
     this.#replayInFlight = 0;
-    this.counters.replayedRequests += new Set(parts.map((part) => part.request)).size;
+    const again = parts.filter(({ request }) => request.replayed);
+    this.counters.replayedRequests += new Set(again.map(({ request }) => request)).size;
     if (this.#options.policy !== 'stall') this.#failEverything();
   }
 

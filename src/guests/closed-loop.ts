@@ -1,7 +1,7 @@
 /**
  * The closed-loop workload: a fixed number of requests outstanding, as fast as they come back; for
- * benchmarks of the path itself. Data is copied, not checked. It counts in the guest's shared words and
- * runs until it is told to stop there, so that several measurements can use one guest.
+ * benchmarks of the path itself. Data is copied, not checked. It counts in the guest's shared words
+ * and runs until it is told to stop there, so that several measurements can use one guest.
  */
 import type { Prng } from '../base/prng.ts';
 import { type Nanos, NEVER, SECTORS_PER_PAGE } from '../base/units.ts';
@@ -64,6 +64,8 @@ export class ClosedLoop implements Workload {
   readonly #notifications: () => number;
   #disk: Blkfront | null = null;
   #outstanding = 0;
+  /** While nothing is outstanding: when to look whether the runner wants something. */
+  #nextLookNs: Nanos = 0 as Nanos;
 
   constructor(
     buffer: SharedArrayBuffer,
@@ -88,7 +90,8 @@ export class ClosedLoop implements Workload {
     this.#disk = disk;
   }
 
-  pump(budget: number, _nowNs: Nanos): number {
+  pump(budget: number, nowNs: Nanos): number {
+    this.#nextLookNs = (nowNs + PAUSED_LOOK_NS) as Nanos;
     const depth = this.#words[LoopWord.depth] as number;
     let submitted = 0;
     while (submitted < budget && this.#disk !== null && this.#outstanding < depth) {
@@ -105,8 +108,7 @@ export class ClosedLoop implements Workload {
   }
 
   nextDeadlineNs(): Nanos {
-    const idle = this.#outstanding === 0;
-    return idle ? ((this.#clock.nowNs() + PAUSED_LOOK_NS) as Nanos) : NEVER;
+    return this.#outstanding === 0 ? this.#nextLookNs : NEVER;
   }
 
   finished(): boolean {

@@ -3,6 +3,7 @@
 import { Histogram } from '../base/histogram.ts';
 import { invariant } from '../base/invariant.ts';
 import type { TraceColumns } from '../traces/trace.ts';
+import type { HostedActor } from '../world/actor.ts';
 import { Findings } from '../world/findings.ts';
 import { History } from '../world/history.ts';
 import type { World } from '../world/world.ts';
@@ -10,6 +11,7 @@ import { ClosedLoop, type ClosedLoopOptions } from './closed-loop.ts';
 import { DiskModel } from './disk-model.ts';
 import { Guest, type GuestConfig } from './guest.ts';
 import { GuestStats } from './guest-stats.ts';
+import { type HostileConfig, HostileGuest } from './hostile-guest.ts';
 import type { Pace } from './pace.ts';
 import { Replay } from './replay.ts';
 
@@ -36,29 +38,34 @@ export interface ClosedLoopConfig {
   readonly options: ClosedLoopOptions;
 }
 
+/** What a guest with a disk of its own is started with. */
 export type WorkloadConfig = ReplayConfig | ClosedLoopConfig;
 
 /** The `ActorFactory` of guests, in both worlds. */
-export function createGuest(world: World, config: unknown): Guest<WorkloadConfig> {
+export function createGuest(world: World, config: unknown): HostedActor {
   invariant(typeof config === 'object' && config !== null, 'a guest is started with a config');
-  return new Guest(world, config as GuestConfig<WorkloadConfig>, (parts, workload) => {
-    if (workload.kind === 'closed-loop') {
-      const { words, options } = workload;
+  const { layout, disk, workload } = config as GuestConfig<WorkloadConfig | HostileConfig>;
+  if (workload.kind === 'hostile') {
+    return new HostileGuest(world, layout, disk.virtualDevice, workload);
+  }
+  return new Guest(world, config as GuestConfig<WorkloadConfig>, (parts, chosen) => {
+    if (chosen.kind === 'closed-loop') {
+      const { words, options } = chosen;
       const { frames, random, notifications } = parts;
       return new ClosedLoop(words, options, frames, random, world.clock, notifications);
     }
-    const history = new History(workload.history, new Findings(workload.findings));
-    const responses = new Histogram(workload.responses);
+    const history = new History(chosen.history, new Findings(chosen.findings));
+    const responses = new Histogram(chosen.responses);
     return new Replay({
       world,
       frames: parts.frames,
-      trace: workload.trace,
-      pace: workload.pace,
+      trace: chosen.trace,
+      pace: chosen.pace,
       history,
-      model: new DiskModel(workload.diskSectors, history),
-      stats: new GuestStats(workload.stats),
-      stampSource: { disk: workload.disk, writer: workload.writer, flushes: 0 },
-      resumed: workload.resumed,
+      model: new DiskModel(chosen.diskSectors, history),
+      stats: new GuestStats(chosen.stats),
+      stampSource: { disk: chosen.disk, writer: chosen.writer, flushes: 0 },
+      resumed: chosen.resumed,
       recordResponse: (latencyNs) => responses.record(latencyNs),
     });
   });

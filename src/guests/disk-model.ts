@@ -1,19 +1,19 @@
 /**
  * What a correct disk may return: the guest's own memory of what it wrote.
  *
- * For each sector the index of the latest write that was submitted (0: zeros). Overlapping requests of
- * one queue take effect in ring order, so a read submitted now must find just that, and almost always
- * does: one comparison a sector.
+ * For each sector the index of the latest write that was submitted (0: zeros). Overlapping requests
+ * of one queue take effect in ring order, so a read submitted now must find just that, and almost
+ * always does: one comparison a sector.
  *
- * When it finds something else the history decides. Going back from the moment the read was submitted,
- * over the requests that changed the sector:
+ * When it finds something else the history decides. Going back from the moment the read was
+ * submitted, over the requests that changed the sector:
  * - one that was acknowledged settles the value: nothing older may be seen;
- * - one that failed, or was never answered (the guest was killed), may have happened or not: its value
- *   is allowed, and so is what was before it;
+ * - one that failed, or was never answered (the guest was killed), may have happened or not: its
+ *   value is allowed, and so is what was before it;
  * - a discard allows zeros and what was before it.
  *
- * A sector whose value was open is frozen once it has been read when all was quiet: from then on every
- * read must agree, whatever was open before.
+ * A sector whose value was open is frozen once it has been read when all was quiet: from then on
+ * every read must agree, whatever was open before.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
@@ -28,6 +28,8 @@ export class DiskModel {
   readonly #latest: Uint32Array;
   /** One bit a 4 KiB block: something of it was read or changed. */
   readonly #touched: Uint8Array;
+  /** One byte a sector: an earlier incarnation left more than one value possible. */
+  readonly #open: Uint8Array;
   readonly #frozen = new Map<number, Frozen>();
   #nextWriteIndex = 1;
 
@@ -36,13 +38,17 @@ export class DiskModel {
     this.#history = history;
     this.#latest = new Uint32Array(sectors);
     this.#touched = new Uint8Array(Math.ceil(sectors / SECTORS_PER_PAGE));
+    this.#open = new Uint8Array(sectors);
     for (let at = 0; at < history.length; at++) {
-      const { kind, lba, sectors: count, index } = history.record(at);
+      const { kind, lba, sectors: count, status, index } = history.record(at);
       this.touch(lba, count);
+      if (kind === HistoryKind.read || kind === HistoryKind.flush) continue;
+      const settled = status === HistoryStatus.ok && kind !== HistoryKind.discard;
+      this.#open.fill(settled ? 0 : 1, lba, lba + count);
       if (kind === HistoryKind.write) {
         this.changed(lba, count, index);
         this.#nextWriteIndex = Math.max(this.#nextWriteIndex, index + 1);
-      } else if (kind === HistoryKind.zero || kind === HistoryKind.discard) {
+      } else {
         this.changed(lba, count, 0);
       }
     }
@@ -73,7 +79,9 @@ export class DiskModel {
     for (let i = 0; i < sectors; i++) into[i] = this.#latest[lba + i] as number;
   }
 
-  /** Whether `found` is allowed at `sector` for a read submitted before record `end` was written. */
+  /**
+   * Whether `found` is allowed at `sector` for a read submitted before record `end` was written.
+   */
   allows(sector: number, found: number, end: number): boolean {
     const frozen = this.#frozen.get(sector);
     const start = frozen?.record ?? 0;
@@ -89,7 +97,8 @@ export class DiskModel {
 
   /** What was found when nothing was in flight is what the sector holds from now on. */
   freeze(sector: number, value: number): void {
-    if (this.#latest[sector] === value && !this.#frozen.has(sector)) return;
+    const wasSure = this.#open[sector] === 0 && !this.#frozen.has(sector);
+    if (wasSure && this.#latest[sector] === value) return;
     this.#latest[sector] = value;
     this.#frozen.set(sector, { record: this.#history.length, value });
   }

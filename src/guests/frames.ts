@@ -1,4 +1,6 @@
-/** A guest's own pages: what it may grant. Runs of pages by buddy, as rings need them side by side. */
+/**
+ * A guest's own pages: what it may grant. Runs of pages by buddy, as rings need them side by side.
+ */
 import { BuddyAllocator } from '../base/buddy.ts';
 import { StorageError } from '../base/errors.ts';
 import { type FrameNo, PAGE_BYTES } from '../base/units.ts';
@@ -28,7 +30,8 @@ export class GuestFrames {
     if (frame !== null) return frame;
     throw new StorageError(
       'E_GUEST_MEMORY_FULL',
-      `no run of ${pages} pages left for ${what} (${this.freePages} pages free); give the guest more memory`,
+      `no run of ${pages} pages left for ${what} (${this.freePages} pages free); ` +
+        'give the guest more memory',
       { fields: { pages, freePages: this.freePages } },
     );
   }

@@ -11,8 +11,8 @@
  * backend-alive = 0     the toolstack saw the driver VM's exit: give up the rings, wait
  * ```
  * Each `ring-epoch` is one attempt. A later epoch cancels the attempt before it at its next `await`
- * and takes everything back that it had made, so that a driver VM killed in the middle of a handshake
- * leaves nothing behind.
+ * and takes everything back that it had made, so that a driver VM killed in the middle of a
+ * handshake leaves nothing behind.
  */
 import { StorageError } from '../base/errors.ts';
 import type { DomainId, EventPort, FrameNo, GrantRef } from '../base/units.ts';
@@ -256,9 +256,9 @@ export class FrontConnector {
   }
 
   /**
-   * The planted bug `naive-reattach`: what a driver domain's restart looks like when nobody tells the
-   * front end. The successor is given the old rings as they are and begins at `rsp_prod`, so requests
-   * answered out of order run again and others never do (the shared-slot hazard of blkif).
+   * The planted bug `naive-reattach`: what a driver domain's restart looks like when nobody tells
+   * the front end. The successor is given the old rings as they are and begins at `rsp_prod`, so
+   * requests answered out of order run again and others never do (the shared-slot hazard of blkif).
    */
   #reuseRings(kept: Attempt, attempt: Attempt, back: DomainId, frontId: number): void {
     const { grants, events } = this.#parts;

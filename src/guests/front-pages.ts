@@ -1,13 +1,14 @@
 /**
  * Pages through which a front end passes data, and their grants.
  *
- * Data is copied between the guest's buffers and these pages, so a page never shows the back end more
- * than a request's own sectors, and a back end that keeps writing after its answer writes into a page
- * that nobody reads any more.
+ * Data is copied between the guest's buffers and these pages, so a page never shows the back end
+ * more than a request's own sectors, and a back end that keeps writing after its answer writes into
+ * a page that nobody reads any more.
  *
- * Persistent: a page keeps its grant and is reused last in, first out, so that few are warm. Otherwise
- * a page is granted for one request and taken back after. A grant that cannot be taken back, because
- * the back end kept it mapped, costs the page: it is set aside, counted, and tried again later.
+ * Persistent: a page keeps its grant and is reused last in, first out, so that few are warm.
+ * Otherwise a page is granted for one request and taken back after. A grant that cannot be taken
+ * back, because the back end kept it mapped, costs the page: it is set aside, counted, and tried
+ * again later.
  */
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { type DomainId, type FrameNo, type GrantRef, PAGE_BYTES } from '../base/units.ts';
@@ -61,8 +62,8 @@ export class FrontPages {
   }
 
   /**
-   * Lends a page for one segment, or null when there is none now. `readonly`: the back end will only
-   * read it; a persistent page is granted for both.
+   * Lends a page for one segment, or null when there is none now. `readonly`: the back end will
+   * only read it; a persistent page is granted for both.
    */
   lend(readonly: boolean): FrontPage | null {
     const page = this.#idle.pop() ?? this.#grantOne(readonly && !this.#options.persistent);

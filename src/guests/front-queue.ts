@@ -2,15 +2,16 @@
  * blkfront: one ring of a disk, seen from the guest.
  *
  * The private shadow is the only truth. A request is built here, kept by its id with all its pages,
- * and copied out to the ring; the ring is never read back. A response is copied once and believed only
- * as far as the shadow agrees, in this order:
+ * and copied out to the ring; the ring is never read back. A response is copied once and believed
+ * only as far as the shadow agrees, in this order:
  *
- *   rsp_prod possible -> copy -> id known -> shadow waiting -> operation matches -> status normalised
- *   -> data copied out -> pages taken back -> id free
+ *   rsp_prod possible -> copy -> id known -> shadow waiting -> operation matches -> status
+ *   normalised -> data copied out -> pages taken back -> id free
  *
- * A back end that breaks these rules is broken for good: `violation` is set, the ring is not touched
- * again, and what is unanswered waits for a new back end (or fails, as the disk's policy says).
- * Pad bytes that are not zero are only counted: they say that a back end leaks memory, not that it lies.
+ * A back end that breaks these rules is broken for good: `violation` is set, the ring is not
+ * touched again, and what is unanswered waits for a new back end (or fails, as the disk's policy
+ * says). Pad bytes that are not zero are only counted: they say that a back end leaks memory, not
+ * that it lies.
  */
 import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
@@ -178,8 +179,8 @@ export class FrontQueue {
   }
 
   /**
-   * The request is given up: what the back end still answers to it is read and thrown away. Its pages
-   * stay granted until then, because the back end may still use them.
+   * The request is given up: what the back end still answers to it is read and thrown away. Its
+   * pages stay granted until then, because the back end may still use them.
    */
   expire(request: FrontRequest): void {
     for (const shadow of this.#shadows) if (shadow.request === request) shadow.expired = true;

@@ -2,8 +2,9 @@
  * A request as a guest makes it: what a file system hands to its disk. Owned and reused by whoever
  * makes it; the front end borrows it, and its data, from `submit` until `frontDone`.
  *
- * It may be larger than the ring carries: the front end sends it in parts. Everything needed to send
- * any part again is here or in the data, which is why a front end can start over on a new ring.
+ * It may be larger than the ring carries: the front end sends it in parts. Everything needed to
+ * send any part again is here or in the data, which is why a front end can start over on a new
+ * ring.
  */
 export const FrontOp = { read: 0, write: 1, flush: 2, discard: 3, barrier: 4 } as const;
 export type FrontOp = (typeof FrontOp)[keyof typeof FrontOp];

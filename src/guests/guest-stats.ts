@@ -1,6 +1,6 @@
 /**
- * What a guest shows of itself while it runs: a few words in a shared buffer of the runner, so that a
- * progress line, a fault that strikes at 50 %, and a restarted guest can read them. One writer.
+ * What a guest shows of itself while it runs: a few words in a shared buffer of the runner, so that
+ * a progress line, a fault that strikes at 50 %, and a restarted guest can read them. One writer.
  */
 export const GuestPhase = {
   connecting: 0,

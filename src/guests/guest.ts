@@ -1,9 +1,9 @@
 /**
- * A guest VM: a disk, a workload, and nothing else. One long-lived actor on a thread of its own (or in
- * the simulator) that may be killed at any instruction.
+ * A guest VM: a disk, a workload, and nothing else. One long-lived actor on a thread of its own (or
+ * in the simulator) that may be killed at any instruction.
  *
- * A step reads responses, lets the workload submit, and before it says `idle` asks for a doorbell and
- * looks once more.
+ * A step reads responses, lets the workload submit, and before it says `idle` asks for a doorbell
+ * and looks once more.
  */
 import type { Prng } from '../base/prng.ts';
 import { frameNo, type Nanos } from '../base/units.ts';

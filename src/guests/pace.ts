@@ -1,11 +1,12 @@
 /**
  * When the next request of a trace may start.
  *
- * - `timed`: at its recorded time, divided by `speed`; more than `depth` outstanding is not allowed, and
- *   what then starts late is counted;
- * - `closed`: as soon as fewer than `depth` are outstanding (`asap` is a closed loop at full depth).
+ * - `timed`: at its recorded time, divided by `speed`; more than `depth` outstanding is not
+ *   allowed, and what then starts late is counted;
+ * - `closed`: as soon as fewer than `depth` are outstanding (`asap` is a closed loop at full
+ *   depth).
  */
-import { type Nanos, NEVER } from '../base/units.ts';
+import type { Nanos } from '../base/units.ts';
 
 export type Pace =
   | { readonly kind: 'timed'; readonly speed: number; readonly depth: number }
@@ -43,10 +44,5 @@ export class Pacer {
 
   isLate(dueNs: Nanos, nowNs: Nanos): boolean {
     return this.timed && nowNs - dueNs > LATE_NS;
-  }
-
-  /** When to look again for a request with this trace time that is not due yet. */
-  wakeNs(traceNs: number): Nanos {
-    return this.timed ? this.dueNs(traceNs, 0 as Nanos) : NEVER;
   }
 }

@@ -1,4 +1,6 @@
-/** A request of the replay workload with its buffer: reused, one for each that may be outstanding. */
+/**
+ * A request of the replay workload with its buffer: reused, one for each that may be outstanding.
+ */
 import { type FrameNo, type Nanos, SECTORS_PER_PAGE } from '../base/units.ts';
 import { HistoryKind } from '../world/history.ts';
 import type { DiskModel } from './disk-model.ts';

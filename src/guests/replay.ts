@@ -4,17 +4,17 @@
  * ```
  * [recheck ->] replay -> flush -> read back -> done
  * ```
- * A guest that takes over from one that was killed begins with `recheck`: it reads everything that was
- * ever touched, and what it finds there decides which of the unanswered writes happened. The read back
- * at the end reads it all again.
+ * A guest that takes over from one that was killed begins with `recheck`: it reads everything that
+ * was ever touched, and what it finds there decides which of the unanswered writes happened. The
+ * read back at the end reads it all again.
  *
  * Requests that overlap may be outstanding together, as long as they travel on one queue, because a
- * queue keeps them in order; so overlapping writes of one queue are in flight all the time, which is
- * what makes a replay in the wrong order visible. A request that overlaps one on another queue waits.
- * Requests over 1 MiB are cut, as Linux cuts them.
+ * queue keeps them in order; so overlapping writes of one queue are in flight all the time, which
+ * is what makes a replay in the wrong order visible. A request that overlaps one on another queue
+ * waits. Requests over 1 MiB are cut, as Linux cuts them.
  *
- * A violation is recorded in words, with the sector, what was expected and what was found. The run goes
- * on: the next ones help to understand the first.
+ * A violation is recorded in words, with the sector, what was expected and what was found. The run
+ * goes on: the next ones help to understand the first.
  */
 import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
@@ -58,8 +58,8 @@ export interface ReplayResult {
 /** Longest request, in sectors: 1 MiB, the unit that is whole after a crash. */
 const MAX_SECTORS = 2048;
 const READ_BACK_BLOCKS = 32;
-/** Requests of a queue's region keep together: 1 MiB of the disk belongs to one queue. */
-const REGION_SECTORS = 2048;
+/** Requests of a region keep together: each 128 KiB of the disk belong to one queue. */
+const REGION_SECTORS = 256;
 const MAX_VIOLATIONS = 20;
 /** A read back that fails is tried again after this long, this often. */
 const RETRY_NS = 10e6;
@@ -154,7 +154,9 @@ export class Replay implements Workload {
     );
   }
 
-  /** A disk that failed for good answers nothing any more: the guest ends when all has come back. */
+  /**
+   * A disk that failed for good answers nothing any more: the guest ends when all has come back.
+   */
   #giveUp(): number {
     for (const slot of this.#retries.splice(0)) this.#release(slot, this.#parts.frames);
     if (this.#inFlight === 0 && this.#phase !== GuestPhase.done) this.#enter(GuestPhase.done);

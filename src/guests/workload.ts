@@ -1,4 +1,6 @@
-/** What a guest does with its disk. The guest's actor owns the disk; a workload owns its requests. */
+/**
+ * What a guest does with its disk. The guest's actor owns the disk; a workload owns its requests.
+ */
 import type { Nanos } from '../base/units.ts';
 import type { Blkfront } from './blkfront.ts';
 

@@ -6,7 +6,8 @@
  *       1         domain directory: 64 entries of 64 bytes
  *       2 ..      domains, each a run of frames:
  *                   event page | grant table pages | heap: what the domain may grant
- * directory entry: 0 domid u32 (0: empty)   4 state u32   8 firstFrame   12 frameCount   16 grantPages
+ * directory entry: 0 domid u32 (0: empty)   4 state u32   8 firstFrame
+ *                  12 frameCount   16 grantPages
  * ```
  *
  * The directory lives in the RAM itself so that every worker of a host finds every other domain,
@@ -14,7 +15,8 @@
  * restarted driver VM is a new domain, and grants made for its predecessor do not serve it.
  * Slots and frames of a destroyed domain are used again.
  *
- * The toolstack alone changes the directory (`Machine`); everybody else reads it (`DomainDirectory`).
+ * The toolstack alone changes the directory (`Machine`); everybody else reads it
+ * (`DomainDirectory`).
  */
 import { StorageError, UsageError } from '../base/errors.ts';
 import { fail } from '../base/invariant.ts';
@@ -116,7 +118,8 @@ export class Machine extends DomainDirectory {
     if (frames <= FIRST_DOMAIN_FRAME) {
       throw new UsageError(
         'E_MEMORY_TOO_SMALL',
-        `host memory of ${memory.sizeBytes} bytes is too small: at least ${(FIRST_DOMAIN_FRAME + 1) * PAGE_BYTES} bytes are needed`,
+        `host memory of ${memory.sizeBytes} bytes is too small: at least ` +
+          `${(FIRST_DOMAIN_FRAME + 1) * PAGE_BYTES} bytes are needed`,
         { fields: { sizeBytes: memory.sizeBytes } },
       );
     }
@@ -161,6 +164,16 @@ export class Machine extends DomainDirectory {
   }
 
   /**
+   * Makes a dead domain unknown: from now on nobody can map a page of it or ring its bell. Its
+   * frames stay its own until `destroyDomain`.
+   */
+  retireDomain(layout: DomainLayout): void {
+    for (let slot = 0; slot < MAX_DOMAINS; slot++) {
+      if (this.word(slot, 0) === layout.domain) this.#set(slot, STATE, STATE_DEAD);
+    }
+  }
+
+  /**
    * Takes a dead domain out of the directory and its frames back. The caller has seen its exit,
    * and nobody has a page of it mapped any more.
    */
@@ -173,15 +186,6 @@ export class Machine extends DomainDirectory {
       return;
     }
     fail('a domain is destroyed once');
-  }
-
-  /** True while some other domain has a page of this one mapped. */
-  hasMappedPages(layout: DomainLayout): boolean {
-    const entries = new GrantEntries(this.memory, layout.grantTableAddress, layout.grantEntryCount);
-    for (let ref = 0; ref < layout.grantEntryCount; ref++) {
-      if ((entries.head(ref) & (GrantFlag.reading | GrantFlag.writing)) !== 0) return true;
-    }
-    return false;
   }
 
   #emptySlot(): number {
@@ -200,7 +204,8 @@ export class Machine extends DomainDirectory {
     const largest = Math.max(0, ...this.#free.map((run) => run.frameCount));
     throw new StorageError(
       'E_HOST_MEMORY_FULL',
-      `no room for a domain of ${frameCount} frames: the largest free run has ${largest}; give the host more memory`,
+      `no room for a domain of ${frameCount} frames: the largest free run has ${largest}; ` +
+        'give the host more memory',
       { fields: { frameCount, largest } },
     );
   }

@@ -13,16 +13,18 @@
  * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
  *   ring its bell)
  * ```
- * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor, nor
- * the other way round; that and the ring epoch keep the two apart.
+ * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor,
+ * nor the other way round; that and the ring epoch keep the two apart.
  *
  * The same code runs over threads and in the simulator: it knows actors only through `Spawner`.
  */
+import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
 import {
   type DomainId,
   type FrontId,
   frameToAddress,
+  MS,
   type Nanos,
   SECTOR_BYTES,
 } from '../base/units.ts';
@@ -82,6 +84,8 @@ export interface GuestDomain {
   readonly handle: ActorHandle;
   /** Extra domain whose frames are the contents of a `memory` disk. */
   readonly diskLayout: DomainLayout | null;
+  /** Size of its disk, as it was last changed. */
+  sectors: number;
   ringEpoch: number;
   exit: ExitReport | null;
 }
@@ -104,6 +108,8 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
+/** How often it asks whether a dead guest's pages were let go. */
+const LET_GO_LOOK_NS = MS;
 
 export class Toolstack {
   readonly host: string;
@@ -219,16 +225,21 @@ export class Toolstack {
     });
   }
 
-  /** A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime. */
+  /**
+   * A new guest takes over the disk of a dead one: same disk, new domain, new connection lifetime.
+   */
   restartGuest(name: string, config: GuestSpec['config']): Promise<GuestDomain> {
     return this.#exclusive(async () => {
       const dead = this.guest(name);
       await this.#destroyGuest(dead);
-      return this.#startGuest({ ...dead.spec, config }, dead.diskId, dead.diskLayout);
+      const disk = { ...dead.spec.disk, sectors: dead.sectors };
+      return this.#startGuest({ ...dead.spec, disk, config }, dead.diskId, dead.diskLayout);
     });
   }
 
-  /** Ends a guest that is alive or dead and takes everything of it back, its disk's contents too. */
+  /**
+   * Ends a guest that is alive or dead and takes everything of it back, its disk's contents too.
+   */
   destroyGuest(name: string): Promise<void> {
     return this.#exclusive(async () => {
       const guest = this.guest(name);
@@ -244,6 +255,7 @@ export class Toolstack {
     const guest = this.guest(name);
     const driver = present(this.#driver, 'a driver VM serves the disk');
     await driver.handle.call('resize', this.#backPath(guest, driver), sectors);
+    guest.sectors = sectors;
   }
 
   /** Path of a guest's disk in the store, as the driver VM's control plane names it. */
@@ -274,6 +286,7 @@ export class Toolstack {
       diskId,
       handle,
       diskLayout,
+      sectors: spec.disk.sectors,
       ringEpoch: 0,
       exit: null,
     };
@@ -346,7 +359,7 @@ export class Toolstack {
         [`${back}/${BackendExtra.frontId}`, guest.frontId],
         [`${back}/${BackendExtra.disk}`, guest.diskId],
         [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${back}/${BackendExtra.size}`, disk.sectors],
+        [`${back}/${BackendExtra.size}`, guest.sectors],
         [`${back}/${BackendExtra.weight}`, disk.weight],
         [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
         [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
@@ -397,7 +410,9 @@ export class Toolstack {
     await this.#store.rm(domainPath(guest.layout.domain));
   }
 
-  /** Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back. */
+  /**
+   * Waits for a guest's exit and until the driver VM holds nothing of it; takes its frames back.
+   */
   async #destroyGuest(guest: GuestDomain): Promise<void> {
     await this.#guestBurials.get(guest);
     this.#guestBurials.delete(guest);
@@ -414,10 +429,26 @@ export class Toolstack {
       const back = this.#backPath(guest, driver);
       if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
-    invariant(
-      !this.machine.hasMappedPages(guest.layout),
-      'a guest is destroyed when nobody maps a page of it',
-    );
+    this.machine.retireDomain(guest.layout);
+    if (driver !== null) await this.#untilLetGo(guest, driver);
     this.machine.destroyDomain(guest.layout);
+  }
+
+  /**
+   * Settles when the driver VM has none of a retired guest's pages mapped, or is gone. It is asked:
+   * the use bits in the guest's grant table are the guest's to scribble on, and a state that reads
+   * Closed may be older than a connection that was being made when the guest died.
+   */
+  async #untilLetGo(guest: GuestDomain, driver: DriverDomain): Promise<void> {
+    while (driver.exit === null) {
+      try {
+        if ((await driver.handle.call('mappingsOf', guest.layout.domain)) === 0) return;
+        await this.#world.timers.sleep(LET_GO_LOOK_NS);
+      } catch (thrown) {
+        if (!(thrown instanceof StorageError) || thrown.code !== 'E_ACTOR_GONE') throw thrown;
+        await driver.handle.exited;
+        return;
+      }
+    }
   }
 }

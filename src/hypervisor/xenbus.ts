@@ -140,8 +140,9 @@ export type Watcher = Pick<XenstoreClient, 'read' | 'watch'>;
 const ignore = (): void => undefined;
 
 /**
- * The value of a peer's key; null if it is not there or cannot be seen. A directory that was removed
- * with a dead domain's home answers EACCES, because then nobody else may know what was below it.
+ * The value of a peer's key; null if it is not there or cannot be seen. A directory that was
+ * removed with a dead domain's home answers EACCES, because then nobody else may know what was
+ * below it.
  */
 async function readVisible(client: Watcher, path: string): Promise<string | null> {
   try {

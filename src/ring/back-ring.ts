@@ -108,8 +108,8 @@ export class BackRing {
   }
 
   /**
-   * Asks for a notification at the next request and looks once more (RING_FINAL_CHECK_FOR_REQUESTS).
-   * True when there is something to look at, a lie included.
+   * Asks for a notification at the next request and looks once more
+   * (RING_FINAL_CHECK_FOR_REQUESTS). True when there is something to look at, a lie included.
    */
   finalCheck(): boolean {
     if (this.unread() !== 0) return true;

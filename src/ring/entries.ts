@@ -2,14 +2,14 @@
  * Ring entries as blkif.h lays them out, in private memory.
  *
  * ```
- * read, write, barrier, flush (112 bytes)      discard (32 bytes)           indirect (64 bytes)
- *  0 operation u8                               0 operation u8 = 5           0 operation u8 = 6
- *  1 nr_segments u8                             1 flag u8, bit 0 secure      1 indirect_op u8
- *  2 handle u16                                 2 handle u16                 2 nr_segments u16
- *  8 id u64                                     8 id u64                     8 id u64
- * 16 sector_number u64                         16 sector_number u64         16 sector_number u64
- * 24 seg[11] of 8 bytes                        24 nr_sectors u64            24 handle u16
- *    0 gref u32                                                             28 indirect_grefs[8] u32
+ * read, write, barrier, flush (112 bytes)      discard (32 bytes)          indirect (64 bytes)
+ *  0 operation u8                               0 operation u8 = 5          0 operation u8 = 6
+ *  1 nr_segments u8                             1 flag u8, bit 0 secure     1 indirect_op u8
+ *  2 handle u16                                 2 handle u16                2 nr_segments u16
+ *  8 id u64                                     8 id u64                    8 id u64
+ * 16 sector_number u64                         16 sector_number u64        16 sector_number u64
+ * 24 seg[11] of 8 bytes                        24 nr_sectors u64           24 handle u16
+ *    0 gref u32                                                            28 indirect_grefs[8] u32
  *    4 first_sect u8, 5 last_sect u8
  *
  * response (16 bytes): 0 id u64, 8 operation u8, 10 status i16; the pad is zeroed (XSA-216)

@@ -8,16 +8,16 @@
  *       256  remote u32[256]    where each local port leads: domain << 16 | port, 0 = not bound
  * ```
  *
- * The rules are Xen's (two-level event channels): a notification sets the pending bit; if it was set
- * already, or the port is masked, the bell stays silent. The owner clears a port's bit *before* it
- * looks at the ring, so that a notification that comes while it looks is not lost. That alone
+ * The rules are Xen's (two-level event channels): a notification sets the pending bit; if it was
+ * set already, or the port is masked, the bell stays silent. The owner clears a port's bit *before*
+ * it looks at the ring, so that a notification that comes while it looks is not lost. That alone
  * coalesces a storm of notifications into one wake for each look; masking a port that keeps ringing
  * with nothing to say turns the storm into no wakes at all (the answer to XSA-391).
  *
  * In Xen the hypervisor writes the pending bits. Here the notifier's own thread does it, in these
  * functions: the emulation trusts its own code, not the values that guests pass in.
  */
-import { fail } from '../base/invariant.ts';
+import { StorageError } from '../base/errors.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { DomainId, EventPort } from '../base/units.ts';
 import type { EventChannel } from './ports.ts';
@@ -54,7 +54,10 @@ export class EventPage {
     this.#remote = (address + REMOTE_BYTES) / 4;
   }
 
-  /** Takes a free local port that `remote` may connect to. Port 0 is never given out. */
+  /**
+   * Takes a free local port that `remote` may connect to. Port 0 is never given out. Throws
+   * `StorageError` when all are taken: peers decide how many channels they ask for.
+   */
   allocate(remote: DomainId): EventPort {
     for (let port = 1; port < MAX_EVENT_PORTS; port++) {
       const claim = (remote << 16) | 0xffff;
@@ -62,7 +65,7 @@ export class EventPage {
         return port as EventPort;
       }
     }
-    return fail('a domain has at most 255 event channels');
+    throw new StorageError('E_EVENT_CHANNELS_FULL', 'a domain has at most 255 event channels');
   }
 
   /** Completes a channel: our `port` leads to `remotePort` of `remote`. */

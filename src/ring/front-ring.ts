@@ -9,7 +9,8 @@
  * only then perhaps a notification. JavaScript's atomics are sequentially consistent, which gives
  * ring.h's `wmb` and `mb` for free.
  *
- * Index arithmetic is u32: differences with `>>> 0`, so that the wrap at 2^32 needs no case of its own.
+ * Index arithmetic is u32: differences with `>>> 0`, so that the wrap at 2^32 needs no case of its
+ * own.
  */
 import { invariant } from '../base/invariant.ts';
 import { type EntryWords, meaningfulWords } from './entries.ts';
@@ -109,7 +110,9 @@ export class FrontRing {
     return (this.#reqProdPvt - this.#rspCons) >>> 0;
   }
 
-  /** Requests that were published and not yet answered: no more responses than these can be true. */
+  /**
+   * Requests that were published and not yet answered: no more responses than these can be true.
+   */
   get answerable(): number {
     return (this.#reqProdPublished - this.#rspCons) >>> 0;
   }
@@ -122,8 +125,8 @@ export class FrontRing {
   }
 
   /**
-   * Asks for a notification at the next response and looks once more (RING_FINAL_CHECK_FOR_RESPONSES).
-   * True when a response came meanwhile.
+   * Asks for a notification at the next response and looks once more
+   * (RING_FINAL_CHECK_FOR_RESPONSES). True when a response came meanwhile.
    */
   finalCheck(): boolean {
     if (this.unreadResponses() > 0) return true;

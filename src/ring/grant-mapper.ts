@@ -11,8 +11,8 @@
  * A handle keeps the frame it was made with. A guest that changes the frame of a mapped entry
  * changes nothing for the holder of the mapping (G5).
  *
- * Not done: transitive grants, transfer, and pages that are not side by side where a ring needs them
- * to be: real hardware maps them anywhere, a flat array cannot.
+ * Not done: transitive grants, transfer, and pages that are not side by side where a ring needs
+ * them to be: real hardware maps them anywhere, a flat array cannot.
  */
 import { invariant } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
@@ -76,6 +76,17 @@ export class MemoryGrantMapper implements GrantMapper {
 
   get mappedCount(): number {
     return this.#capacity - this.#freeCount;
+  }
+
+  /**
+   * Mappings of one domain's pages. Looks at every handle: for the end of a domain, not for a step.
+   */
+  mappingsOf(granter: DomainId): number {
+    let count = 0;
+    for (let handle = 0; handle < this.#capacity; handle++) {
+      if (this.#address[handle] !== FREE && this.#granter[handle] === granter) count++;
+    }
+    return count;
   }
 
   map(granter: DomainId, ref: GrantRef, writable: boolean): GrantHandle {
@@ -177,8 +188,8 @@ export class MemoryGrantMapper implements GrantMapper {
   }
 
   /**
-   * Sets `reading` (and `writing`) if the grant allows it; the guest may change it meanwhile, and one
-   * that changes it at every try is not waited for.
+   * Sets `reading` (and `writing`) if the grant allows it; the guest may change it meanwhile, and
+   * one that changes it at every try is not waited for.
    */
   #pin(entries: GrantEntries, ref: number, writable: boolean): GrantStatus {
     for (let tries = 0; tries < MAX_PIN_TRIES; tries++) {

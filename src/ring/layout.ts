@@ -3,9 +3,9 @@
  *
  * ```
  * byte  0  req_prod   u32  written by the front     free-running, never masked
- *       4  req_event  u32  written by the back      "notify me when req_prod passes this", starts at 1
+ *       4  req_event  u32  written by the back      "notify me when req_prod passes this", from 1
  *       8  rsp_prod   u32  written by the back
- *      12  rsp_event  u32  written by the front     starts at 1
+ *      12  rsp_event  u32  written by the front     from 1
  *      16  48 bytes private and pad, zero
  *      64  ring[n]    112 bytes each, request and response share a slot; slot = index & (n - 1)
  * ```

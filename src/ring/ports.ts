@@ -18,7 +18,10 @@ export interface RingView {
 
 /** One end of an event channel. */
 export interface EventChannel {
-  /** Tells the other end to look at the ring. Cheap when the other end has not looked since the last one. */
+  /**
+   * Tells the other end to look at the ring. Cheap when the other end has not looked since the last
+   * one.
+   */
   notify(): void;
   /** Says that our end will now look at the ring; a notification from here on is a new one. */
   acknowledge(): void;
@@ -40,7 +43,9 @@ export const GrantStatus = {
 } as const;
 export type GrantStatus = (typeof GrantStatus)[keyof typeof GrantStatus];
 
-/** A mapped grant: a small index into the mapper's own table. Negative numbers are `GrantStatus`. */
+/**
+ * A mapped grant: a small index into the mapper's own table. Negative numbers are `GrantStatus`.
+ */
 export type GrantHandle = number;
 
 /**

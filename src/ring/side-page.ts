@@ -1,21 +1,23 @@
 /**
  * The side page: what stordom adds to a ring, outside the page whose bytes are blkif's.
  *
- * One side page (or a few, for deeper rings) a queue, granted like the ring's own pages and named in
- * the store; a front end that does not know it simply does not name one, and then has no exactly-once
- * replay and no FUA.
+ * One side page (or a few, for deeper rings) a queue, granted like the ring's own pages and named
+ * in the store; a front end that does not know it simply does not name one, and then has no
+ * exactly-once replay and no FUA.
  *
  * ```
- * byte  0  magic u32 'SIDE'   4 version u32   8 ringEpoch u32   12 frontId u32    by the front, at set-up
- *      16  heartbeat u32                                                           by the back, as it lives
- *      64  entry[n], 32 bytes each, entry number = slot number                     by the front, before push
+ * byte  0  magic u32 'SIDE'   4 version u32   8 ringEpoch u32   12 frontId u32
+ *                                                              by the front, at set-up
+ *      16  heartbeat u32                                       by the back, as it lives
+ *      64  entry[n], 32 bytes each, entry number = slot number by the front, before push
  *          0 frontSeq u48   8 writeIndex u48   16 flags u32   20 partOffset u32 (sectors)
  *         24 unitSectors u32   28 zero
  * ```
  *
- * `frontSeq` numbers the guest's requests. A request that is larger than the ring carries travels as
- * several entries with one `frontSeq`, told apart by `partOffset`; `unitSectors` is the whole size.
- * The front end is hostile here too: a lie about `frontSeq` or `writeIndex` harms its own disk only.
+ * `frontSeq` numbers the guest's requests. A request that is larger than the ring carries travels
+ * as several entries with one `frontSeq`, told apart by `partOffset`; `unitSectors` is the whole
+ * size. The front end is hostile here too: a lie about `frontSeq` or `writeIndex` harms its own
+ * disk only.
  */
 import { invariant } from '../base/invariant.ts';
 import { PAGE_BYTES } from '../base/units.ts';

@@ -38,13 +38,6 @@ export interface HostedActor extends RingActor {
 
 export type ControlSurface = Readonly<Record<string, (...args: never[]) => unknown>>;
 
-/** A control surface seen from another actor: each call becomes a promise. */
-export type Remote<C> = {
-  readonly [K in keyof C]: C[K] extends (...args: infer A) => infer R
-    ? (...args: A) => Promise<Awaited<R>>
-    : never;
-};
-
 export type ActorKind = 'guest' | 'driver-vm';
 
 export interface ActorSpec {
@@ -56,7 +49,9 @@ export interface ActorSpec {
   readonly bellAddress: number;
   /** Links it is started with; the other ends come back in `ActorHandle.links`. */
   readonly links: readonly string[];
-  /** Structured-cloneable; its shape belongs to the actor kind. Shared buffers pass by reference. */
+  /**
+   * Structured-cloneable; its shape belongs to the actor kind. Shared buffers pass by reference.
+   */
   readonly config: unknown;
 }
 

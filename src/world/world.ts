@@ -92,7 +92,10 @@ export interface Disks {
   open(name: string, options: DiskOpenOptions): Promise<Disk>;
 }
 
-/** One end of a two-way message link. Frames keep their bounds; a link may lose or reorder them if it is told to. */
+/**
+ * One end of a two-way message link. Frames keep their bounds; a link may lose or reorder them if
+ * it is told to.
+ */
 export interface Link {
   /** Sends one frame; its bytes are copied or moved, the caller must not write to them again. */
   send(frame: Uint8Array): void;
@@ -129,7 +132,9 @@ export interface Digest {
 }
 
 export interface Cpu {
-  /** Says that the work just done costs this much. Nothing in threads; busy time in the simulator. */
+  /**
+   * Says that the work just done costs this much. Nothing in threads; busy time in the simulator.
+   */
   spend(durationNs: number): void;
 }
 

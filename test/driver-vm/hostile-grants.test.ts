@@ -20,7 +20,8 @@ for (const move of GRANT_MOVES) {
     for (const persistent of [true, false]) {
       const played = play(move, { persistent });
       t.deepEqual(faultsOf(move, played), [], persistent ? 'persistent' : 'one request each');
-      if (move.attack === 'G2' || move.attack === 'G4') t.is(played.ring.device.writes, writesOf(played.ring));
+      if (move.attack === 'G2' || move.attack === 'G4')
+        t.is(played.ring.device.writes, writesOf(played.ring));
     }
   });
 }
@@ -37,7 +38,7 @@ function onePage(ring: BenchRing, op: number, ref: number, id: number): void {
   ring.front.send(entry);
 }
 
-test('G1: a reference that another domain granted to the back end is not for this guest to name', (t) => {
+test('G1: what another domain granted to the back end is not for this guest to name', (t) => {
   const bench = new BackBench();
   const thief = bench.connect();
   const owner = bench.connect();
@@ -50,7 +51,7 @@ test('G1: a reference that another domain granted to the back end is not for thi
   t.true(thief.device.bytes.every((byte) => byte === 0));
 });
 
-test('G3: a grant that the back end has mapped cannot be ended, and can be once it is given back', (t) => {
+test('G3: a grant that is mapped cannot be ended, and can be once it is given back', (t) => {
   const bench = new BackBench();
   const ring = bench.connect();
   ring.device.holds = true;
@@ -62,28 +63,31 @@ test('G3: a grant that the back end has mapped cannot be ended, and can be once 
   t.true(ring.grants.end(ref), 'after its answer');
 });
 
-test.serial('G3: a grant is wiped between the look at it and the mapping: the mapping fails', (t) => {
-  const bench = new BackBench();
-  const ring = bench.connect();
-  const { ref } = ring.front.page(0);
-  const original = Atomics.compareExchange;
-  t.teardown(() => {
-    Atomics.compareExchange = original;
-  });
-  let raced = false;
-  Atomics.compareExchange = ((...args: Parameters<typeof original>) => {
-    if (!raced) {
-      raced = true;
-      ring.front.means.forger.wipe(ref);
-    }
-    return original(...args);
-  }) as typeof original;
-  onePage(ring, BlkifOp.read, ref, 1);
-  bench.turn();
-  t.true(raced);
-  t.deepEqual(statuses(ring), [BlkifStatus.error]);
-  t.is(ring.entries.head(ref), 0, 'no use bit stands in a wiped entry');
-});
+test.serial(
+  'G3: a grant is wiped between the look at it and the mapping: the mapping fails',
+  (t) => {
+    const bench = new BackBench();
+    const ring = bench.connect();
+    const { ref } = ring.front.page(0);
+    const original = Atomics.compareExchange;
+    t.teardown(() => {
+      Atomics.compareExchange = original;
+    });
+    let raced = false;
+    Atomics.compareExchange = ((...args: Parameters<typeof original>) => {
+      if (!raced) {
+        raced = true;
+        ring.front.means.forger.wipe(ref);
+      }
+      return original(...args);
+    }) as typeof original;
+    onePage(ring, BlkifOp.read, ref, 1);
+    bench.turn();
+    t.true(raced);
+    t.deepEqual(statuses(ring), [BlkifStatus.error]);
+    t.is(ring.entries.head(ref), 0, 'no use bit stands in a wiped entry');
+  },
+);
 
 test.serial('G3: a grant that changes at every try does not hold the back end up', (t) => {
   const bench = new BackBench();
@@ -106,7 +110,7 @@ test.serial('G3: a grant that changes at every try does not hold the back end up
   t.true(tries < 100);
 });
 
-test('G4: the last of 11 grants is bad: the ten before it are given back and the disk is untouched', (t) => {
+test('G4: the last of 11 grants is bad: the others are given back, nothing is written', (t) => {
   const bench = new BackBench();
   const ring = bench.connect();
   const before = bench.mapper.mappedCount;
@@ -120,7 +124,7 @@ test('G4: the last of 11 grants is bad: the ten before it are given back and the
 
 for (const persistent of [true, false]) {
   const how = persistent ? 'kept mapping' : 'mapping of one request';
-  test(`G5: the frame of an entry changes under a ${how}: all bytes are of one of the two pages`, (t) => {
+  test(`G5: the frame changes under a ${how}: all bytes are of one page`, (t) => {
     const bench = new BackBench();
     const ring = bench.connect({ persistent });
     const [first, second] = [ring.front.page(0), ring.front.page(1)];
@@ -147,12 +151,16 @@ for (const persistent of [true, false]) {
   });
 }
 
-test('G6: a page of 0xA5 of which one sector is written: no other byte of it reaches the disk', (t) => {
+test('G6: one sector of a page of 0xA5 is written: no other byte reaches the disk', (t) => {
   const bench = new BackBench();
   const ring = bench.connect();
   const page = ring.front.page(0);
   fillPage(bench, page, 0xa5);
-  bench.world.memory.u8.fill(0x3c, page.address + 3 * SECTOR_BYTES, page.address + 4 * SECTOR_BYTES);
+  bench.world.memory.u8.fill(
+    0x3c,
+    page.address + 3 * SECTOR_BYTES,
+    page.address + 4 * SECTOR_BYTES,
+  );
   const entry = newEntry();
   encodeDirect(entry, BlkifOp.write, 1, 0, 1, 40);
   encodeSegment(entry, 0, page.ref, 3, 3);
@@ -182,7 +190,7 @@ test('G6: a read of one sector leaves every other byte of the page alone', (t) =
   t.is(bytes.filter((byte) => byte === 0x77).length, PAGE_BYTES - SECTOR_BYTES);
 });
 
-test('a page that 65,536 segments in flight name at once stays mapped until the last has let go', (t) => {
+test('a page that 65,536 segments name at once stays mapped until the last lets go', (t) => {
   let mapped = 0;
   const mapper: Pick<GrantMapper, 'map' | 'unmap'> = {
     map: () => mapped++,

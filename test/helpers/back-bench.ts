@@ -1,6 +1,6 @@
 /**
- * A driver domain's back ends over plain memory: real rings, grants, event channels and queues, without
- * store and actors. Guests are hands that write into their own pages.
+ * A driver domain's back ends over plain memory: real rings, grants, event channels and queues,
+ * without store and actors. Guests are hands that write into their own pages.
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { EventPort, FrameNo, Generation, GrantRef } from '../../src/base/units.ts';
@@ -8,6 +8,7 @@ import { frameToAddress, PAGE_BYTES, SECTOR_BYTES } from '../../src/base/units.t
 import { BackQueue } from '../../src/driver-vm/back-queue.ts';
 import { DiskOrder } from '../../src/driver-vm/order.ts';
 import { PersistentGrants } from '../../src/driver-vm/persistent-grants.ts';
+import { type QueuePages, takeQueuePages } from '../../src/driver-vm/queue-pages.ts';
 import { Rounds } from '../../src/driver-vm/rounds.ts';
 import { StagingMemory } from '../../src/driver-vm/staging.ts';
 import { TokenBucket } from '../../src/driver-vm/token-bucket.ts';
@@ -20,7 +21,7 @@ import { MemoryGrantMapper } from '../../src/ring/grant-mapper.ts';
 import { GrantEntries, GrantTable } from '../../src/ring/grant-table.ts';
 import { GrantForger } from '../../src/ring/hostile/grant-forger.ts';
 import { type GrantedPage, HostileFront } from '../../src/ring/hostile/hostile-front.ts';
-import { OFFERED_INDIRECT_SEGMENTS } from '../../src/ring/layout.ts';
+import { OFFERED_INDIRECT_SEGMENTS, ringSlots } from '../../src/ring/layout.ts';
 import type { GrantMapper, MappedPages, RingView } from '../../src/ring/ports.ts';
 import {
   type BlockDevice,
@@ -185,6 +186,7 @@ export class BackBench {
       persistent:
         options.persistent === true ? new PersistentGrants(this.mapper, guest.domain) : null,
       staging: this.staging,
+      pages: takeQueuePages(this.staging, ringSlots(order)) as QueuePages,
       publish: 'each',
     });
     vbd.queues.push(queue);

@@ -1,4 +1,6 @@
-/** Plays one attack against a back end, beside a guest that is honest, and says what became of it. */
+/**
+ * Plays one attack against a back end, beside a guest that is honest, and says what became of it.
+ */
 import { BlkifStatus } from '../../src/ring/entries.ts';
 import type { Move } from '../../src/ring/hostile/front-moves.ts';
 import { BackBench, type BenchRing, type RingOptions, statuses } from './back-bench.ts';

@@ -2,8 +2,8 @@
  * A disk in a file (or whatever the world's `Disk` is): requests go to it as they are.
  *
  * A write completes when it is in the page cache: it survives the driver VM's death but not the
- * host's power. A flush is the disk's flush. Writes that are in flight when the driver VM dies may be
- * done, dropped or torn at a sector: the front end replays them.
+ * host's power. A flush is the disk's flush. Writes that are in flight when the driver VM dies may
+ * be done, dropped or torn at a sector: the front end replays them.
  */
 import { fail } from '../../base/invariant.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';

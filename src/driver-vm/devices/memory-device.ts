@@ -1,7 +1,7 @@
 /**
- * A disk in host RAM that does not belong to the driver VM: the toolstack gives it a run of frames of
- * its own, so that the contents outlive a killed driver VM, as a disk would. A flush has nothing to
- * do; the host's power going away takes everything.
+ * A disk in host RAM that does not belong to the driver VM: the toolstack gives it a run of frames
+ * of its own, so that the contents outlive a killed driver VM, as a disk would. A flush has nothing
+ * to do; the host's power going away takes everything.
  */
 import { StorageError } from '../../base/errors.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';

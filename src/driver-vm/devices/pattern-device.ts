@@ -1,7 +1,7 @@
 /**
- * Every 8 bytes hold their own offset on the disk, big-endian; nothing is stored. A write must carry
- * just that, or it fails: a wrong address anywhere between guest and device is found without keeping
- * a copy of the disk. (After nbdkit's `pattern` plugin.)
+ * Every 8 bytes hold their own offset on the disk, big-endian; nothing is stored. A write must
+ * carry just that, or it fails: a wrong address anywhere between guest and device is found without
+ * keeping a copy of the disk. (After nbdkit's `pattern` plugin.)
  */
 import { StorageError } from '../../base/errors.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';

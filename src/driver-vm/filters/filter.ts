@@ -2,8 +2,8 @@
  * What every filter shares: a device over a device that changes one thing.
  *
  * A filter passes a request on in a relay of its own, so that it sees the completion; relays are
- * reused, as many exist as were ever in flight at once. The first filter of a list is the outermost:
- * it sees a request first and its completion last.
+ * reused, as many exist as were ever in flight at once. The first filter of a list is the
+ * outermost: it sees a request first and its completion last.
  */
 import { fail } from '../../base/invariant.ts';
 import {

@@ -1,14 +1,15 @@
 /**
  * Fate sharing: a dead driver VM stalls its own guests, and nobody else.
  *
- * Judged so: a guest with a request outstanding for longer than 100 ms during an outage is a guest of
- * that driver VM, or of another one that was out at the same time; anybody else is a violation. Guests
- * of the dead driver VM that had nothing outstanding, and asked for nothing, are listed apart.
+ * Judged so: a guest with a request outstanding for longer than 100 ms during an outage is a guest
+ * of that driver VM, or of another one that was out at the same time; anybody else is a violation.
+ * Guests of the dead driver VM that had nothing outstanding, and asked for nothing, are listed
+ * apart.
  *
- * Real disks take longer than 100 ms now and then by themselves, for a slow flush. Whoever shares the
- * fate of a driver VM waits until it serves again; so a guest of another host counts only by requests
- * that were still outstanding at that moment, and only if they took longer than any request of it did
- * while every driver VM served.
+ * Real disks take longer than 100 ms now and then by themselves, for a slow flush. Whoever shares
+ * the fate of a driver VM waits until it serves again; so a guest of another host counts only by
+ * requests that were still outstanding at that moment, and only if they took longer than any
+ * request of it did while every driver VM served.
  */
 import type { History } from '../../world/history.ts';
 import type { Outage, StalledGuest } from '../result.ts';
@@ -22,8 +23,8 @@ export interface FateGuest {
   readonly host: string;
   readonly history: History;
   /**
-   * First record of its incarnation of now. What an earlier one never heard of was outstanding until
-   * that one died, which nobody noted: it is not counted.
+   * First record of its incarnation of now. What an earlier one never heard of was outstanding
+   * until that one died, which nobody noted: it is not counted.
    */
   readonly livingSince: number;
 }

@@ -1,12 +1,12 @@
 /**
- * Judges the order tap: the numbers a driver VM gave to mutations must be an order that its guests could
- * have seen.
+ * Judges the order tap: the numbers a driver VM gave to mutations must be an order that its guests
+ * could have seen.
  *
- * 1. Every acknowledged write has a number. (A number given after the acknowledgement is lost when the
- *    driver VM dies in between.)
+ * 1. Every acknowledged write has a number. (A number given after the acknowledgement is lost when
+ *    the driver VM dies in between.)
  * 2. Ring order: within one generation of one disk, numbers of one ring ascend with `frontSeq`.
- * 3. Real time: a write that was acknowledged before another was submitted has the lower number. A write
- *    that was executed twice, because it was replayed, has two; both were given before its
+ * 3. Real time: a write that was acknowledged before another was submitted has the lower number. A
+ *    write that was executed twice, because it was replayed, has two; both were given before its
  *    acknowledgement.
  *
  * Linear but for one sort by submission. Writes are matched by (frontId, write index).
@@ -61,8 +61,8 @@ function findRingDisorder(tap: OrderTap, frontIds: ReadonlySet<number>): string 
     const last = lastByRing.get(ring);
     if (last !== undefined && (frontSeq < last.frontSeq || vdiSeq <= last.vdiSeq)) {
       return (
-        `request ${frontSeq} got number ${vdiSeq} after request ${last.frontSeq} of the same ring ` +
-        `got ${last.vdiSeq} (generation ${generation}, queue ${queue})`
+        `request ${frontSeq} got number ${vdiSeq} after request ${last.frontSeq} of the same ` +
+        `ring got ${last.vdiSeq} (generation ${generation}, queue ${queue})`
       );
     }
     lastByRing.set(ring, { frontSeq, vdiSeq });

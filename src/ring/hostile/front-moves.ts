@@ -6,12 +6,12 @@
  *
  * - `halt`: the ring is given up and its guest's requests are answered no more;
  * - `error`, `not-supported`, `okay`: every request the move made is answered just so;
- * - `harmless`: nothing is promised about the answers, except that there is no more than one for each
- *   request, that nobody else notices, and that the back end lives.
+ * - `harmless`: nothing is promised about the answers, except that there is no more than one for
+ *   each request, that nobody else notices, and that the back end lives.
  *
- * The numbers are those of the list of attacks that this emulator's back end is held to; each stands
- * for a bug that some back end has had. Those that need several rings, a store or a death (B15, B16,
- * B18, B19) are no moves of a ring and are played by the guest or by the test.
+ * The numbers are those of the list of attacks that this emulator's back end is held to; each
+ * stands for a bug that some back end has had. Those that need several rings, a store or a death
+ * (B15, B16, B18, B19) are no moves of a ring and are played by the guest or by the test.
  */
 import { PAGE_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
 import {
@@ -201,14 +201,19 @@ const SHAPE_MOVES: readonly Move[] = [
 ];
 
 const RACE_MOVES: readonly Move[] = [
-  move('B10', 'operation and segments of a slot swing between two requests', 'harmless', (front) => {
-    const entry = front.honest(BlkifOp.write);
-    const other = front.honest(BlkifOp.read);
-    other[2] = entry[2] as number;
-    encodeSegment(other, 0, front.page(1).ref, 0, 255);
-    const slot = front.send(entry);
-    front.mutators.push(new WordMutator(front.means.view, front.slotWord(slot), other));
-  }),
+  move(
+    'B10',
+    'operation and segments of a slot swing between two requests',
+    'harmless',
+    (front) => {
+      const entry = front.honest(BlkifOp.write);
+      const other = front.honest(BlkifOp.read);
+      other[2] = entry[2] as number;
+      encodeSegment(other, 0, front.page(1).ref, 0, 255);
+      const slot = front.send(entry);
+      front.mutators.push(new WordMutator(front.means.view, front.slotWord(slot), other));
+    },
+  ),
   move('B11', 'the data of a write changes while it is written', 'okay', (front) => {
     const entry = front.honest(BlkifOp.write);
     const page = front.page(0);

@@ -1,6 +1,6 @@
 /**
- * Writes grant entries without any of the rules of `GrantTable`: not in order, not by compare-and-swap,
- * without asking whether somebody has the page mapped.
+ * Writes grant entries without any of the rules of `GrantTable`: not in order, not by
+ * compare-and-swap, without asking whether somebody has the page mapped.
  */
 import { FIRST_FREE_REF, type GrantEntries, GrantFlag } from '../grant-table.ts';
 

@@ -1,14 +1,15 @@
 /**
  * The hands of a back end that keeps no rule, and what it does with them: F1 to F8 and F12.
  *
- * It reads requests as a good one does, so that it knows what is in flight and can come as close to the
- * truth as it likes, and answers anything. `answer` writes a response where the next one goes and
- * `publish` moves `rsp_prod`; `setRspProd` moves it anywhere.
+ * It reads requests as a good one does, so that it knows what is in flight and can come as close to
+ * the truth as it likes, and answers anything. `answer` writes a response where the next one goes
+ * and `publish` moves `rsp_prod`; `setRspProd` moves it anywhere.
  *
- * `outcome` is what a sound front end does: `violation`, it stops using the ring and says why; `error`,
- * the request fails; `okay`, it is as if nothing had been; `flagged`, the request is served and the
- * oddity is counted. A back end that acknowledges what it did not do (F9) keeps the protocol: only
- * whoever reads the data back can tell, so F9 is `answerUndone`, and no move has an outcome for it.
+ * `outcome` is what a sound front end does: `violation`, it stops using the ring and says why;
+ * `error`, the request fails; `okay`, it is as if nothing had been; `flagged`, the request is
+ * served and the oddity is counted. A back end that acknowledges what it did not do (F9) keeps the
+ * protocol: only whoever reads the data back can tell, so F9 is `answerUndone`, and no move has an
+ * outcome for it.
  */
 import type { Prng } from '../../base/prng.ts';
 import {
@@ -24,8 +25,8 @@ import {
 import {
   REQ_PROD_BYTES,
   RING_HEADER_BYTES,
-  ringSlots,
   RSP_PROD_BYTES,
+  ringSlots,
   SLOT_WORDS,
 } from '../layout.ts';
 import type { RingView } from '../ports.ts';

@@ -2,13 +2,13 @@
  * The hands of a front end that keeps no rule.
  *
  * It has what any guest has, its ring's page, its own pages and their grants, and writes into them
- * whatever it likes: `put` copies all 28 words of a slot as they are, `setIndex` stores any value in
- * any of the four indices, `tick` lets its mutators write while the back end is at work. What to do
- * with these hands is a catalogue of its own (`front-moves.ts`, `hostile-grants.ts`), one entry an
- * attack; a hostile front end is these hands and a seed.
+ * whatever it likes: `put` copies all 28 words of a slot as they are, `setIndex` stores any value
+ * in any of the four indices, `tick` lets its mutators write while the back end is at work. What to
+ * do with these hands is a catalogue of its own (`front-moves.ts`, `hostile-grants.ts`), one entry
+ * an attack; a hostile front end is these hands and a seed.
  *
- * It can also be good: `honest` makes a request that a back end must serve. A guest that is only ever
- * bad is halted at its first move and tests nothing else.
+ * It can also be good: `honest` makes a request that a back end must serve. A guest that is only
+ * ever bad is halted at its first move and tests nothing else.
  *
  * It never throws and believes nothing: a back end that lies to it is not its concern.
  */
@@ -24,7 +24,13 @@ import {
   responseOp,
   responseStatus,
 } from '../entries.ts';
-import { REQ_PROD_BYTES, RING_HEADER_BYTES, ringSlots, RSP_PROD_BYTES, SLOT_WORDS } from '../layout.ts';
+import {
+  REQ_PROD_BYTES,
+  RING_HEADER_BYTES,
+  RSP_PROD_BYTES,
+  ringSlots,
+  SLOT_WORDS,
+} from '../layout.ts';
 import type { RingView } from '../ports.ts';
 import type { GrantForger } from './grant-forger.ts';
 import type { Mutator } from './mutators.ts';
@@ -147,7 +153,10 @@ export class HostileFront {
   collect(): Answer[] {
     const { view } = this.means;
     const produced = Atomics.load(view.i32, (view.baseBytes + RSP_PROD_BYTES) / 4);
-    const waiting = Math.min((produced - this.#rspCons) >>> 0, this.slots);
+    const claimed = (produced - this.#rspCons) >>> 0;
+    // More than it asked for is its own scribbling over rsp_prod, not an answer.
+    const asked = (this.#reqProd - this.#rspCons) >>> 0;
+    const waiting = claimed > asked ? 0 : Math.min(claimed, this.slots);
     const answers: Answer[] = [];
     const entry = newEntry();
     for (let i = 0; i < waiting; i++) {

@@ -1,16 +1,19 @@
 /**
- * The attacks on grants, G1 to G6: a guest owns its grant table and writes into it whatever it likes.
+ * The attacks on grants, G1 to G6: a guest owns its grant table and writes into it whatever it
+ * likes.
  *
- * The moves send requests over entries that `GrantForger` wrote. All are answered with an error or harm
- * nobody but the guest.
+ * The moves send requests over entries that `GrantForger` wrote. All are answered with an error or
+ * harm nobody but the guest.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import { BlkifOp, type EntryWords, encodeDirect, encodeSegment } from '../entries.ts';
 import { FIRST_FREE_REF, GrantFlag } from '../grant-table.ts';
 import { MAX_DIRECT_SEGMENTS } from '../layout.ts';
 import type { Move } from './front-moves.ts';
-import type { HostileFront } from './hostile-front.ts';
+import type { GrantedPage, HostileFront } from './hostile-front.ts';
 import { ActionMutator } from './mutators.ts';
+
+const IN_USE = GrantFlag.reading | GrantFlag.writing;
 
 /** One request whose only segment names `ref`. */
 function onePage(front: HostileFront, op: number, ref: number): EntryWords {
@@ -34,18 +37,24 @@ function badReference(name: string, choose: (front: HostileFront) => number): Mo
 export const GRANT_MOVES: readonly Move[] = [
   badReference('a reference past the table', ({ means }) => means.forger.entries.count),
   badReference('reference 2^32 - 1', () => 0xffffffff),
-  badReference('a reserved reference', ({ random }) => random.below(FIRST_FREE_REF)),
+  badReference('a reserved reference that looks like a grant', (front) => {
+    const { forger, pages } = front.means;
+    const good = (pages[0] as GrantedPage).ref;
+    const ref = front.random.below(FIRST_FREE_REF);
+    forger.forge(ref, forger.entries.head(good) & ~IN_USE, forger.entries.frame(good));
+    return ref;
+  }),
   badReference('a reference that grants nothing', ({ means }) => means.forger.freeRef()),
   badReference('a page granted to another domain', ({ means }) => {
     const ref = means.forger.freeRef();
-    const frame = (means.pages[0] as { address: number }).address / PAGE_BYTES;
+    const frame = (means.pages[0] as GrantedPage).address / PAGE_BYTES;
     means.forger.forge(ref, GrantFlag.permitAccess | (means.forger.stranger << 16), frame);
     return ref;
   }),
   badReference('a frame outside the guest', (front) => {
     const { forger } = front.means;
     const ref = forger.freeRef();
-    forger.forge(ref, forger.entries.head(front.page(0).ref) & ~0x18, 1);
+    forger.forge(ref, forger.entries.head(front.page(0).ref) & ~IN_USE, 1);
     return ref;
   }),
   {
@@ -64,7 +73,7 @@ export const GRANT_MOVES: readonly Move[] = [
       const { forger } = front.means;
       const { ref } = front.page(0);
       const frame = forger.entries.frame(ref);
-      const head = forger.entries.head(ref) & ~(GrantFlag.reading | GrantFlag.writing);
+      const head = forger.entries.head(ref) & ~IN_USE;
       let wiped = false;
       front.mutators.push(
         new ActionMutator(() => {

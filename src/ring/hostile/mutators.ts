@@ -2,8 +2,8 @@
  * Writers that go on while the other side reads: what a second processor of a hostile guest does.
  *
  * Each swings between two values, so that any mixture of the two can be told from either: a reader
- * that looks twice sees a request that was never made (B10, B11). In threads a mutator would run in a
- * loop; in the simulator and in tests `tick` is called at the named crash points inside the back
+ * that looks twice sees a request that was never made (B10, B11). In threads a mutator would run in
+ * a loop; in the simulator and in tests `tick` is called at the named crash points inside the back
  * end's step and between its steps, which are all the places where a difference could be seen.
  */
 import type { RingView } from '../ports.ts';
@@ -54,7 +54,11 @@ export class PageMutator implements Mutator {
   }
 
   tick(): void {
-    this.#u8.fill(this.#fills[this.#now] as number, this.#address, this.#address + this.#lengthBytes);
+    this.#u8.fill(
+      this.#fills[this.#now] as number,
+      this.#address,
+      this.#address + this.#lengthBytes,
+    );
     this.#now = 1 - this.#now;
   }
 }

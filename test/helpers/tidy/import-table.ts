@@ -23,7 +23,7 @@ const TIERS: readonly (readonly string[])[] = [
 /** Files that start threads or talk to the machine, beside `src/world/real` and `src/cli`. */
 const TOUCHES_THE_MACHINE: readonly RegExp[] = [
   /^src\/[^/]+\/worker\.ts$/,
-  /^src\/experiments\/(?:runner|thread-stage)\.ts$/,
+  /^src\/experiments\/thread-stage\.ts$/,
 ];
 
 /** What else may be imported from outside the project, and where. */
@@ -68,7 +68,7 @@ export function importProblems(file: ProjectFile): string[] {
 function externalProblem(path: string, source: string): string | null {
   if (touchesTheMachine(path)) return null;
   if (OTHER_EXTERNALS.some(({ name, where }) => name === source && where.test(path))) return null;
-  return 'only world/real, worker.ts files, cli and the runner import Node and packages';
+  return 'only world/real, worker.ts files, cli and the stage of threads import packages';
 }
 
 function touchesTheMachine(path: string): boolean {
@@ -89,7 +89,7 @@ function internalProblem(importer: string, imported: string): string | null {
 
 function worldProblem(importer: string, imported: string): string | null {
   if (imported.startsWith('src/world/real/') && !touchesTheMachine(importer)) {
-    return 'only worker.ts files, cli and the runner know the world of threads';
+    return 'only worker.ts files, cli and the stage of threads know the world of threads';
   }
   if (imported.startsWith('src/world/sim/') && !MAY_IMPORT_SIM.test(importer)) {
     return 'only experiments and cli know the simulator';

@@ -50,13 +50,16 @@ export function bannedGlobals({ path, text }: ProjectFile): string[] {
   );
 }
 
+/** The title of a test is one string, which the formatter does not break. */
+const TITLE_LINE = /^\s*(?:test(?:\.serial)?\()?(['"`]).*\1,(?: (?:async )?\(t\) =>.*)?$/;
+
 export function tooLong({ path, text }: ProjectFile): string[] {
   const lines = text.split('\n');
   if (lines[lines.length - 1] === '') lines.pop();
   const problems: string[] = [];
   if (lines.length > FILE_LINES_MAX) problems.push(`${path}: ${lines.length} lines`);
   lines.forEach((line, at) => {
-    const columns = line.length;
+    const columns = path.endsWith('.test.ts') && TITLE_LINE.test(line) ? 0 : line.length;
     if (columns > LINE_COLUMNS_MAX) problems.push(`${path}:${at + 1}: ${columns} columns`);
   });
   return problems;

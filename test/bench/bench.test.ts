@@ -1,0 +1,56 @@
+import test, { type ExecutionContext } from 'ava';
+import { medianOf, spreadOf, target } from '../../bench/bench-result.ts';
+import { run as runRing } from '../../bench/ring.ts';
+import { run as runSim } from '../../bench/sim.ts';
+
+test('a spread has the middle and both ends; an even count meets in the middle', (t) => {
+  t.deepEqual(spreadOf([5, 1, 3]), { min: 1, median: 3, max: 5 });
+  t.is(medianOf([4, 1, 2, 10]), 3);
+  t.throws(() => spreadOf([]), { message: /at least one value/ });
+});
+
+test('a target is met on the good side of its goal, and undecided where nothing could decide', (t) => {
+  t.true(target('a', 5, 'higher', 5).ok);
+  t.false(target('a', 4.9, 'higher', 5).ok);
+  t.true(target('a', 0.1, 'lower', 0.1).ok);
+  t.false(target('a', 0.2, 'lower', 0.1).ok);
+  t.is(target('a', 5, 'higher', 1, false).ok, null);
+  t.false(target('a', Number.NaN, 'higher', 0).ok, 'what was not measured is not met');
+});
+
+function finite(t: ExecutionContext, values: readonly { id: string; value: number }[]): void {
+  for (const { id, value } of values) t.true(Number.isFinite(value), `${id} is ${value}`);
+}
+
+test.serial('ring, quick: every peer and mode runs, and every target has a value', async (t) => {
+  const result = await runRing({ quick: true });
+  t.is(result.bench, 'ring');
+  t.is(result.runs, 1);
+  t.deepEqual(
+    result.targets.map(({ id }) => id),
+    [
+      'ring.qd32.vs-port',
+      'ring.qd32.vs-port-shared',
+      'ring.qd32.vs-comlink',
+      'ring.qd32.vs-piscina',
+      'ring.qd1.block.vs-port',
+      'ring.qd1.poll.vs-port',
+      'ring.qd32.kicks',
+      'ring.guests2.ratio',
+      'ring.neighbour.p99-ratio',
+    ],
+  );
+  finite(t, result.targets);
+  // Four peers and six ways of the ring, one and two guests, four depths; two modes beside two.
+  t.is(result.samples.length, (4 + 3 * 2) * 2 * 4 + 2 * 2);
+});
+
+test.serial('sim, quick: the scenario is sound and both targets have a value', async (t) => {
+  const result = await runSim({ quick: true });
+  t.is(result.bench, 'sim');
+  t.deepEqual(
+    result.targets.map(({ id }) => id),
+    ['sim.events', 'sim.spine'],
+  );
+  finite(t, result.targets);
+});

@@ -1,0 +1,164 @@
+import { access, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import type { RunResult } from '../../src/experiments/result.ts';
+import { parseResult } from '../../src/report/result-file.ts';
+import { PLANTED_BUGS } from '../../src/world/faults.ts';
+import { startStordom, stordom, workFolder } from './helpers.ts';
+
+const { folder, remove } = workFolder();
+test.after.always(remove);
+
+const RUN_FILES = ['history.bin', 'manifest.json', 'report.html', 'result.json', 'summary.txt'];
+const CRASH = ['--guests', '2', '--kill', 'driver-vm@50%', '--restart-after', '50ms'];
+
+async function resultOf(args: readonly string[]): Promise<RunResult> {
+  const { stdout } = await stordom(folder, [...args, '--json']);
+  return parseResult(stdout, 'stdout');
+}
+
+function verdictsOf({ checks }: RunResult): string[] {
+  return checks.map(({ name, ok }) => `${name}: ${ok}`);
+}
+
+test('replay: a crash gets the same verdict from threads and from the simulator', async (t) => {
+  const real = await resultOf(['replay', 'small.csv', ...CRASH, '--out', 'real']);
+  const inSim = ['--world', 'sim', '--out', 'simulated'];
+  const simulated = await resultOf(['replay', 'small.csv', ...CRASH, ...inSim]);
+  t.true(real.ok, JSON.stringify(real.checks));
+  t.is(real.outages.length, 1);
+  t.is(simulated.outages.length, 1);
+  t.deepEqual(verdictsOf(simulated), verdictsOf(real));
+  t.is(simulated.world, 'sim');
+  t.deepEqual(
+    simulated.guests.map(({ requests }) => requests.writes),
+    real.guests.map(({ requests }) => requests.writes),
+  );
+});
+
+test('replay: the same seed in the simulator is the same run, to the event', async (t) => {
+  const hashOf = async (out: string, seed: string): Promise<string> => {
+    const args = ['replay', 'small.csv', ...CRASH, '--world', 'sim', '--out', out, '--seed', seed];
+    await stordom(folder, args);
+    const manifest = JSON.parse(await readFile(join(folder, out, 'manifest.json'), 'utf8')) as {
+      eventHash: string;
+    };
+    return manifest.eventHash;
+  };
+  const first = await hashOf('seed-7', '7');
+  t.regex(first, /^[0-9a-f]{16}$/);
+  t.is(await hashOf('seed-7-again', '7'), first);
+  t.not(await hashOf('seed-8', '8'), first);
+});
+
+test('replay: the run folder holds the manifest, the result and a report for itself', async (t) => {
+  const args = ['replay', 'small.csv', ...CRASH, '--world', 'sim', '--out', 'files', '--quiet'];
+  const { code, stdout } = await stordom(folder, args);
+  t.is(code, 0);
+  t.regex(stdout, /^✔ .*checks hold\n$/);
+  t.deepEqual((await readdir(join(folder, 'files'))).sort(), RUN_FILES);
+  const read = (name: string): Promise<string> => readFile(join(folder, 'files', name), 'utf8');
+  const result = parseResult(await read('result.json'), 'result.json');
+  t.is(result.command, `stordom ${args.join(' ')}`);
+  const manifest = JSON.parse(await read('manifest.json')) as Record<string, unknown>;
+  t.is(manifest['format'], 'stordom-manifest');
+  t.is(manifest['seed'], 1);
+  t.regex(await read('summary.txt'), /✔ replay through a crash/);
+  const html = await read('report.html');
+  t.true(html.includes('uPlot'), 'the chart library is inside');
+  t.notRegex(html, /<script[^>]+src=|<link[^>]+href=/, 'nothing is fetched');
+});
+
+test('replay: history.bin holds every request of every guest', async (t) => {
+  const args = ['replay', 'small.csv', '--world', 'sim', '--guests', '2', '--out', 'history'];
+  const { code } = await stordom(folder, args);
+  t.is(code, 0);
+  const bytes = await readFile(join(folder, 'history', 'history.bin'));
+  t.is(bytes.toString('latin1', 0, 8), 'stordomH');
+  t.is(bytes.readUInt32LE(8), 1);
+  const directoryBytes = bytes.readUInt32LE(12);
+  const { records } = JSON.parse(bytes.toString('utf8', 16, 16 + directoryBytes)) as {
+    records: { kind: string; first: number; count: number; guest?: string }[];
+  };
+  t.deepEqual(
+    records.map(({ kind, guest }) => guest ?? kind),
+    ['g0', 'g1', 'order-tap'],
+  );
+  const total = records.reduce((sum, { count }) => sum + count, 0);
+  t.is(bytes.length, 16 + directoryBytes + 48 * total);
+  const submitted = bytes.readDoubleLE(16 + directoryBytes + 24);
+  const acknowledged = bytes.readDoubleLE(16 + directoryBytes + 32);
+  t.true(acknowledged > submitted && submitted > 0, 'the first record has its times');
+});
+
+test('replay: disk files that are asked for stay, those of the run folder do not', async (t) => {
+  const args = ['replay', 'small.csv', '--disks', 'kept', '--out', 'with-disks'];
+  const { code, stderr } = await stordom(folder, args);
+  t.is(code, 0, stderr);
+  await t.notThrowsAsync(access(join(folder, 'kept', 'h0', 'g0.disk')));
+  t.deepEqual((await readdir(join(folder, 'with-disks'))).sort(), RUN_FILES);
+  const again = await stordom(folder, ['replay', 'small.csv', '--disks', 'kept', '--out', 'again']);
+  t.is(again.code, 2, 'what was kept is not written over');
+  t.regex(again.stderr, /holds data/);
+});
+
+test('replay: interrupted, it ends with 130 and leaves nothing behind', async (t) => {
+  const args = ['replay', 'small.csv', '--limit-iops', '20/s', '--out', 'interrupted'];
+  const { child, ended } = startStordom(folder, args);
+  while (!(await readdir(folder)).includes('interrupted')) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  child.kill('SIGINT');
+  const { code, stdout, stderr } = await ended;
+  t.is(code, 130, stderr);
+  t.is(stdout, '');
+  t.regex(stderr, /interrupted/);
+  t.false((await readdir(folder)).includes('interrupted'));
+});
+
+for (const bug of PLANTED_BUGS) {
+  test(`sim: the planted bug ${bug} is caught, with one command to repeat it`, async (t) => {
+    const args = ['sim', 'crash', '--seeds', '1..4', '--plant', bug];
+    const { code, stdout } = await stordom(folder, args);
+    t.is(code, 1, stdout);
+    const again = /again: stordom (sim crash --seed \d+ --trace \d+ --plant \S+)/.exec(stdout);
+    const repeated = await stordom(folder, (again?.[1] ?? '').split(' '));
+    t.is(repeated.code, 1);
+    t.regex(repeated.stdout, /✘ seed \d+ failed/);
+    t.regex(repeated.stdout, /✘ (reads|order-tap|liveness|full-read-back|machinery): /);
+    t.regex(repeated.stdout, /Last \d+ events/);
+  });
+}
+
+test('sim: JSON of a range counts every seed and says what was killed', async (t) => {
+  const { code, stdout } = await stordom(folder, ['sim', 'crash', '--seeds', '3..8', '--json']);
+  t.is(code, 0, stdout);
+  const told = JSON.parse(stdout) as Record<string, number>;
+  t.is(told['done'], 6);
+  t.true((told['driverKills'] ?? 0) > 0);
+  t.true((told['seedsWithReplay'] ?? 0) > 0);
+});
+
+test('trace: a converted trace tells the same facts', async (t) => {
+  const info = async (file: string): Promise<Record<string, unknown>> => {
+    const { stdout } = await stordom(folder, ['trace', 'info', file, '--json']);
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+  const { code } = await stordom(folder, ['trace', 'convert', 'small.csv', 'copy.csv.gz']);
+  t.is(code, 0);
+  const [before, after] = [await info('small.csv'), await info('copy.csv.gz')];
+  for (const fact of ['requests', 'counts', 'bytes', 'spanNs', 'distinctBlocks']) {
+    t.deepEqual(after[fact], before[fact], fact);
+  }
+});
+
+test('demo crash: every check holds, h1 goes on, and the report is drawn', async (t) => {
+  const result = await resultOf(['demo', 'crash', '--out', 'demo']);
+  t.true(result.ok, JSON.stringify(result.checks));
+  t.is(result.outages.length, 1);
+  t.deepEqual(
+    result.outages[0]?.stalled.map(({ guest }) => guest),
+    ['g0', 'g1'],
+  );
+  t.deepEqual((await readdir(join(folder, 'demo'))).sort(), RUN_FILES);
+});

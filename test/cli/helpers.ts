@@ -1,0 +1,68 @@
+/** Runs the command as a user does: a process of its own, in a folder of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Prng } from '../../src/base/prng.ts';
+import { syntheticTrace } from '../../src/traces/synthetic.ts';
+import { writeCanonicalCsv } from '../../src/traces/write-canonical.ts';
+
+/** From build/test/cli to the checkout. */
+export const ROOT: string = fileURLToPath(new URL('../../../', import.meta.url));
+const COMMAND = join(ROOT, 'bin', 'stordom.mjs');
+/** Tests of a file run side by side, but the machine has few cores. */
+const PROCESSES_MAX = 2;
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** Runs `stordom ARGS` in `folder` to its end. */
+export async function stordom(folder: string, args: readonly string[]): Promise<Ended> {
+  if (running >= PROCESSES_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+  running++;
+  try {
+    return await startStordom(folder, args).ended;
+  } finally {
+    running--;
+    waiting.shift()?.();
+  }
+}
+
+/** Starts it, for who wants to do something to it meanwhile. */
+export function startStordom(
+  folder: string,
+  args: readonly string[],
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [COMMAND, ...args], { cwd: folder });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+/**
+ * A new folder with `workloads` of the checkout in it, and `small.csv`, a trace of 600 requests.
+ */
+export function workFolder(): { folder: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'stordom-test-'));
+  symlinkSync(join(ROOT, 'workloads'), join(folder, 'workloads'));
+  const trace = syntheticTrace(new Prng(7, 'cli'), { requests: 600, blocks: 256 });
+  writeFileSync(join(folder, 'small.csv'), writeCanonicalCsv(trace));
+  return { folder, remove: () => rmSync(folder, { recursive: true }) };
+}
