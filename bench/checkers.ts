@@ -1,22 +1,20 @@
 /**
  * `bench checkers`: how fast histories are judged.
  *
- * - `checkers.linear.ops-per-s`: from a history of 5 million operations on single blocks of a disk of
- *   200 thousand, half of them reads, 16 under way at a time, to the verdict of per-block
+ * - `checkers.linear.ops-per-s`: from a history of 5 million operations on single blocks of a disk
+ *   of 200 thousand, half of them reads, 16 under way at a time, to the verdict of per-block
  *   linearizability; building the operation table is part of it.
  * - `checkers.cut.ms`: from the order of 5 million writes and what each of 200 thousand units holds
  *   after a crash that lost the last thousand of them, to the verdict on the prefix.
  *
- * Each history is also made wrong in one place, and must be refused: a checker that is fast because it
- * looks at nothing would show.
+ * Each history is also made wrong in one place, and must be refused: a checker that is fast
+ * because it looks at nothing would show.
  */
-
 import { Prng } from '../src/base/prng.ts';
 import { ANY_CUT, judgeCut, type WriteOrder } from '../src/experiments/checkers/cut.ts';
 import { findConflict } from '../src/experiments/checkers/linearizability.ts';
 import { type JudgedDisk, OperationTable } from '../src/experiments/checkers/operations.ts';
 import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../src/world/history.ts';
-
 import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';
 import { describeMachine } from './machine.ts';
 

@@ -12,9 +12,9 @@
  *                   {"kind": "order-tap", "host", "offset", "count"}, ...]}
  *      the parts one after the other; `offset` counts bytes from here
  * ```
- * A record of a history or of an order tap is six doubles (`world/history.ts`), a run of findings two
- * (`world/findings.ts`). Everything is little-endian. Version 1 had no findings: a read told of its
- * first sector only.
+ * A record of a history or of an order tap is six doubles (`world/history.ts`), a run of findings
+ * two (`world/findings.ts`). Everything is little-endian. Version 1 had no findings: a read told
+ * of its first sector only.
  */
 import type { Run } from './runner.ts';
 

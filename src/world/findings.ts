@@ -1,9 +1,9 @@
 /**
  * What reads found, sector by sector, where one number does not say it.
  *
- * Most reads find one write index in all their sectors, and that number stands in the record of the
- * read itself. The others point into this buffer with a negative index, at runs of neighbouring sectors
- * that held the same value:
+ * Most reads find one write index in all their sectors, and that number stands in the record of
+ * the read itself. The others point into this buffer with a negative index, at runs of
+ * neighbouring sectors that held the same value:
  *
  * ```
  * header, 64 bytes {u32 unused, u32 used}, then runs of two doubles: [sectors, value]
@@ -11,8 +11,9 @@
  * record.index  < 0     the runs begin at -1 - record.index, and end where they make up the read
  * UNRECORDED            the buffer was full: only the guest itself has judged the read
  * ```
- * A value is a write index, 0, or a `StampFault`. Runs are written behind `used` while a read is being
- * looked at, and published when it has been seen whole: a guest killed in between leaves nothing.
+ * A value is a write index, 0, or a `StampFault`. Runs are written behind `used` while a read is
+ * being looked at, and published when it has been seen whole: a guest killed in between leaves
+ * nothing.
  */
 import { invariant } from '../base/invariant.ts';
 
@@ -38,7 +39,9 @@ export class Findings {
   readonly capacity: number;
   readonly #doubles: Float64Array;
   readonly #used: Int32Array;
-  /** The read being looked at: its first run, its runs that are closed, and the one that is open. */
+  /**
+   * The read being looked at: its first run, its runs that are closed, and the one that is open.
+   */
   #first = 0;
   #closed = 0;
   #value = 0;

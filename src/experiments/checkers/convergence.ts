@@ -1,10 +1,10 @@
 /**
  * C6, convergence: when all is quiet, copies of the same data are the same, byte for byte.
  *
- * Copies are compared by one checksum a region of 1 MiB, so that what is compared is small, whatever
- * the copies are and wherever they are kept: a reader is all that is asked of them. The verdict names
- * the first region that differs, and who has what. Regions that differ are also returned, for whoever
- * can look at the bytes.
+ * Copies are compared by one checksum a region of 1 MiB, so that what is compared is small,
+ * whatever the copies are and wherever they are kept: a reader is all that is asked of them. The
+ * verdict names the first region that differs, and who has what. Regions that differ are also
+ * returned, for whoever can look at the bytes.
  */
 import { CRC32_START, crc32End, crc32Word } from '../../base/crc32.ts';
 import { invariant } from '../../base/invariant.ts';

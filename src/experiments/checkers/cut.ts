@@ -1,26 +1,26 @@
 /**
  * C3, cut consistency: after a cache is lost, the image of a disk is one that the disk once had.
  *
- * Writes have an order (`vdiSeq`). Let `v(u)` be the number of the write that unit u holds after the
- * recovery (0: of none), and `next(v(u))` that of the following write to u. The image is the state
- * after some write c exactly if every v(u) <= c < next(v(u)), so
+ * Writes have an order (`vdiSeq`). Let `v(u)` be the number of the write that unit u holds after
+ * the recovery (0: of none), and `next(v(u))` that of the following write to u. The image is the
+ * state after some write c exactly if every v(u) <= c < next(v(u)), so
  *
  * ```
  * prefix         max v <  min next                 the state after one write, nothing missing
  * epoch          epoch(max v) <= epoch(min next)   all of the earlier epochs, any part of the last
  * whole epochs   epoch(max v) <  epoch(min next)   all of the earlier epochs, nothing of the others
  * ```
- * An epoch is what lies between two flushes; epochs ascend with the numbers, so the extremes of one are
- * the extremes of the other. The two extremes are the witnesses: a write that is missing although a
- * later one survived. A write over several units has one number on all of them, so half of it is no cut.
- * A dropped last write still leaves a prefix: whether the cut is recent enough is asked by the bounds
- * (not older than what was reported as safe; not newer than what existed).
+ * An epoch is what lies between two flushes; epochs ascend with the numbers, so the extremes of
+ * one are the extremes of the other. The two extremes are the witnesses: a write that is missing
+ * although a later one survived. A write over several units has one number on all of them, so half
+ * of it is no cut. A dropped last write still leaves a prefix: whether the cut is recent enough is
+ * asked by the bounds (not older than what was reported as safe; not newer than what existed).
  *
- * Writes are scanned in order for the first one that its unit has not reached; that is `min next`. So
- * the check costs one pass over the writes and no memory.
+ * Writes are scanned in order for the first one that its unit has not reached; that is `min next`.
+ * So the check costs one pass over the writes and no memory.
  *
- * Not done: a unit that holds zeros although something zeroed it fits several cuts; the caller leaves
- * it out (`NOT_JUDGED`). That the unit's number is of a write to that unit is C4.
+ * Not done: a unit that holds zeros although something zeroed it fits several cuts; the caller
+ * leaves it out (`NOT_JUDGED`). That the unit's number is of a write to that unit is C4.
  */
 import { invariant } from '../../base/invariant.ts';
 import { broken, holds, type Verdict } from './check.ts';

@@ -1,12 +1,12 @@
 /**
- * Fencing: once a disk has a new owner that has acknowledged something, nothing that the ejected one
- * still submits is ever seen.
+ * Fencing: once a disk has a new owner that has acknowledged something, nothing that the ejected
+ * one still submits is ever seen.
  *
- * Owners of a disk follow one another: incarnations of a guest, or the same disk attached on another
- * host. Each has its records, and a zombie goes on recording. A write of an ejected owner that was
- * submitted after the first acknowledgement of any later owner must not be found by any read of anybody.
- * (One that it submitted before may have been applied before the change, and then stays; that such a one
- * does not appear after it was found missing is `stability.ts`.)
+ * Owners of a disk follow one another: incarnations of a guest, or the same disk attached on
+ * another host. Each has its records, and a zombie goes on recording. A write of an ejected owner
+ * that was submitted after the first acknowledgement of any later owner must not be found by any
+ * read of anybody. (One that it submitted before may have been applied before the change, and then
+ * stays; that such a one does not appear after it was found missing is `stability.ts`.)
  */
 import { HistoryKind, HistoryStatus } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
@@ -88,7 +88,7 @@ function textOf(reader: Tenure, at: number, value: number, found: Outlawed): str
   return (
     `fencing is broken on ${reader.disk.name}: ${reader.owner}: ` +
     `${operationText(reader.disk, at, value)}; but ${tenure.owner}: ` +
-    `${operationText(tenure.disk, record)}, after ${successor} had taken over, which acknowledged ` +
-    `something at ${timeText(sinceNs)}`
+    `${operationText(tenure.disk, record)}, after ${successor} had taken over, ` +
+    `which acknowledged something at ${timeText(sinceNs)}`
   );
 }

@@ -2,13 +2,13 @@
  * C2, flush durability: what a flush covered survives the crashes that the disk's policy names.
  *
  * The rule is taken when the flush is *submitted*: it covers every write acknowledged by then, and
- * nothing that was still under way, even if that ended before the flush did. (The first rule is what
- * disks promise; the second is what programs wrongly hope for.) A write with FUA covers itself. Only
- * flushes that were acknowledged before the crash count.
+ * nothing that was still under way, even if that ended before the flush did. (The first rule is
+ * what disks promise; the second is what programs wrongly hope for.) A write with FUA covers
+ * itself. Only flushes that were acknowledged before the crash count.
  *
- * After the recovery each place holds something at least as new as the newest covered write. New is
- * meant by time: a value is too old if its write had ended before a covered write began. Zeros are as
- * new as the last thing that may have zeroed the place; a discard obliges to nothing.
+ * After the recovery each place holds something at least as new as the newest covered write. New
+ * is meant by time: a value is too old if its write had ended before a covered write began. Zeros
+ * are as new as the last thing that may have zeroed the place; a discard obliges to nothing.
  */
 import {
   HistoryFlag,
@@ -49,7 +49,8 @@ export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
   if (crashes === 0) return holds(NAME, 'C2: nothing crashed, so no flush was put to the test');
   return holds(
     NAME,
-    `C2: after ${crashes} crashes, ${covered} places held what a flush or FUA had covered, or newer`,
+    `C2: after ${crashes} crashes, ${covered} places held what a flush or FUA had covered, ` +
+      'or newer',
   );
 }
 

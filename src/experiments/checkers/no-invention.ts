@@ -5,9 +5,9 @@
  * 1. Damage (no stamp, a stamp of another place, a stamp torn inside its sector) is never allowed:
  *    whatever failed, a sector is old or new.
  * 2. The write index was given to a write of this disk, and that write covers the sector.
- * 3. One read of a 4 KiB block shows it whole. Values `a` and `b` in one block contradict that if the
- *    write of each covers the sector of the other: whichever came last would have replaced both. Zeros
- *    are older than any write in a block where nothing ever wrote zeros or discarded.
+ * 3. One read of a 4 KiB block shows it whole. Values `a` and `b` in one block contradict that if
+ *    the write of each covers the sector of the other: whichever came last would have replaced
+ *    both. Zeros are older than any write in a block where nothing ever wrote zeros or discarded.
  *
  * Allowed to be torn: a write that failed or was never answered, and one that was under way while a
  * driver VM was gone, until it is replayed. Whether a value is too old or too new is not asked here
@@ -97,9 +97,10 @@ class InventionJudge {
         const a = values[i] as number;
         const b = values[j] as number;
         if (a === b || !this.#covers(a, lba + j) || !this.#covers(b, lba + i)) continue;
-        const what = `${valueText(a)} in sector ${lba + i} beside ${valueText(b)} in sector ${lba + j}`;
-        const why = 'though each covers both: the block is torn';
-        return this.#text(at, lba + i, `${what}, ${why}`, a, b);
+        const here = `${valueText(a)} in sector ${lba + i}`;
+        const beside = `${valueText(b)} in sector ${lba + j}`;
+        const what = `${here} beside ${beside}, though each covers both: the block is torn`;
+        return this.#text(at, lba + i, what, a, b);
       }
     }
     return null;
@@ -140,6 +141,7 @@ class InventionJudge {
     const said = writes.map((write) => `; ${operationText(disk, write)}`).join('');
     const [unit] = this.#table.unitsIn(sector, 1);
     const around = unit === undefined ? '' : `\n${timelineOf(this.#table, unit, [at, ...writes])}`;
-    return `C4 is broken on ${disk.name}: a read found ${what}.\n${operationText(disk, at)}${said}${around}`;
+    const head = `C4 is broken on ${disk.name}: a read found ${what}.`;
+    return `${head}\n${operationText(disk, at)}${said}${around}`;
   }
 }

@@ -1,26 +1,26 @@
 /**
- * A disk's history turned by 90 degrees: from requests in order of submission to, for each place on the
- * disk, the operations on it in that order. Every checker of values works on this table.
+ * A disk's history turned by 90 degrees: from requests in order of submission to, for each place
+ * on the disk, the operations on it in that order. Every checker of values works on this table.
  *
- * A place is a *unit*: a 4 KiB block where every operation covers the whole block with one value, and
- * otherwise its eight sectors, each by itself. So the millions of operations of a block workload stay
- * one entry each, and a request of one sector, or a read that found a torn block, costs its own block
- * only. Blocks that nobody touched have no unit.
+ * A place is a *unit*: a 4 KiB block where every operation covers the whole block with one value,
+ * and otherwise its eight sectors, each by itself. So the millions of operations of a block
+ * workload stay one entry each, and a request of one sector, or a read that found a torn block,
+ * costs its own block only. Blocks that nobody touched have no unit.
  *
  * ```
  * starts   unit -> its first entry                      (counting sort by unit, stable)
  * entries  [record * 8 + kind, value, invokeNs, doneNs]  (32 bytes: half a cache line each)
  * firstSectors   unit -> sector address
  * ```
- * The records of a history lie in order of time, so the operations on one place are far apart there.
- * What the judges of millions need is therefore copied side by side; the rest stays in the record.
- * `doneNs` is the acknowledgement, or infinite if the operation failed or was never answered. The value
- * of a write is its write index, of a read what it found, of what zeroes is 0; write indexes of one disk
- * ascend over all incarnations of its guest, and are never used twice.
+ * The records of a history lie in order of time, so the operations on one place are far apart
+ * there. What the judges of millions need is therefore copied side by side; the rest stays in the
+ * record. `doneNs` is the acknowledgement, or infinite if the operation failed or was never
+ * answered. The value of a write is its write index, of a read what it found, of what zeroes is 0;
+ * write indexes of one disk ascend over all incarnations of its guest, and are never used twice.
  *
- * What is not in the table: flushes; reads that failed or were not answered, because they say nothing;
- * reads whose findings had no room (`unrecorded` counts them). A sector that held damage has the value
- * `DAMAGE`: that it is damage is the business of `no-invention.ts`.
+ * What is not in the table: flushes; reads that failed or were not answered, because they say
+ * nothing; reads whose findings had no room (`unrecorded` counts them). A sector that held damage
+ * has the value `DAMAGE`: that it is damage is the business of `no-invention.ts`.
  */
 import { invariant } from '../../base/invariant.ts';
 import { SECTORS_PER_PAGE } from '../../base/units.ts';

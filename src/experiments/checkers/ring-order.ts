@@ -1,17 +1,18 @@
 /**
- * Ring order: overlapping requests of one queue take effect in the order in which they were put on it.
+ * Ring order: overlapping requests of one queue take effect in the order in which they were put on
+ * it.
  *
- * This is more than C1 asks: two writes that are under way together may take effect either way there,
- * but not here, and a replay in the wrong order shows in nothing else. It holds for a guest that never
- * has overlapping requests under way on two queues, as the workloads here do; then the operations on a
- * place took effect in the order of their records.
+ * This is more than C1 asks: two writes that are under way together may take effect either way
+ * there, but not here, and a replay in the wrong order shows in nothing else. It holds for a guest
+ * that never has overlapping requests under way on two queues, as the workloads here do; then the
+ * operations on a place took effect in the order of their records.
  *
  * So a read finds the last mutation before it that took effect:
  * - one that was acknowledged did, whether that was before the read or after it;
- * - one that failed or was never answered did or did not, and a discard left zeros or what was there:
- *   what they left is allowed, and so is what was there before them;
- * - a read that was under way while its driver VM was gone may have been sent again, and then also finds
- *   what was submitted behind it before it was answered;
+ * - one that failed or was never answered did or did not, and a discard left zeros or what was
+ *   there: what they left is allowed, and so is what was there before them;
+ * - a read that was under way while its driver VM was gone may have been sent again, and then also
+ *   finds what was submitted behind it before it was answered;
  * - after a crash that may lose acknowledged writes, any of them may be there.
  *
  * Linear in the operations; a value is looked up among the mutations of its place.
@@ -47,7 +48,10 @@ class RingOrderJudge {
   readonly #writes: Uint32Array;
   /** Records of the mutations of the unit of now, in order. */
   readonly #mutations: number[] = [];
-  /** For each count of mutations: place of the last one that surely took effect, or zeroed; -1: none. */
+  /**
+   * For each count of mutations: place of the last one that surely took effect, or zeroed; -1:
+   * none.
+   */
   readonly #lastCertain: number[] = [];
   readonly #lastZeroing: number[] = [];
   reads = 0;
@@ -149,8 +153,8 @@ class RingOrderJudge {
     const last = certain < 0 ? [] : [this.#mutations[certain] as number];
     const instead = last.map((record) => `; but ${operationText(disk, record)}`).join('');
     return (
-      `the order of the ring is broken on ${disk.name}: a read found what was replaced before it, or ` +
-      `what came behind it.\n${operationText(disk, at, value)}${instead}\n` +
+      `the order of the ring is broken on ${disk.name}: a read found what was replaced ` +
+      `before it, or what came behind it.\n${operationText(disk, at, value)}${instead}\n` +
       timelineOf(this.#table, unit, [at, ...last])
     );
   }

@@ -1,10 +1,11 @@
 /**
- * C10, snapshot cut: a snapshot shows the disk as it was at one moment between the request for it and
- * its acknowledgement.
+ * C10, snapshot cut: a snapshot shows the disk as it was at one moment between the request for it
+ * and its acknowledgement.
  *
- * It is a prefix of the disk's order (`cut.ts`) with both ends held: every write that was acknowledged
- * before the snapshot was asked for is in it, and no write that was submitted after the snapshot was
- * acknowledged. Where the order tap says at which number the snapshot was taken, it is just that prefix.
+ * It is a prefix of the disk's order (`cut.ts`) with both ends held: every write that was
+ * acknowledged before the snapshot was asked for is in it, and no write that was submitted after
+ * the snapshot was acknowledged. Where the order tap says at which number the snapshot was taken,
+ * it is just that prefix.
  */
 import type { Verdict } from './check.ts';
 import { judgeCut, type WriteOrder } from './cut.ts';

@@ -1,14 +1,14 @@
 /**
  * C5, stability: after a recovery a place holds one thing, and reads agree on it for ever.
  *
- * A write that was never answered may have happened or not, and C1 leaves it open. But once the guest
- * that asked for it is dead and its successor has connected, or a driver VM serves again and the write
- * had been reported as failed, it is settled. So after a recovery, all values of settled writes that
- * are seen on one place must be one value, whichever. Any other value must come from a write that was
- * not settled then: one that was replayed, or a new one, and those C1 judges.
+ * A write that was never answered may have happened or not, and C1 leaves it open. But once the
+ * guest that asked for it is dead and its successor has connected, or a driver VM serves again and
+ * the write had been reported as failed, it is settled. So after a recovery, all values of settled
+ * writes that are seen on one place must be one value, whichever. Any other value must come from a
+ * write that was not settled then: one that was replayed, or a new one, and those C1 judges.
  *
- * Zeros count as a settled value only where nothing that zeroes was open at the recovery or began after
- * it. Linear in the operations, once for each recovery.
+ * Zeros count as a settled value only where nothing that zeroes was open at the recovery or began
+ * after it. Linear in the operations, once for each recovery.
  */
 import { HistoryKind } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';

@@ -1,31 +1,36 @@
 /**
- * Whether the operations on one place could have happened one after the other: the zones of Gibbons and
- * Korach ("Testing shared memories", 1997), for a register whose values say who wrote them.
+ * Whether the operations on one place could have happened one after the other: the zones of
+ * Gibbons and Korach ("Testing shared memories", 1997), for a register whose values say who wrote
+ * them.
  *
- * A *cluster* is a write with all reads that found its value. Let `f` be the earliest acknowledgement
- * in it and `s` the latest submission. Cluster A must come before B as soon as some operation of A
- * ended before some operation of B began: `fA < sB`. The operations of a cluster stand together in any
- * order that is right, so the history is wrong if two clusters must each come before the other:
+ * A *cluster* is a write with all reads that found its value. Let `f` be the earliest
+ * acknowledgement in it and `s` the latest submission. Cluster A must come before B as soon as
+ * some operation of A ended before some operation of B began: `fA < sB`. The operations of a
+ * cluster stand together in any order that is right, so the history is wrong if two clusters must
+ * each come before the other:
  *
  * ```
  * conflict of A and B:   fA < sB  and  fB < sA
  * f < s   forward zone [f, s]: the value was there all that time. Two of them may not overlap.
  * f >= s  backward zone [s, f]: all of it fits at one moment. It may not lie inside a forward zone.
  * ```
- * That no two clusters conflict is also enough (their theorem). The other way to be wrong is a read that
- * ended before the write of its value began. Sorted by `f`, forward zones are compared with their
- * neighbours only; clusters arrive in order of submission, so the sort has little to move.
+ * That no two clusters conflict is also enough (their theorem). The other way to be wrong is a
+ * read that ended before the write of its value began. Sorted by `f`, forward zones are compared
+ * with their neighbours only; clusters arrive in order of submission, so the sort has little to
+ * move.
  *
- * Equal times say nothing about order. An operation of unknown outcome (failed, or never answered) has
- * no end: `f` is infinite until a read found its value, and an unread one conflicts with nothing.
+ * Equal times say nothing about order. An operation of unknown outcome (failed, or never answered)
+ * has no end: `f` is infinite until a read found its value, and an unread one conflicts with
+ * nothing.
  *
- * **Zeros** are the one value that many operations write: writes of zeros, discards (which leave zeros
- * or what was there before), and the beginning. So which of them a read of zeros saw is not known. Such
- * a read is a cluster by itself, and so is an acknowledged write of zeros; a discard forces nothing.
- * Besides, a read of zeros needs a *source*: if W are the clusters that must come before the read, some
- * source must have begun before the read ended, and ended after the latest submission among W. With
- * zeros in play the test accepts a few histories that are wrong (two reads of zeros may need one source
- * at two moments); it never refuses one that is right. Without them it is exact.
+ * **Zeros** are the one value that many operations write: writes of zeros, discards (which leave
+ * zeros or what was there before), and the beginning. So which of them a read of zeros saw is not
+ * known. Such a read is a cluster by itself, and so is an acknowledged write of zeros; a discard
+ * forces nothing. Besides, a read of zeros needs a *source*: if W are the clusters that must come
+ * before the read, some source must have begun before the read ended, and ended after the latest
+ * submission among W. With zeros in play the test accepts a few histories that are wrong (two
+ * reads of zeros may need one source at two moments); it never refuses one that is right. Without
+ * them it is exact.
  */
 import { invariant } from '../../base/invariant.ts';
 import { HistoryKind } from '../../world/history.ts';
@@ -35,7 +40,9 @@ import { DAMAGE, ENTRY_DOUBLES, KINDS } from './operations.ts';
 export type ZoneConflict =
   /** A read of `value` ended before its write began. */
   | { readonly kind: 'future'; readonly read: number; readonly value: number }
-  /** Two clusters must each come before the other. For zeros, the record that is its own cluster. */
+  /**
+   * Two clusters must each come before the other. For zeros, the record that is its own cluster.
+   */
   | { readonly kind: 'crossed'; readonly a: ClusterName; readonly b: ClusterName }
   /** A read of what was there at the beginning, after `after` had come. */
   | { readonly kind: 'inherited'; readonly read: number; readonly after: number }
@@ -171,7 +178,9 @@ export class ZoneJudge {
     return true;
   }
 
-  /** Cluster of a value; -1 if it was not written here, which is the business of another checker. */
+  /**
+   * Cluster of a value; -1 if it was not written here, which is the business of another checker.
+   */
   #clusterOf(value: number): number {
     const values = this.#values;
     let low = 0;
@@ -233,7 +242,9 @@ export class ZoneJudge {
     return null;
   }
 
-  /** The cluster whose forward zone has [`low`, `high`] inside; -1: none. The zones are disjoint. */
+  /**
+   * The cluster whose forward zone has [`low`, `high`] inside; -1: none. The zones are disjoint.
+   */
   #forwardAround(low: number, high: number): number {
     let from = 0;
     let to = this.#forwards;

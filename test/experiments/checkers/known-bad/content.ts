@@ -1,4 +1,6 @@
-/** Histories in which a read finds what nobody wrote there, or half of it; and answers gone wrong. */
+/**
+ * Histories in which a read finds what nobody wrote there, or half of it; and answers gone wrong.
+ */
 import { StampFault } from '../../../../src/base/stamps.ts';
 import { read, type Story, write } from '../../../helpers/history-story.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Images after a crash that lost the cache: each write as [number, unit, epoch], and the number that
- * each unit holds afterwards.
+ * Images after a crash that lost the cache: each write as [number, unit, epoch], and the number
+ * that each unit holds afterwards.
  */
 import type { CutBounds, CutRule } from '../../../../src/experiments/checkers/cut.ts';
 
