@@ -7,17 +7,16 @@
  * - `checkers.cut.ms`: from the order of 5 million writes and what each of 200 thousand units holds
  *   after a crash that lost the last thousand of them, to the verdict on the prefix.
  *
- * Each history is also made wrong in one place, and must be refused: a checker that is fast because
- * it looks at nothing would show.
+ * Each history is also made wrong in one place, and must be refused: a checker that is fast
+ * because it looks at nothing would show.
  */
-
 import { Prng } from '../src/base/prng.ts';
-import type { BenchOptions, BenchResult, BenchTarget } from '../src/cli/bench-output.ts';
-import { machineFacts } from '../src/cli/machine.ts';
 import { ANY_CUT, judgeCut, type WriteOrder } from '../src/experiments/checkers/cut.ts';
 import { findConflict } from '../src/experiments/checkers/linearizability.ts';
 import { type JudgedDisk, OperationTable } from '../src/experiments/checkers/operations.ts';
 import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../src/world/history.ts';
+import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';
+import { describeMachine } from './machine.ts';
 
 interface Sizes {
   readonly rounds: number;
@@ -33,22 +32,23 @@ const STEP_NS = 1000;
 const LOST_WRITES = 1000;
 const SEED = 1;
 
-export async function run(options: BenchOptions): Promise<BenchResult> {
-  const sizes = options.quick ? QUICK : FULL;
+export async function run(options: BenchOptions = {}): Promise<BenchResult> {
+  const machine = describeMachine();
+  const sizes = options.quick === true ? QUICK : FULL;
   const linear = linearRounds(sizes);
   const cut = cutRounds(sizes);
-  const targets: BenchTarget[] = [
-    target('checkers.linear.ops-per-s', medianOf(linear), 3_000_000, 'higher'),
-    target('checkers.cut.ms', medianOf(cut), 50, 'lower'),
+  const targets = [
+    target('checkers.linear.ops-per-s', medianOf(linear), 'higher', 3_000_000),
+    target('checkers.cut.ms', medianOf(cut), 'lower', 50),
   ];
   return {
     bench: 'checkers',
-    machine: machineFacts(),
+    machine,
     runs: sizes.rounds,
     targets,
     samples: [
-      { id: 'checkers.linear.ops-per-s', values: linear, ...sizes },
-      { id: 'checkers.cut.ms', values: cut, ...sizes },
+      { id: 'checkers.linear.ops-per-s', ...spreadOf(linear), ...sizes },
+      { id: 'checkers.cut.ms', ...spreadOf(cut), ...sizes },
     ],
   };
 }
@@ -127,15 +127,6 @@ function judge(order: WriteOrder, image: Uint32Array) {
     bounds: ANY_CUT,
     place: (unit) => `block ${unit}`,
   });
-}
-
-function target(id: string, value: number, goal: number, better: 'higher' | 'lower'): BenchTarget {
-  return { id, value, goal, better, ok: better === 'higher' ? value >= goal : value <= goal };
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
 }
 
 function expect(isSo: boolean, law: string): void {

@@ -1,6 +1,10 @@
 /** One peer of the ring, with its threads: opened, measured at several depths, thrown away. */
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { createHostMemory, WASM_PAGE_BYTES } from '../src/world/real/wasm-memory.ts';
+import {
+  createHostMemory,
+  WASM_PAGE_BYTES,
+  type WasmMemory,
+} from '../src/world/real/wasm-memory.ts';
 import { sleepMs } from './machine.ts';
 import {
   BLOCK_BYTES,
@@ -16,15 +20,21 @@ import {
 const MEMORY_BYTES =
   Math.ceil((SHARED_AREAS * PEER_MAX_DEPTH * BLOCK_BYTES) / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
 
+/** The pages a guest shares with the driver; rigs that follow one another use the same. */
+export function peerMemory(): WasmMemory {
+  return createHostMemory(MEMORY_BYTES);
+}
+
 export class PeerRig {
   readonly #clients: Worker[] = [];
   readonly #words: Float64Array[] = [];
   readonly #server: Worker | null;
   #failure: unknown = null;
 
-  constructor(kind: PeerKind, guests: number) {
-    const channels = Array.from({ length: guests }, () => new MessageChannel());
-    const memories = channels.map(() => createHostMemory(MEMORY_BYTES).transfer);
+  /** One guest a memory. */
+  constructor(kind: PeerKind, guestMemories: readonly WasmMemory[]) {
+    const channels = guestMemories.map(() => new MessageChannel());
+    const memories = guestMemories.map(({ transfer }) => transfer);
     channels.forEach(({ port1 }, guest) => {
       const words = new SharedArrayBuffer(PEER_WORDS * Float64Array.BYTES_PER_ELEMENT);
       this.#words.push(new Float64Array(words));
@@ -49,11 +59,12 @@ export class PeerRig {
     }
   }
 
-  /** Requests a second, of all guests, in `durationMs`. */
+  /** Requests a second, of all guests, in `durationMs`, or in the time one request takes. */
   async measure(durationMs: number): Promise<number> {
     const before = this.#completed();
     const startMs = performance.now();
     await sleepMs(durationMs);
+    while (this.#completed() === before && this.#failure === null) await sleepMs(1);
     const requests = this.#completed() - before;
     const elapsedMs = performance.now() - startMs;
     if (this.#failure !== null) throw new Error('a peer has failed', { cause: this.#failure });

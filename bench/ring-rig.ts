@@ -25,7 +25,7 @@ import type { WaitMode } from '../src/world/real/bell-watch.ts';
 import { startClock } from '../src/world/real/clock.ts';
 import { toolstackWorld } from '../src/world/real/real-world.ts';
 import { ThreadSpawner } from '../src/world/real/spawner.ts';
-import { createHostMemory } from '../src/world/real/wasm-memory.ts';
+import { createHostMemory, type WasmMemory } from '../src/world/real/wasm-memory.ts';
 import { sleepMs } from './machine.ts';
 
 export const MAX_DEPTH = 128;
@@ -37,6 +37,10 @@ const DRIVER_HEAP_BYTES = 6 * 2 ** 20;
 const GRANT_ENTRIES = 1024;
 const DISK_SECTORS = 32_768;
 const HOST = 'h0';
+
+export function rigMemory(): WasmMemory {
+  return createHostMemory(HOST_MEMORY_BYTES);
+}
 
 export interface RigConfig {
   readonly guests: number;
@@ -84,10 +88,14 @@ export class RingRig {
     this.#bury = bury;
   }
 
-  /** Settles when every guest is connected; they are paused. */
-  static async open(config: RigConfig): Promise<RingRig> {
+  /**
+   * Settles when every guest is connected; they are paused. `memory` is the host's RAM, of
+   * `rigMemory`: every shared memory reserves some gigabytes of addresses until it is collected, so
+   * rigs that follow one another share one.
+   */
+  static async open(config: RigConfig, memory: WasmMemory): Promise<RingRig> {
+    memory.clear(0, memory.sizeBytes);
     const folder = await mkdtemp(join(tmpdir(), 'stordom-bench-'));
-    const memory = createHostMemory(HOST_MEMORY_BYTES);
     const clockZero = startClock();
     const onNote = (): void => {};
     const spawner = new ThreadSpawner({
@@ -142,13 +150,20 @@ export class RingRig {
     while (this.#failures.length === 0 && this.#words.some(waits)) await sleepMs(1);
   }
 
-  /** Counts what all guests do in `durationMs`, with the depths of now. */
+  /**
+   * Counts what all guests do in `durationMs`, with the depths of now; longer on a machine so busy
+   * that nothing was done in that time.
+   */
   async measure(durationMs: number): Promise<RingReading> {
     const before = await this.#counts();
     await sleepMs(durationMs);
-    const after = await this.#counts();
+    let after = await this.#counts();
+    while (after.requests === before.requests && this.#failures.length === 0) {
+      await sleepMs(1);
+      after = await this.#counts();
+    }
     const requests = after.requests - before.requests;
-    const per = (count: number): number => (requests === 0 ? 0 : count / requests);
+    const per = (count: number): number => count / requests;
     return {
       requests,
       requestsPerSecond: (requests * 1000) / (after.atMs - before.atMs),
@@ -157,12 +172,13 @@ export class RingRig {
     };
   }
 
-  /** Latencies, nanoseconds, of the requests that a guest completes in `durationMs`. */
+  /** Latencies, ns, of the requests a guest completes in `durationMs`; at least one. */
   async latencies(guest: number, durationMs: number): Promise<Float64Array> {
     const buffer = present(this.#buffers[guest], 'the rig has that guest');
     const words = new Float64Array(buffer);
     const from = words[LoopWord.completed] as number;
     await sleepMs(durationMs);
+    while (words[LoopWord.completed] === from && this.#failures.length === 0) await sleepMs(1);
     const until = words[LoopWord.completed] as number;
     const samples = latencySamples(buffer);
     const first = Math.max(from, until - samples.length);

@@ -25,9 +25,9 @@ import {
   target,
 } from './bench-result.ts';
 import { awaitQuiet, describeMachine, ForeignLoad, sleepMs } from './machine.ts';
-import { PeerRig } from './peer-rig.ts';
+import { PeerRig, peerMemory } from './peer-rig.ts';
 import { PEER_KINDS, type PeerKind } from './peers/peer.ts';
-import { type RigConfig, RingRig } from './ring-rig.ts';
+import { type RigConfig, RingRig, rigMemory } from './ring-rig.ts';
 
 const DEPTHS = [1, 8, 32, 128] as const;
 const GUESTS = [1, 2] as const;
@@ -51,7 +51,7 @@ interface Times {
 const FULL: Times = { quietMs: 1000, warmMs: 200, settleMs: 40, measureMs: 200 };
 const QUICK: Times = { quietMs: 0, warmMs: 20, settleMs: 5, measureMs: 20 };
 /** A measurement that others disturbed is taken again, so often; the least disturbed one counts. */
-const TRIES = 4;
+const TRIES = 3;
 
 interface Reading {
   readonly requestsPerSecond: number;
@@ -104,6 +104,8 @@ export async function run(options: BenchOptions = {}): Promise<BenchResult> {
 
 class RingBench {
   readonly #times: Times;
+  readonly #memory = rigMemory();
+  readonly #peerMemories = GUESTS.map(() => peerMemory());
   readonly #speeds = new Cells<Reading>();
   readonly #neighbours = new Cells<NeighbourReading>();
 
@@ -165,7 +167,7 @@ class RingBench {
   async #measurePeer(kind: PeerKind, guests: number): Promise<void> {
     const { quietMs, warmMs, settleMs, measureMs } = this.#times;
     await awaitQuiet(quietMs);
-    const rig = new PeerRig(kind, guests);
+    const rig = new PeerRig(kind, this.#peerMemories.slice(0, guests));
     rig.setDepth(32);
     await rig.ready();
     await sleepMs(warmMs);
@@ -185,7 +187,7 @@ class RingBench {
   async #measureRing(mode: WaitMode, publish: RigConfig['publish'], guests: number): Promise<void> {
     const { quietMs, warmMs, settleMs, measureMs } = this.#times;
     await awaitQuiet(quietMs);
-    const rig = await RingRig.open({ guests, mode, publish, sampleLatency: false });
+    const rig = await RingRig.open({ guests, mode, publish, sampleLatency: false }, this.#memory);
     const all = (depth: number): number[] => Array.from({ length: guests }, () => depth);
     rig.setDepths(all(32));
     await rig.ready();
@@ -202,7 +204,10 @@ class RingBench {
   async #measureNeighbour(mode: WaitMode): Promise<void> {
     const { quietMs, warmMs, settleMs, measureMs } = this.#times;
     await awaitQuiet(quietMs);
-    const rig = await RingRig.open({ guests: 2, mode, publish: 'each', sampleLatency: true });
+    const rig = await RingRig.open(
+      { guests: 2, mode, publish: 'each', sampleLatency: true },
+      this.#memory,
+    );
     rig.setDepths([1, FLOOD_DEPTH]);
     await rig.ready();
     await sleepMs(warmMs);

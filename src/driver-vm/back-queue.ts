@@ -13,9 +13,9 @@
  * Steps 1 to 4 happen in ring order. When staging memory is short, step 3 holds the ring: the
  * request stays at its head until memory comes back, nothing is dropped and nothing overtakes.
  *
- * A response is published as soon as its request is finished. Publishing once a batch was measured
- * four times slower at depth 32 with one guest (the two sides fall into lock step); it stays as a
- * mode so that the benchmark can show that.
+ * A response is published as soon as its request is finished. Publishing once a batch lets the two
+ * sides fall into lock step where both sleep: half the requests a second at depth 32 with one guest
+ * (`docs/performance.md`). It stays as a mode so that the benchmark can show that.
  *
  * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what
  * is in flight ends, other rings go on.

@@ -13,8 +13,8 @@
  *      the parts one after the other; `offset` counts bytes from here
  * ```
  * A record of a history or of an order tap is six doubles (`world/history.ts`), a run of findings
- * two (`world/findings.ts`). Everything is little-endian. Version 1 had no findings: a read told of
- * its first sector only.
+ * two (`world/findings.ts`). Everything is little-endian. Version 1 had no findings: a read told
+ * of its first sector only.
  */
 import type { Run } from './runner.ts';
 

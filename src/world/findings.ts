@@ -1,9 +1,9 @@
 /**
  * What reads found, sector by sector, where one number does not say it.
  *
- * Most reads find one write index in all their sectors, and that number stands in the record of the
- * read itself. The others point into this buffer with a negative index, at runs of neighbouring
- * sectors that held the same value:
+ * Most reads find one write index in all their sectors, and that number stands in the record of
+ * the read itself. The others point into this buffer with a negative index, at runs of
+ * neighbouring sectors that held the same value:
  *
  * ```
  * header, 64 bytes {u32 unused, u32 used}, then runs of two doubles: [sectors, value]

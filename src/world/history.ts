@@ -9,12 +9,13 @@
  * The order tap is the same idea on the other side of the ring: the driver VM writes one record a
  * mutation, before the device sees it, saying which number in the disk's order it got.
  *
- * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles: `[kind
- * | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until the
- * answer came. `index` is the write index of a write, what a read found (`findings.ts`), or the
- * count of writes acknowledged when a flush was submitted. A request that is answered again keeps
- * its first answer and is marked. Layout of a tap: the same header, then records of 6 doubles:
- * `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32, timeNs]`.
+ * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles:
+ * `[kind | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until
+ * the answer came. `index` is the write index of a write, what a read found (`findings.ts`), or
+ * the count of writes acknowledged when a flush was submitted. A request that is answered again
+ * keeps its first answer and is marked. Layout of a tap: the same header, then records of 6
+ * doubles: `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32,
+ * timeNs]`.
  */
 import { invariant } from '../base/invariant.ts';
 import type { FindingRun, Findings } from './findings.ts';

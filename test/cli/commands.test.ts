@@ -75,17 +75,27 @@ test('replay: history.bin holds every request of every guest', async (t) => {
   t.is(code, 0);
   const bytes = await readFile(join(folder, 'history', 'history.bin'));
   t.is(bytes.toString('latin1', 0, 8), 'stordomH');
-  t.is(bytes.readUInt32LE(8), 1);
+  t.is(bytes.readUInt32LE(8), 2);
   const directoryBytes = bytes.readUInt32LE(12);
-  const { records } = JSON.parse(bytes.toString('utf8', 16, 16 + directoryBytes)) as {
-    records: { kind: string; first: number; count: number; guest?: string }[];
+  const { parts } = JSON.parse(bytes.toString('utf8', 16, 16 + directoryBytes)) as {
+    parts: { kind: string; offset: number; count: number; guest?: string }[];
   };
   t.deepEqual(
-    records.map(({ kind, guest }) => guest ?? kind),
-    ['g0', 'g1', 'order-tap'],
+    parts.map(({ kind, guest }) => [kind, guest]),
+    [
+      ['history', 'g0'],
+      ['findings', 'g0'],
+      ['history', 'g1'],
+      ['findings', 'g1'],
+      ['order-tap', undefined],
+    ],
   );
-  const total = records.reduce((sum, { count }) => sum + count, 0);
-  t.is(bytes.length, 16 + directoryBytes + 48 * total);
+  let end = 0;
+  for (const { kind, offset, count } of parts) {
+    t.is(offset, end, 'the parts stand one after the other');
+    end += count * (kind === 'findings' ? 16 : 48);
+  }
+  t.is(bytes.length, 16 + directoryBytes + end);
   const submitted = bytes.readDoubleLE(16 + directoryBytes + 24);
   const acknowledged = bytes.readDoubleLE(16 + directoryBytes + 32);
   t.true(acknowledged > submitted && submitted > 0, 'the first record has its times');

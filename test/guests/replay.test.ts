@@ -14,6 +14,7 @@ import type { Pace } from '../../src/guests/pace.ts';
 import { Replay, type ReplayResult } from '../../src/guests/replay.ts';
 import { syntheticTrace } from '../../src/traces/synthetic.ts';
 import { type BlockDevice, DeviceOp, type DeviceRequest } from '../../src/world/block-device.ts';
+import { Findings, findingsBufferFor } from '../../src/world/findings.ts';
 import { History, HistoryStatus, OrderTap, recordBufferFor } from '../../src/world/history.ts';
 import { FEATURES } from '../helpers/crash-bench.ts';
 import { TwoDomains } from '../helpers/domains.ts';
@@ -44,7 +45,8 @@ function run(options: RunOptions): Ran {
   const { world, grants, frames, driver, machine } = domains;
   const diskFrames = machine.createDomain(SECTORS * 512, 0);
   const tap = new OrderTap(recordBufferFor(4 * REQUESTS));
-  const history = new History(recordBufferFor(4 * REQUESTS));
+  const findings = new Findings(findingsBufferFor(64 * REQUESTS));
+  const history = new History(recordBufferFor(4 * REQUESTS), findings);
   const stats = new GuestStats(guestStatsBuffer());
   const device = new MemoryDevice(world.memory, diskFrames.heapFrame * 4096, SECTORS);
   const server = new BackServer(domains);

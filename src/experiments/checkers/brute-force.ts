@@ -1,11 +1,11 @@
 /**
  * Linearizability by trying every order: slow beyond a handful of operations, and too simple to be
- * wrong. It keeps the fast checker honest on small histories, and speaks the same language: a place
- * of an operation table.
+ * wrong. It keeps the fast checker honest on small histories, and speaks the same language: a
+ * place of an operation table.
  *
  * Any operation may come next that no remaining operation must precede (none of them ended before
- * it began). An operation of unknown outcome may come at any time after its submission, or never. A
- * discard leaves zeros or nothing changed: both are tried.
+ * it began). An operation of unknown outcome may come at any time after its submission, or never.
+ * A discard leaves zeros or nothing changed: both are tried.
  */
 import { invariant } from '../../base/invariant.ts';
 import { HistoryKind, HistoryStatus } from '../../world/history.ts';

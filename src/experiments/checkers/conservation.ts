@@ -3,8 +3,8 @@
  * asked has been answered once.
  *
  * A ledger is a total and the parts that make it up (slots of a ring: free and in flight; pages
- * lent: mapped and kept; records of a pool). No part is negative. Ledgers are taken when nothing is
- * under way, by whoever can read the counters; this module knows none of them.
+ * lent: mapped and kept; records of a pool). No part is negative. Ledgers are taken when nothing
+ * is under way, by whoever can read the counters; this module knows none of them.
  */
 import { HistoryFlag } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';

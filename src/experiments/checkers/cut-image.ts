@@ -1,12 +1,12 @@
 /**
- * What `cut.ts` asks for, from what a run records: the order of a disk's writes from the order tap,
- * and which of them each place held from reads.
+ * What `cut.ts` asks for, from what a run records: the order of a disk's writes from the order
+ * tap, and which of them each place held from reads.
  *
  * A write that was executed twice, because its device has no log and it was replayed, has two
- * numbers; what it left is what its last execution left, so the last number counts. Writes of zeros
- * and discards have no write index: a place that shows zeros though one of them touched it is not
- * judged. Epochs are counted in the order in which the guest submitted, since flushes have no
- * number.
+ * numbers; what it left is what its last execution left, so the last number counts. Writes of
+ * zeros and discards have no write index: a place that shows zeros though one of them touched it
+ * is not judged. Epochs are counted in the order in which the guest submitted, since flushes have
+ * no number.
  */
 import { HistoryKind, HistoryStatus, type OrderTap } from '../../world/history.ts';
 import { NOT_JUDGED, type WriteOrder } from './cut.ts';

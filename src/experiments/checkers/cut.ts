@@ -10,8 +10,8 @@
  * epoch          epoch(max v) <= epoch(min next)   all of the earlier epochs, any part of the last
  * whole epochs   epoch(max v) <  epoch(min next)   all of the earlier epochs, nothing of the others
  * ```
- * An epoch is what lies between two flushes; epochs ascend with the numbers, so the extremes of one
- * are the extremes of the other. The two extremes are the witnesses: a write that is missing
+ * An epoch is what lies between two flushes; epochs ascend with the numbers, so the extremes of
+ * one are the extremes of the other. The two extremes are the witnesses: a write that is missing
  * although a later one survived. A write over several units has one number on all of them, so half
  * of it is no cut. A dropped last write still leaves a prefix: whether the cut is recent enough is
  * asked by the bounds (not older than what was reported as safe; not newer than what existed).

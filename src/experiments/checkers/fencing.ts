@@ -88,7 +88,7 @@ function textOf(reader: Tenure, at: number, value: number, found: Outlawed): str
   return (
     `fencing is broken on ${reader.disk.name}: ${reader.owner}: ` +
     `${operationText(reader.disk, at, value)}; but ${tenure.owner}: ` +
-    `${operationText(tenure.disk, record)}, after ${successor} had taken over, which acknowledged ` +
-    `something at ${timeText(sinceNs)}`
+    `${operationText(tenure.disk, record)}, after ${successor} had taken over, ` +
+    `which acknowledged something at ${timeText(sinceNs)}`
   );
 }

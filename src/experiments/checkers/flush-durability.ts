@@ -6,9 +6,9 @@
  * what disks promise; the second is what programs wrongly hope for.) A write with FUA covers
  * itself. Only flushes that were acknowledged before the crash count.
  *
- * After the recovery each place holds something at least as new as the newest covered write. New is
- * meant by time: a value is too old if its write had ended before a covered write began. Zeros are
- * as new as the last thing that may have zeroed the place; a discard obliges to nothing.
+ * After the recovery each place holds something at least as new as the newest covered write. New
+ * is meant by time: a value is too old if its write had ended before a covered write began. Zeros
+ * are as new as the last thing that may have zeroed the place; a discard obliges to nothing.
  */
 import {
   HistoryFlag,
@@ -50,7 +50,8 @@ export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
   if (crashes === 0) return holds(NAME, 'C2: nothing crashed, so no flush was put to the test');
   return holds(
     NAME,
-    `C2: after ${crashes} crashes, ${covered} places held what a flush or FUA had covered, or newer`,
+    `C2: after ${crashes} crashes, ${covered} places held what a flush or FUA had covered, ` +
+      'or newer',
   );
 }
 

@@ -5,10 +5,10 @@
  * Linearizability is local: a history has it if each place alone has it. So each unit of the
  * operation table is judged by itself, with the zones of `zones.ts`, in about linear time.
  *
- * A crash that may lose acknowledged writes divides the history. What was written before it is, for
- * those who read after it, the beginning: any of it may be there, but no more once something new
- * has been seen or acknowledged. Which of it may be there is asked by the clauses on flushes, cuts
- * and stability.
+ * A crash that may lose acknowledged writes divides the history. What was written before it is,
+ * for those who read after it, the beginning: any of it may be there, but no more once something
+ * new has been seen or acknowledged. Which of it may be there is asked by the clauses on flushes,
+ * cuts and stability.
  *
  * A write that failed or was never answered may have happened at any later time, or not at all: it
  * stays open. (That nothing of a dead guest happens after its successor looked is `stability.ts`.)
@@ -41,8 +41,8 @@ export function judgeLinearizability(disks: readonly RecoveredDisk[]): Verdict {
   }
   return holds(
     NAME,
-    `C1: ${operations} operations on ${units} places of ${disks.length} disks could have happened ` +
-      'one after the other',
+    `C1: ${operations} operations on ${units} places of ${disks.length} disks could have ` +
+      'happened one after the other',
   );
 }
 
@@ -103,7 +103,8 @@ function textOf(table: OperationTable, unit: number, conflict: ZoneConflict): st
       return (
         `${head}${a.what} was there before ${b.what} and again after it.\n` +
         `First: ${operationText(disk, a.firstDone)}; then ${operationText(disk, b.lastBegun)}.\n` +
-        `But also: ${operationText(disk, b.firstDone)}; then ${operationText(disk, a.lastBegun)}.\n` +
+        `But also: ${operationText(disk, b.firstDone)}; ` +
+        `then ${operationText(disk, a.lastBegun)}.\n` +
         timelineOf(table, unit, witnesses)
       );
     }
@@ -112,14 +113,15 @@ function textOf(table: OperationTable, unit: number, conflict: ZoneConflict): st
       return (
         `${head}what was there before a crash is back, though ${valueText(conflict.after)} had ` +
         `replaced it since.\n${operationText(disk, firstDone)}; then ` +
-        `${operationText(disk, conflict.read)}\n${timelineOf(table, unit, [firstDone, conflict.read])}`
+        `${operationText(disk, conflict.read)}\n` +
+        timelineOf(table, unit, [firstDone, conflict.read])
       );
     }
     case 'no-zeros': {
       const { firstDone, lastBegun } = endsOf(table, unit, { value: conflict.after });
       return (
-        `${head}a read found zeros where ${valueText(conflict.after)} was, and nothing that zeroes ` +
-        `can have happened since.\n${operationText(disk, firstDone)}; then ` +
+        `${head}a read found zeros where ${valueText(conflict.after)} was, and nothing that ` +
+        `zeroes can have happened since.\n${operationText(disk, firstDone)}; then ` +
         `${operationText(disk, conflict.read, 0)}\n` +
         timelineOf(table, unit, [firstDone, lastBegun, conflict.read])
       );

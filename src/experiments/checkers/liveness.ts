@@ -1,10 +1,10 @@
 /**
  * C9, liveness: once faults have stopped, every request is answered in time.
  *
- * A request that was asked by an incarnation that was killed need not be answered: nobody waits for
- * it. All others must be, at the latest `withinNs` after faults stopped or after their submission,
- * whichever is later. A guest that did not finish although all its requests were answered is stuck
- * in itself.
+ * A request that was asked by an incarnation that was killed need not be answered: nobody waits
+ * for it. All others must be, at the latest `withinNs` after faults stopped or after their
+ * submission, whichever is later. A guest that did not finish although all its requests were
+ * answered is stuck in itself.
  */
 import { broken, holds, type Verdict } from './check.ts';
 import type { JudgedDisk } from './operations.ts';

@@ -4,15 +4,14 @@
  *
  * 1. Damage (no stamp, a stamp of another place, a stamp torn inside its sector) is never allowed:
  *    whatever failed, a sector is old or new.
- * 2. The write index was given to a write of this disk, and that write covers the sector. 3. One
- * read of a 4 KiB block shows it whole. Values `a` and `b` in one block contradict that if the
- *    write of each covers the sector of the other: whichever came last would have replaced both.
- *    Zeros are older than any write in a block where nothing ever wrote zeros or discarded.
+ * 2. The write index was given to a write of this disk, and that write covers the sector.
+ * 3. One read of a 4 KiB block shows it whole. Values `a` and `b` in one block contradict that if
+ *    the write of each covers the sector of the other: whichever came last would have replaced
+ *    both. Zeros are older than any write in a block where nothing ever wrote zeros or discarded.
  *
  * Allowed to be torn: a write that failed or was never answered, and one that was under way while a
- * driver VM was gone, until it is replayed, and one that a loss of power may have torn. Whether a
- * value is too old or too new is not asked here (C1); requests larger than a block may be seen in
- * part while they are under way.
+ * driver VM was gone, until it is replayed, and one that a loss of power may have torn. Whether a value is too old or too new is not asked here
+ * (C1); requests larger than a block may be seen in part while they are under way.
  *
  * Linear in the records; sectors are looked at one by one only where a read found several values.
  */
@@ -98,9 +97,10 @@ class InventionJudge {
         const a = values[i] as number;
         const b = values[j] as number;
         if (a === b || !this.#covers(a, lba + j) || !this.#covers(b, lba + i)) continue;
-        const what = `${valueText(a)} in sector ${lba + i} beside ${valueText(b)} in sector ${lba + j}`;
-        const why = 'though each covers both: the block is torn';
-        return this.#text(at, lba + i, `${what}, ${why}`, a, b);
+        const here = `${valueText(a)} in sector ${lba + i}`;
+        const beside = `${valueText(b)} in sector ${lba + j}`;
+        const what = `${here} beside ${beside}, though each covers both: the block is torn`;
+        return this.#text(at, lba + i, what, a, b);
       }
     }
     return null;
@@ -145,6 +145,7 @@ class InventionJudge {
     const said = writes.map((write) => `; ${operationText(disk, write)}`).join('');
     const [unit] = this.#table.unitsIn(sector, 1);
     const around = unit === undefined ? '' : `\n${timelineOf(this.#table, unit, [at, ...writes])}`;
-    return `C4 is broken on ${disk.name}: a read found ${what}.\n${operationText(disk, at)}${said}${around}`;
+    const head = `C4 is broken on ${disk.name}: a read found ${what}.`;
+    return `${head}\n${operationText(disk, at)}${said}${around}`;
   }
 }

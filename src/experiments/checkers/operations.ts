@@ -1,6 +1,6 @@
 /**
- * A disk's history turned by 90 degrees: from requests in order of submission to, for each place on
- * the disk, the operations on it in that order. Every checker of values works on this table.
+ * A disk's history turned by 90 degrees: from requests in order of submission to, for each place
+ * on the disk, the operations on it in that order. Every checker of values works on this table.
  *
  * A place is a *unit*: a 4 KiB block where every operation covers the whole block with one value,
  * and otherwise its eight sectors, each by itself. So the millions of operations of a block

@@ -7,11 +7,11 @@ import {
 } from '../../world/history.ts';
 
 /**
- * Something that a disk depends on was gone from `lostNs` until `servingNs`. What had been answered
- * by `servingNs` is settled: nothing of it happens any more. Where the guest itself died, so is all
- * that its earlier incarnations had asked for: every record before `successorRecord` (0: it lived
- * on). With `losing`, the crash is one after which acknowledged writes may be missing; which ones
- * may, is asked by the clauses on flushes and cuts.
+ * Something that a disk depends on was gone from `lostNs` until `servingNs`. What had been
+ * answered by `servingNs` is settled: nothing of it happens any more. Where the guest itself died,
+ * so is all that its earlier incarnations had asked for: every record before `successorRecord` (0:
+ * it lived on). With `losing`, the crash is one after which acknowledged writes may be missing;
+ * which ones may, is asked by the clauses on flushes and cuts.
  */
 export interface Recovery {
   readonly lostNs: number;

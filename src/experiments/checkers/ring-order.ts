@@ -153,8 +153,8 @@ class RingOrderJudge {
     const last = certain < 0 ? [] : [this.#mutations[certain] as number];
     const instead = last.map((record) => `; but ${operationText(disk, record)}`).join('');
     return (
-      `the order of the ring is broken on ${disk.name}: a read found what was replaced before it, or ` +
-      `what came behind it.\n${operationText(disk, at, value)}${instead}\n` +
+      `the order of the ring is broken on ${disk.name}: a read found what was replaced ` +
+      `before it, or what came behind it.\n${operationText(disk, at, value)}${instead}\n` +
       timelineOf(this.#table, unit, [at, ...last])
     );
   }

@@ -24,7 +24,8 @@ export function operationText({ history }: JudgedDisk, at: number, value?: numbe
     `${VERBS[kind]}${number}${fua}${place} (record ${at}), submitted ${timeText(invokeNs)}, ` +
     endText(status, ackNs);
   if (kind !== 0 || status !== HistoryStatus.ok) return text;
-  return `${text}, found ${value === undefined ? findingText(history.found(record)) : valueText(value)}`;
+  const found = value === undefined ? findingText(history.found(record)) : valueText(value);
+  return `${text}, found ${found}`;
 }
 
 export function valueText(value: number): string {

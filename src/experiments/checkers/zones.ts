@@ -1,21 +1,23 @@
 /**
- * Whether the operations on one place could have happened one after the other: the zones of Gibbons
- * and Korach ("Testing shared memories", 1997), for a register whose values say who wrote them.
+ * Whether the operations on one place could have happened one after the other: the zones of
+ * Gibbons and Korach ("Testing shared memories", 1997), for a register whose values say who wrote
+ * them.
  *
  * A *cluster* is a write with all reads that found its value. Let `f` be the earliest
- * acknowledgement in it and `s` the latest submission. Cluster A must come before B as soon as some
- * operation of A ended before some operation of B began: `fA < sB`. The operations of a cluster
- * stand together in any order that is right, so the history is wrong if two clusters must each come
- * before the other:
+ * acknowledgement in it and `s` the latest submission. Cluster A must come before B as soon as
+ * some operation of A ended before some operation of B began: `fA < sB`. The operations of a
+ * cluster stand together in any order that is right, so the history is wrong if two clusters must
+ * each come before the other:
  *
  * ```
  * conflict of A and B:   fA < sB  and  fB < sA
  * f < s   forward zone [f, s]: the value was there all that time. Two of them may not overlap.
  * f >= s  backward zone [s, f]: all of it fits at one moment. It may not lie inside a forward zone.
  * ```
- * That no two clusters conflict is also enough (their theorem). The other way to be wrong is a read
- * that ended before the write of its value began. Sorted by `f`, forward zones are compared with
- * their neighbours only; clusters arrive in order of submission, so the sort has little to move.
+ * That no two clusters conflict is also enough (their theorem). The other way to be wrong is a
+ * read that ended before the write of its value began. Sorted by `f`, forward zones are compared
+ * with their neighbours only; clusters arrive in order of submission, so the sort has little to
+ * move.
  *
  * Equal times say nothing about order. An operation of unknown outcome (failed, or never answered)
  * has no end: `f` is infinite until a read found its value, and an unread one conflicts with
@@ -26,9 +28,9 @@
  * known. Such a read is a cluster by itself, and so is an acknowledged write of zeros; a discard
  * forces nothing. Besides, a read of zeros needs a *source*: if W are the clusters that must come
  * before the read, some source must have begun before the read ended, and ended after the latest
- * submission among W. With zeros in play the test accepts a few histories that are wrong (two reads
- * of zeros may need one source at two moments); it never refuses one that is right. Without them it
- * is exact.
+ * submission among W. With zeros in play the test accepts a few histories that are wrong (two
+ * reads of zeros may need one source at two moments); it never refuses one that is right. Without
+ * them it is exact.
  */
 import { invariant } from '../../base/invariant.ts';
 import { HistoryKind } from '../../world/history.ts';

@@ -97,7 +97,7 @@ test('zones and the trial of every order agree on any small history of reads and
   t.true(wrong > 500, `${wrong} wrong histories`);
 });
 
-test('small histories that some order explains are never refused, with zeros and discards too', (t) => {
+test('what some order explains is never refused, with zeros and discards too', (t) => {
   let values = 0;
   const kinds = draftsOf('read', 'read', 'write', 'zero', 'discard');
   const property = fc.property(kinds, (drafts) => {
@@ -109,7 +109,7 @@ test('small histories that some order explains are never refused, with zeros and
   t.true(values > 1000, `${values} histories with reads`);
 });
 
-test('with zeros and discards zones refuse only what no order explains, and nearly all of it', (t) => {
+test('with zeros, zones refuse only what no order explains, and nearly all of it', (t) => {
   let wrong = 0;
   let missed = 0;
   const kinds = draftsOf('read', 'read', 'write', 'zero', 'discard');

@@ -58,20 +58,22 @@ for (const story of CUT_STORIES) {
 test('a verdict names its clause, two witnesses and what happened around them', (t) => {
   const [stale] = ORDER_STORIES;
   const broken = stale === undefined ? [] : verdictsOf(stale).filter(({ ok }) => !ok);
+  const first = 'write 1 of sectors 0-7 (record 0), submitted 0.000001ms, acknowledged 0.000002ms';
+  const second = 'write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged 0.000004ms';
+  const times = 'submitted 0.000005ms, acknowledged 0.000006ms';
+  const third = `read of sectors 0-7 (record 2), ${times}, found write 1`;
   t.deepEqual(
-    broken.map(({ text }) => text),
+    broken.map(({ text }) => text.split('\n')),
     [
-      'C1 is broken on g0: write 1 was there before write 2 and again after it.\n' +
-        'First: write 1 of sectors 0-7 (record 0), submitted 0.000001ms, acknowledged 0.000002ms; ' +
-        'then write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged 0.000004ms.\n' +
-        'But also: write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged ' +
-        '0.000004ms; then read of sectors 0-7 (record 2), submitted 0.000005ms, acknowledged ' +
-        '0.000006ms, found write 1.\n' +
-        'around it on sectors 0-7 of g0:\n' +
-        '  > g0 write 1 of sectors 0-7 (record 0), submitted 0.000001ms, acknowledged 0.000002ms\n' +
-        '  > g0 write 2 of sectors 0-7 (record 1), submitted 0.000003ms, acknowledged 0.000004ms\n' +
-        '  > g0 read of sectors 0-7 (record 2), submitted 0.000005ms, acknowledged 0.000006ms, ' +
-        'found write 1',
+      [
+        'C1 is broken on g0: write 1 was there before write 2 and again after it.',
+        `First: ${first}; then ${second}.`,
+        `But also: ${second}; then ${third}.`,
+        'around it on sectors 0-7 of g0:',
+        `  > g0 ${first}`,
+        `  > g0 ${second}`,
+        `  > g0 ${third}`,
+      ],
     ],
   );
 });
