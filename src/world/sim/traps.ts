@@ -25,10 +25,12 @@ export class DeterminismError extends Error {
   }
 }
 
-interface Saved {
+/** Something to be trapped, as it was. */
+interface Found {
   readonly holder: object;
   readonly key: string;
   readonly descriptor: PropertyDescriptor;
+  readonly trap: unknown;
 }
 
 /** Globals that are functions or constructors: calling one throws, and so do its static methods. */
@@ -63,34 +65,37 @@ const TRAPPED_METHODS: readonly (readonly [holder: string, key: string])[] = [
 
 /** Puts the traps in place and returns what takes them away again, once. */
 export function installTraps(): () => void {
-  const saved: Saved[] = [];
   const globals: object = globalThis;
-  for (const name of TRAPPED_GLOBALS) replace(saved, globals, name, trappedFunction(name));
-  for (const name of TRAPPED_OBJECTS) replace(saved, globals, name, trappedObject(name));
+  const found: Found[] = [];
+  for (const name of TRAPPED_GLOBALS) find(found, globals, name, trappedFunction(name));
+  for (const name of TRAPPED_OBJECTS) find(found, globals, name, trappedObject(name));
   for (const [holderName, key] of TRAPPED_METHODS) {
     const holder: unknown = Reflect.get(globals, holderName);
     if (typeof holder !== 'object' || holder === null) continue;
-    replace(saved, holder, key, trappedFunction(`${holderName}.${key}`));
+    find(found, holder, key, trappedFunction(`${holderName}.${key}`));
+  }
+  // Only now that all were looked up: looking one up may load it, and what is loaded uses others.
+  for (const { holder, key, descriptor, trap } of found) {
+    Object.defineProperty(holder, key, {
+      value: trap,
+      configurable: true,
+      enumerable: descriptor.enumerable ?? false,
+      writable: true,
+    });
   }
   return () => {
-    for (const { holder, key, descriptor } of saved.splice(0).reverse()) {
+    for (const { holder, key, descriptor } of found.splice(0).reverse()) {
       Object.defineProperty(holder, key, descriptor);
     }
   };
 }
 
-function replace(saved: Saved[], holder: object, key: string, value: unknown): void {
+function find(found: Found[], holder: object, key: string, trap: unknown): void {
   const descriptor = Object.getOwnPropertyDescriptor(holder, key);
   // Absent on this Node, or not ours to change: nothing of the core can depend on it unseen,
   // because the core is compiled without it.
   if (descriptor === undefined || descriptor.configurable !== true) return;
-  saved.push({ holder, key, descriptor });
-  Object.defineProperty(holder, key, {
-    value,
-    configurable: true,
-    enumerable: descriptor.enumerable ?? false,
-    writable: true,
-  });
+  found.push({ holder, key, descriptor, trap });
 }
 
 function trappedFunction(name: string): unknown {
