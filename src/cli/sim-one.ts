@@ -11,12 +11,15 @@ export interface OneSeedFlags {
   /** How many of the last events are printed. */
   readonly trace: number;
   readonly plant: PlantedBug;
+  readonly calm: boolean;
+  readonly beyondContract: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
 }
 
 export async function runOneSeed(seed: number, flags: OneSeedFlags): Promise<ExitCode> {
-  const scenario = simCrashScenario(seed, { plantedBug: flags.plant, calm: false, beyond: false });
+  const { plant: plantedBug, calm, beyondContract: beyond } = flags;
+  const scenario = simCrashScenario(seed, { plantedBug, calm, beyond });
   const window = flags.trace === 0 ? null : { last: flags.trace };
   const simulated = await runInSimulator(scenario, seed, window);
   const { run, outcome, log } = simulated;

@@ -21,11 +21,14 @@ import {
 import { ProgressLine, progressBar } from './progress.ts';
 import { runOneSeed } from './sim-one.ts';
 import type { SeedReport, SeedTask } from './sim-worker.ts';
+import { SweepCoverage } from './sweep-coverage.ts';
 
 const SCENARIOS = ['crash'];
 const SEEDS_DEFAULT: SeedRange = { from: 1, to: 100 };
 const SEEDS_MAX = 10_000_000;
 const FAILURES_SHOWN = 5;
+/** Sweeps of fewer seeds do not say what they covered. */
+const COVERAGE_FROM = 20;
 const TRACE_LAST = 200;
 const TRACE_MAX = 1_000_000;
 const JOBS_MAX = 256;
@@ -42,6 +45,8 @@ interface SimFlags {
   readonly trace?: number;
   readonly twice: boolean;
   readonly jobs: number;
+  readonly calm: boolean;
+  readonly beyondContract: boolean;
   readonly plant: PlantedBug;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -60,6 +65,8 @@ export function addSimCommand(program: Command): void {
       readCount('--trace', { from: 1, to: TRACE_MAX }),
     )
     .option('--twice', 'run every seed twice and compare the two, event by event', false)
+    .option('--calm', 'no faults at all: nothing must be reported', false)
+    .option('--beyond-contract', 'disks may lie, and what they break must be reported', false)
     .option(
       '--jobs <n>',
       'threads (default: one a core)',
@@ -95,6 +102,9 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
       twice ? 'leave one of them out' : 'add --seed N',
     );
   }
+  if (flags.calm && flags.beyondContract) {
+    throw contradiction('--calm with --beyond-contract', 'no faults or lying disks', 'choose one');
+  }
   const one = seed === undefined ? undefined : { from: seed, to: seed };
   if (seed !== undefined && !twice) {
     process.exitCode = await runOneSeed(seed, { ...flags, trace: trace ?? 0 });
@@ -125,6 +135,7 @@ interface Totals {
   guestKills: number;
   /** Seeds in which a guest had something to replay: where a crash could break a promise. */
   seedsWithReplay: number;
+  readonly coverage: SweepCoverage;
   readonly failed: SeedReport[];
 }
 
@@ -137,6 +148,7 @@ async function runSeeds(range: SeedRange, flags: SimFlags): Promise<ExitCode> {
     driverKills: 0,
     guestKills: 0,
     seedsWithReplay: 0,
+    coverage: new SweepCoverage(),
     failed: [],
   };
   const startedMs = performance.now();
@@ -152,7 +164,8 @@ async function runSeeds(range: SeedRange, flags: SimFlags): Promise<ExitCode> {
   let next = range.from;
   const lane = async (): Promise<void> => {
     while (next <= range.to) {
-      const task = { seed: next++, plantedBug: flags.plant, twice: flags.twice };
+      const { plant: plantedBug, twice, calm, beyondContract: beyond } = flags;
+      const task = { seed: next++, plantedBug, twice, calm, beyond };
       add(totals, await pool.run(task, { filename: WORKER.href, name: 'runSeed' }));
     }
   };
@@ -179,12 +192,14 @@ function add(totals: Totals, report: SeedReport): void {
   totals.driverKills += report.driverKills;
   totals.guestKills += report.guestKills;
   if (report.replayedRequests > 0) totals.seedsWithReplay++;
+  totals.coverage.add(report.coverage);
   if (!report.ok) totals.failed.push(report);
 }
 
 function seedsJson(range: SeedRange, totals: Totals, wallSeconds: number): string {
-  const { failed, ...sums } = totals;
-  return `${JSON.stringify({ scenario: 'crash', ...range, wallSeconds, ...sums, failed })}\n`;
+  const { failed, coverage, ...sums } = totals;
+  const facts = { scenario: 'crash', ...range, wallSeconds, ...sums };
+  return `${JSON.stringify({ ...facts, coverage: coverage.toJson(), failed })}\n`;
 }
 
 function seedsText(count: number, totals: Totals, wallSeconds: number, flags: SimFlags): string {
@@ -202,6 +217,7 @@ function seedsText(count: number, totals: Totals, wallSeconds: number, flags: Si
     `  killed: ${formatCount(driverKills)} driver VMs, ${formatCount(guestKills)} guests; ` +
       `requests were replayed in ${formatPercent(totals.seedsWithReplay / count)} of the seeds`,
   ];
+  if (count >= COVERAGE_FROM && !flags.calm) lines.push('', ...totals.coverage.lines());
   for (const report of failed.slice(0, FAILURES_SHOWN))
     lines.push('', ...failureLines(report, flags));
   const more = failed.length - FAILURES_SHOWN;
@@ -209,9 +225,10 @@ function seedsText(count: number, totals: Totals, wallSeconds: number, flags: Si
   return `${lines.join('\n')}\n`;
 }
 
-function failureLines(report: SeedReport, { plant }: SimFlags): string[] {
+function failureLines(report: SeedReport, { plant, beyondContract }: SimFlags): string[] {
   const { seed, events, hash, broken, difference } = report;
-  const planted = plant === 'none' ? '' : ` --plant ${plant}`;
+  const beyond = beyondContract ? ' --beyond-contract' : '';
+  const planted = `${beyond}${plant === 'none' ? '' : ` --plant ${plant}`}`;
   const how = difference === null ? `--trace ${TRACE_LAST}` : '--twice';
   return [
     `seed ${seed}: ended at event ${formatCount(events)}, hash ${hash}`,

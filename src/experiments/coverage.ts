@@ -1,7 +1,8 @@
 /**
- * What a run put to the test. A check that never bites proves nothing, so every run says which of the
- * moments happened that the checks are for (`sometimes`), and for which clauses a violation could have
- * shown (`stakes`): a crash only counts for a clause if it fell where that clause can be broken.
+ * What a run put to the test. A check that never bites proves nothing, so every run says which of
+ * the moments happened that the checks are for (`sometimes`), and for which clauses a violation
+ * could have shown (`stakes`): a crash only counts for a clause if it fell where that clause can be
+ * broken.
  *
  * A sweep adds these up; a moment that never happened in a whole sweep is a missing test.
  */

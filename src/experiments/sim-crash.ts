@@ -54,7 +54,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
 
 function guestOf(name: string, host: string, random: Prng): GuestScenario {
   const requests = random.between(REQUESTS_MIN, REQUESTS_MAX);
-  const trace = syntheticTrace(random.fork('trace'), { requests, blocks: BLOCKS });
+  const trace = syntheticTrace(random.fork('trace'), { requests, blocks: BLOCKS, fuaShare: 0.05 });
   const device = random.pick(['file', 'file', 'memory'] as const);
   const pace: Pace = random.chance(0.2)
     ? { kind: 'timed', speed: random.pick([1, 4]), depth: 64 }

@@ -83,7 +83,7 @@ function faultOf(
     case 'disk': {
       if (guest.device !== 'file') return null;
       const trouble = troubleOf(random, beyond);
-      return { kind, guest: guest.name, trouble, forNs, when: timeOf(random) };
+      return { kind, guest: guest.name, trouble, forNs, when: progressOf(random) };
     }
   }
 }
@@ -99,14 +99,19 @@ function killTimeOf(random: Prng): Trigger {
   return triggerOf(random, 'back.');
 }
 
+function progressOf(random: Prng): Trigger {
+  return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
+}
+
 function timeOf(random: Prng): Trigger {
   return { kind: 'time', atNs: random.between(40e6, LAST_STRIKE_NS) };
 }
 
 function triggerOf(random: Prng, side: string): Trigger {
   const draw = random.nextUnit();
+  if (draw < 0.1) return { kind: 'event', nth: random.between(1, 80) };
   if (draw < 0.4) return { kind: 'event', nth: random.between(20, 2500) };
-  if (draw < 0.5) return { kind: 'progress', share: random.nextUnit() };
+  if (draw < 0.5) return progressOf(random);
   if (draw < 0.6) return timeOf(random);
   const points = CRASH_POINTS.filter((point) => point.startsWith(side));
   return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, 600) };

@@ -11,7 +11,7 @@ import { UsageError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { PAGE_BYTES, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import { RequestKind } from '../world/history.ts';
-import type { Trace } from './trace.ts';
+import { type Trace, TraceFlag } from './trace.ts';
 import { TraceBuilder } from './trace-builder.ts';
 
 export interface SyntheticOptions {
@@ -31,6 +31,8 @@ export interface SyntheticOptions {
   readonly hotBlocks: number;
   /** Share of the writes that are one 512-byte sector. */
   readonly subBlockShare: number;
+  /** Share of the writes that must be durable when they are acknowledged (FUA). */
+  readonly fuaShare: number;
   /** Longest request in 512-byte sectors; half of all requests are one block. */
   readonly maxSectors: number;
   readonly meanInterarrivalNs: number;
@@ -47,6 +49,7 @@ export const SYNTHETIC_DEFAULTS: SyntheticOptions = {
   hotShare: 0.7,
   hotBlocks: 24,
   subBlockShare: 0.15,
+  fuaShare: 0,
   maxSectors: 64,
   meanInterarrivalNs: 50_000,
   shared: false,
@@ -110,7 +113,9 @@ function appendRequest(
     const blocks = Math.floor(room / SECTORS_PER_PAGE);
     if (blocks > 1) sectors = random.between(2, blocks) * SECTORS_PER_PAGE;
   }
-  builder.append(t, op, lba * SECTOR_BYTES, sectors * SECTOR_BYTES, Number.NaN, 0, 0);
+  const fua = op === RequestKind.write && options.fuaShare > 0 && random.chance(options.fuaShare);
+  const flags = fua ? TraceFlag.fua : 0;
+  builder.append(t, op, lba * SECTOR_BYTES, sectors * SECTOR_BYTES, Number.NaN, 0, flags);
 }
 
 function checkOptions(options: SyntheticOptions): void {
@@ -123,6 +128,7 @@ function checkOptions(options: SyntheticOptions): void {
   whole('meanInterarrivalNs', options.meanInterarrivalNs, 0, 2 ** 31);
   share('hotShare', options.hotShare);
   share('subBlockShare', options.subBlockShare);
+  share('fuaShare', options.fuaShare);
   share('readShare', readShare);
   share('discardShare', discardShare);
   share('readShare + discardShare', readShare + discardShare);

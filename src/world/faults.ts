@@ -43,7 +43,9 @@ export type Trigger =
   | { readonly kind: 'progress'; readonly share: number }
   /** Instead of the actor's n-th event from the start of the run. */
   | { readonly kind: 'event'; readonly nth: number }
-  /** Instead of the n-th event of a driver VM, counted from the start of a successor: in recovery. */
+  /**
+   * Instead of the n-th event of a driver VM, counted from the start of a successor: in recovery.
+   */
   | { readonly kind: 'recovery'; readonly nth: number }
   /** Where the actor passes a crash point for the n-th time. */
   | { readonly kind: 'crash-point'; readonly point: CrashPoint; readonly nth: number };

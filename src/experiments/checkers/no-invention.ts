@@ -10,8 +10,9 @@
  *    both. Zeros are older than any write in a block where nothing ever wrote zeros or discarded.
  *
  * Allowed to be torn: a write that failed or was never answered, and one that was under way while a
- * driver VM was gone, until it is replayed, and one that a loss of power may have torn. Whether a value is too old or too new is not asked here
- * (C1); requests larger than a block may be seen in part while they are under way.
+ * driver VM was gone, until it is replayed, and one that a loss of power may have torn. Whether a
+ * value is too old or too new is not asked here (C1); requests larger than a block may be seen in
+ * part while they are under way.
  *
  * Linear in the records; sectors are looked at one by one only where a read found several values.
  */

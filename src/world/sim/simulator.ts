@@ -187,9 +187,15 @@ export class Simulator implements Kernel {
     this.#plan.armPoint(actorName, crashPoint, nth, strike ?? null);
   }
 
-  /** A living actor of that name stands still for a while. */
+  /**
+   * A living actor of that name stands still for a while, from an event of its own on: what it is
+   * doing now it still does now, or its clock would run ahead of what others see of it.
+   */
   pause(actorName: string, durationNs: number): void {
-    for (const host of this.#hosts.values()) host.pause(actorName, durationNs);
+    const pause = (): void => {
+      for (const host of this.#hosts.values()) host.pause(actorName, durationNs);
+    };
+    this.schedule(this.nowNs, EventKind.control, null, pause, durationNs, 0);
   }
 
   /** Armed kills that have not struck yet. */
