@@ -39,7 +39,8 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     title: 'crash of the driver VM',
     summary: 'three guests on two hosts; driver VMs and guests are killed at random events',
     hosts: HOSTS,
-    hostMemoryBytes: 24 * 2 ** 20,
+    // Room for a driver VM for each kill in a row: frames of a dead one are kept until one serves.
+    hostMemoryBytes: 40 * 2 ** 20,
     driverHeapBytes: 4 * 2 ** 20,
     guests,
     faults: options.calm ? [] : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond),
