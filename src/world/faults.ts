@@ -63,7 +63,7 @@ export const DISK_TROUBLES = [
   'no-space',
   /** One flush fails; what was written before it may be lost. */
   'flush-fails',
-  /** Sectors that cannot be read until they are written again. */
+  /** The first 32 KiB cannot be read for a while. */
   'latent-sectors',
   /** Beyond the contract: acknowledged, never stored. */
   'lost-write',

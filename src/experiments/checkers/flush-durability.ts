@@ -27,6 +27,8 @@ const NAME = 'flush-durability';
 interface Flush {
   readonly record: number;
   readonly invokeNs: number;
+  /** When the last flush that failed before it was submitted: what is older it does not cover. */
+  readonly voidedNs: number;
 }
 
 export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
@@ -67,10 +69,13 @@ function lastLoss(recoveries: readonly Recovery[], { lostNs }: Recovery): number
 /** The flush that covers most: the one submitted last, of those acknowledged before the crash. */
 function lastFlush({ disk }: OperationTable, { lostNs }: Recovery): Flush | null {
   let last: Flush | null = null;
+  let voidedNs = Number.NEGATIVE_INFINITY;
   for (let at = 0; at < disk.history.length; at++) {
     const { kind, status, invokeNs, ackNs } = disk.history.record(at);
-    if (kind !== HistoryKind.flush || status !== HistoryStatus.ok || ackNs > lostNs) continue;
-    if (last === null || invokeNs >= last.invokeNs) last = { record: at, invokeNs };
+    if (kind !== HistoryKind.flush || ackNs > lostNs) continue;
+    if (status === HistoryStatus.error) voidedNs = Math.max(voidedNs, invokeNs);
+    if (status !== HistoryStatus.ok) continue;
+    if (last === null || invokeNs >= last.invokeNs) last = { record: at, invokeNs, voidedNs };
   }
   return last;
 }
@@ -102,7 +107,7 @@ function isCovered(record: HistoryRecord, lostNs: number, flush: Flush | null): 
   if (kind !== HistoryKind.write && kind !== HistoryKind.zero) return false;
   if (status !== HistoryStatus.ok) return false;
   if ((flags & HistoryFlag.fua) !== 0 && ackNs <= lostNs) return true;
-  return flush !== null && ackNs <= flush.invokeNs;
+  return flush !== null && ackNs <= flush.invokeNs && ackNs > flush.voidedNs;
 }
 
 /** Record of a read after the recovery that found something older than `need`; -1: none. */
