@@ -33,9 +33,10 @@ export class SweepCoverage {
   }
 
   lines(): string[] {
+    const phases = PHASES.map((phase) => phase.padStart(PHASE_COLUMNS)).join('');
     return [
       'Faults, by what their victim was doing',
-      `  ${''.padEnd(KIND_COLUMNS)}${PHASES.map((phase) => phase.padStart(PHASE_COLUMNS)).join('')}`,
+      `  ${''.padEnd(KIND_COLUMNS)}${phases}`,
       ...this.#kinds().map((kind) => `  ${kind.padEnd(KIND_COLUMNS)}${this.#row(kind)}`),
       '',
       'Seeds in which it happened',

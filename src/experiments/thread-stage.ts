@@ -125,8 +125,8 @@ export class ThreadStage implements Stage {
     if (trigger.kind === 'crash-point' && !kills) {
       throw new UsageError(
         'E_TRIGGER_WORLD',
-        `${actor}: in threads a crash point can only kill; give this fault a time or a share of the ` +
-          'progress, or run it with --world sim',
+        `${actor}: in threads a crash point can only kill; give this fault a time or a share of ` +
+          'the progress, or run it with --world sim',
         { fields: { actor, point: trigger.point } },
       );
     }

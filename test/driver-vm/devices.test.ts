@@ -146,3 +146,64 @@ test('a memory disk grows back to what it was given and no further', async (t) =
   await t.throwsAsync(device.resize(101), { code: 'E_CANNOT_GROW' });
   t.is(device.info.sectors, 100);
 });
+
+/** A disk that is always well, but for flushes: they fail where `fails` says so. */
+function fickleDisk(fails: () => boolean): { disk: Disk; image: Uint8Array } {
+  const image = new Uint8Array(SECTORS * 512);
+  const part = (io: DiskIo): Uint8Array =>
+    io.buffer.subarray(io.bufferOffset, io.bufferOffset + io.lengthBytes);
+  const disk: Disk = {
+    name: 'fickle',
+    sizeBytes: image.length,
+    writable: true,
+    read: (io) => {
+      part(io).set(image.subarray(io.position, io.position + io.lengthBytes));
+      io.diskDone(DiskStatus.ok);
+    },
+    write: (io) => {
+      image.set(part(io), io.position);
+      io.diskDone(DiskStatus.ok);
+    },
+    flush: (io) => io.diskDone(fails() ? DiskStatus.ioError : DiskStatus.ok),
+    zero: (io) => io.diskDone(DiskStatus.ok),
+    readNow: () => DiskStatus.ok,
+    resize: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  return { disk, image };
+}
+
+test('after a failed flush a file device answers none well, until it is opened anew', async (t) => {
+  const world = new CoreWorld(1 << 16);
+  let failing = false;
+  const { disk, image } = fickleDisk(() => failing);
+  const device = new FileDevice(disk, world.memory, SECTORS);
+  const { u8 } = world.memory;
+  t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ok);
+  failing = true;
+  t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ioError);
+  failing = false;
+  for (let i = 0; i < 3; i++) {
+    t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ioError, `flush ${i} after it`);
+  }
+  u8.fill(0x3c, BUFFER, BUFFER + 512);
+  t.is(await submitOne(device, DeviceOp.write, 7, 1, BUFFER), DeviceStatus.ok);
+  t.is(image[7 * 512], 0x3c);
+  u8.fill(0, BUFFER, BUFFER + 512);
+  t.is(await submitOne(device, DeviceOp.read, 7, 1, BUFFER), DeviceStatus.ok);
+  t.is(u8[BUFFER], 0x3c);
+  t.is(await submitOne(device, DeviceOp.discard, 7, 1), DeviceStatus.ok);
+  t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ioError, 'writes do not mend it');
+  await device.close();
+  const anew = new FileDevice(disk, world.memory, SECTORS);
+  t.is(await submitOne(anew, DeviceOp.flush), DeviceStatus.ok);
+});
+
+test('a write that fails does not spoil the flushes of a file device', async (t) => {
+  const world = new CoreWorld(1 << 16);
+  const { disk } = fickleDisk(() => false);
+  const broken: Disk = { ...disk, write: (io) => io.diskDone(DiskStatus.ioError) };
+  const device = new FileDevice(broken, world.memory, SECTORS);
+  t.is(await submitOne(device, DeviceOp.write, 7, 1, BUFFER), DeviceStatus.ioError);
+  t.is(await submitOne(device, DeviceOp.flush), DeviceStatus.ok);
+});

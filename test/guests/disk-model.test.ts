@@ -1,7 +1,13 @@
 import test from 'ava';
 import type { Prng } from '../../src/base/prng.ts';
 import { DiskModel } from '../../src/guests/disk-model.ts';
-import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../../src/world/history.ts';
+import {
+  History,
+  HistoryFlag,
+  HistoryKind,
+  HistoryStatus,
+  recordBufferFor,
+} from '../../src/world/history.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
 const SECTORS = 24;
@@ -127,4 +133,102 @@ test('exactly the blocks that were touched are read back, in runs of at most the
       check(seen.size === touched.size, 'all that were touched');
     }),
   );
+});
+
+type Deed = 'write' | 'fua' | 'lost' | 'flush' | 'failed-flush' | 'open-flush' | 'cut';
+
+/**
+ * A history of one sector, one deed after the other: the n-th write has index n. `lost` is a write
+ * that is never answered.
+ */
+function lived(...deeds: readonly Deed[]): DiskModel {
+  const history = new History(recordBufferFor(deeds.length));
+  let writes = 0;
+  deeds.forEach((deed, at) => {
+    const invokeNs = 10 * at + 1;
+    const ackNs = invokeNs + 5;
+    const { ok, error } = HistoryStatus;
+    if (deed === 'write' || deed === 'fua' || deed === 'lost') {
+      const flags = deed === 'fua' ? HistoryFlag.fua : 0;
+      const record = history.invoke(HistoryKind.write, flags, 0, 1, invokeNs, ++writes);
+      if (deed !== 'lost') history.acknowledge(record, ok, ackNs, writes);
+      return;
+    }
+    const kind = deed === 'cut' ? HistoryKind.powerCut : HistoryKind.flush;
+    const record = history.invoke(kind, 0, 0, 0, invokeNs, 0);
+    if (deed === 'open-flush') return;
+    history.acknowledge(record, deed === 'failed-flush' ? error : ok, ackNs, 0);
+  });
+  return new DiskModel(1, history);
+}
+
+/** Which of the values 0 to 3 the sector may hold at the end of that history. */
+function allowed(...deeds: readonly Deed[]): number[] {
+  const model = lived(...deeds);
+  return [0, 1, 2, 3].filter((value) => model.allows(0, value, deeds.length));
+}
+
+test('without a power cut an acknowledged write settles its sector, flushed or not', (t) => {
+  t.deepEqual(allowed('write'), [1]);
+  t.deepEqual(allowed('write', 'failed-flush', 'write'), [2]);
+});
+
+test('a power cut may take back what was acknowledged and not flushed, and nothing else', (t) => {
+  t.deepEqual(allowed('write', 'cut'), [0, 1]);
+  t.deepEqual(allowed('write', 'write', 'cut'), [0, 1, 2]);
+  t.deepEqual(allowed('write', 'flush', 'cut'), [1]);
+  t.deepEqual(allowed('write', 'flush', 'write', 'cut'), [1, 2]);
+  t.deepEqual(allowed('write', 'write', 'flush', 'cut'), [2]);
+});
+
+test('a durable write (FUA) survives a power cut without a flush, its elders may not', (t) => {
+  t.deepEqual(allowed('fua', 'cut'), [1]);
+  t.deepEqual(allowed('write', 'fua', 'cut'), [2]);
+  t.deepEqual(allowed('fua', 'write', 'cut'), [1, 2]);
+});
+
+test('a flush before the write covers nothing of it', (t) => {
+  t.deepEqual(allowed('flush', 'write', 'cut'), [0, 1]);
+});
+
+test('a failed flush voids the promise for what was written before it', (t) => {
+  t.deepEqual(allowed('write', 'failed-flush', 'flush', 'cut'), [0, 1]);
+  t.deepEqual(allowed('write', 'failed-flush', 'write', 'flush', 'cut'), [2]);
+  t.deepEqual(allowed('write', 'flush', 'failed-flush', 'cut'), [1], 'it was durable before');
+});
+
+test('a flush that was never answered neither covers nor voids', (t) => {
+  t.deepEqual(allowed('write', 'open-flush', 'cut'), [0, 1]);
+  t.deepEqual(allowed('write', 'open-flush', 'flush', 'cut'), [1]);
+});
+
+test('a write that was never answered is open across a power cut, even after a flush', (t) => {
+  t.deepEqual(allowed('write', 'flush', 'lost', 'flush', 'cut'), [1, 2]);
+});
+
+test('only a flush submitted after the acknowledgement covers a write', (t) => {
+  const history = new History(recordBufferFor(3));
+  const write = history.invoke(HistoryKind.write, 0, 0, 1, 1, 1);
+  const flush = history.invoke(HistoryKind.flush, 0, 0, 0, 2, 0);
+  history.acknowledge(write, HistoryStatus.ok, 3, 1);
+  history.acknowledge(flush, HistoryStatus.ok, 4, 0);
+  history.acknowledge(history.invoke(HistoryKind.powerCut, 0, 0, 0, 5, 0), HistoryStatus.ok, 5, 0);
+  const model = new DiskModel(1, history);
+  t.true(model.allows(0, 0, 3) && model.allows(0, 1, 3));
+});
+
+test('of two power cuts each takes only what no flush before it had covered', (t) => {
+  t.deepEqual(allowed('write', 'flush', 'cut', 'write', 'cut'), [1, 2]);
+  t.deepEqual(allowed('write', 'cut', 'write', 'flush', 'cut'), [2]);
+  t.deepEqual(allowed('write', 'cut', 'flush', 'cut'), [0, 1], 'a flush after the cut is too late');
+  t.deepEqual(allowed('write', 'cut', 'write', 'cut'), [0, 1, 2]);
+});
+
+test('what was found after a power cut holds from then on', (t) => {
+  for (const found of [0, 1]) {
+    const model = lived('write', 'cut');
+    model.freeze(0, found);
+    t.true(model.allows(0, found, 2));
+    t.false(model.allows(0, 1 - found, 2));
+  }
 });

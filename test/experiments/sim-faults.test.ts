@@ -1,0 +1,95 @@
+/** Random fault scripts keep their budget, over many seeds. */
+import test from 'ava';
+import { Prng } from '../../src/base/prng.ts';
+import { randomFaults } from '../../src/experiments/sim-faults.ts';
+import { BEYOND_CONTRACT, type Fault } from '../../src/world/faults.ts';
+import { guestWith } from '../helpers/fault-bench.ts';
+import { check, forSeeds } from '../helpers/property.ts';
+
+const SEEDS = 3000;
+const HOSTS = ['h0', 'h1'];
+const LAST_STRIKE_NS = 300e6;
+const LONGEST_NS = 150e6;
+const MAX_FAULTS = 4;
+
+const NAMES = ['g0', 'g1', 'g2'];
+const ON_FILE = NAMES.map((name, at) => guestWith(name, { host: at < 2 ? 'h0' : 'h1' }));
+const ON_MEMORY = ON_FILE.map((guest) => ({ ...guest, device: 'memory' as const }));
+
+interface Drawn {
+  readonly faults: readonly Fault[];
+  /** Guests with a disk in a file. */
+  readonly filed: ReadonlySet<string>;
+  readonly beyond: boolean;
+}
+
+function draw(random: Prng): Drawn {
+  const guests = NAMES.map((_, at) => {
+    const from = random.chance(0.6) ? ON_FILE : ON_MEMORY;
+    return from[at] ?? guestWith('none');
+  });
+  const filed = new Set(guests.filter(({ device }) => device === 'file').map(({ name }) => name));
+  const beyond = random.chance(0.3);
+  return { faults: randomFaults(random.fork('faults'), HOSTS, guests, beyond), filed, beyond };
+}
+
+function guestsOf(host: string): string[] {
+  return ON_FILE.filter((guest) => guest.host === host).map(({ name }) => name);
+}
+
+function keepsBudget({ faults, filed, beyond }: Drawn): void {
+  check(faults.length <= MAX_FAULTS, `${faults.length} faults are too many`);
+  const troubled = new Set<string>();
+  for (const fault of faults) {
+    const { when } = fault;
+    if (when.kind === 'time') check(when.atNs <= LAST_STRIKE_NS, `strikes at ${when.atNs} ns`);
+    if (when.kind === 'progress') check(when.share > 0 && when.share < 1, `share ${when.share}`);
+    if ('forNs' in fault) check(fault.forNs > 0 && fault.forNs <= LONGEST_NS, 'heals in time');
+    if (fault.kind === 'power-cut') {
+      const lost = guestsOf(fault.host).filter((name) => !filed.has(name));
+      check(lost.length === 0, `power is cut over the memory disks of ${lost.join(', ')}`);
+    }
+    if (fault.kind !== 'disk') continue;
+    check(filed.has(fault.guest), `${fault.guest} has no disk to give trouble to`);
+    check(!troubled.has(fault.guest), `two troubles with the disk of ${fault.guest}`);
+    troubled.add(fault.guest);
+    const lies = BEYOND_CONTRACT.includes(fault.trouble);
+    check(lies === beyond, `${fault.trouble}, where beyond the contract is ${beyond}`);
+  }
+}
+
+test('a random script keeps its budget, whatever the seed', (t) => {
+  t.notThrows(() => forSeeds(SEEDS, (random) => keepsBudget(draw(random))));
+});
+
+test('crash points of a random script are of the side that is struck', (t) => {
+  t.notThrows(() =>
+    forSeeds(SEEDS, (random) => {
+      for (const fault of draw(random).faults) {
+        if (fault.when.kind !== 'crash-point') continue;
+        const side = 'host' in fault ? 'back.' : 'front.';
+        check(fault.when.point.startsWith(side), `${fault.kind} at ${fault.when.point}`);
+      }
+    }),
+  );
+});
+
+test('every kind of fault and of trigger, and the calm of a single one, are drawn', (t) => {
+  const seen = new Map<string, number>();
+  const saw = (name: string): void => void seen.set(name, (seen.get(name) ?? 0) + 1);
+  forSeeds(SEEDS, (random) => {
+    const { faults } = draw(random);
+    saw(`${faults.length} faults`);
+    for (const { kind, when } of faults) for (const name of [kind, when.kind]) saw(name);
+  });
+  const kinds = ['kill-driver', 'kill-guest', 'pause-driver', 'hang-guest', 'power-cut', 'disk'];
+  const triggers = ['time', 'progress', 'event', 'recovery', 'crash-point'];
+  for (const name of [...kinds, ...triggers, '1 faults', '4 faults']) {
+    t.true((seen.get(name) ?? 0) > SEEDS / 50, `${name}: ${seen.get(name) ?? 0}`);
+  }
+});
+
+test('the same seed draws the same script', (t) => {
+  const once = (): Fault[] => randomFaults(new Prng(7, 'test'), HOSTS, ON_FILE, false);
+  t.deepEqual(once(), once());
+});
