@@ -40,7 +40,9 @@ test('overlapping writes open at a kill put ring order at stake, reads do not', 
   const when = { kind: 'crash-point', point: 'back.before-response-publish', nth: 100 } as const;
   const pace = { kind: 'closed', depth: 48 } as const;
   for (const readShare of [0, 1]) {
-    const guests = [guestWith('g0', { pace }, { readShare, hotShare: 1, hotBlocks: 4 })];
+    const guests = [
+      guestWith('g0', { pace }, { readShare, discardShare: 0, hotShare: 1, hotBlocks: 4 }),
+    ];
     const kill: Fault = { kind: 'kill-driver', host: 'h0', when };
     const { run } = await judgedRun(scenarioWith([kill], { guests }), 1);
     const { moments, stakes } = coverageOf(run);
