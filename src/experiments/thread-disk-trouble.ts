@@ -12,6 +12,11 @@ import type { DiskTrouble } from '../world/faults.ts';
 const SLOW: Delays = { readNs: 5e6, writeNs: 5e6, flushNs: 20e6, jitterNs: 2e6 };
 const LATENT_SECTORS = 64;
 
+/** Throws `UsageError` for a trouble that needs a simulated disk. */
+export function checkTrouble(trouble: DiskTrouble): void {
+  if (trouble !== 'slow') rulesFor(trouble);
+}
+
 /** Begins a trouble now; the function it gives back ends it. */
 export function troubleByFilter(
   toolstack: Toolstack,

@@ -32,7 +32,7 @@ import type { Clock, Timers } from '../world/world.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
-import { troubleByFilter } from './thread-disk-trouble.ts';
+import { checkTrouble, troubleByFilter } from './thread-disk-trouble.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -65,9 +65,10 @@ export class ThreadStage implements Stage {
   readonly #worlds: RealWorld[] = [];
   readonly #runner: RealWorld;
 
-  /** The folders of the hosts exist. */
+  /** The folders of the hosts exist. Throws `UsageError` for a fault that needs the simulator. */
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
+    for (const fault of scenario.faults) if (fault.kind === 'disk') checkTrouble(fault.trouble);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
       this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });

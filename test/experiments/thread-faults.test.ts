@@ -156,3 +156,13 @@ test('threads: what they cannot do is refused, and the simulator is named', asyn
     message: /--world sim/,
   });
 });
+
+test('threads: a script with a fault that needs the simulator is refused before it runs', async (t) => {
+  const folder = await folderFor(t);
+  const when = { kind: 'time', atNs: 1e9 } as const;
+  const fault = { kind: 'disk', guest: 'g0', trouble: 'bit-rot', forNs: 1e6, when } as const;
+  t.throws(() => new ThreadStage(scenarioWith([fault]), { seed: 1, folder }), {
+    name: 'UsageError',
+    code: 'E_TROUBLE_WORLD',
+  });
+});
