@@ -5,7 +5,7 @@
 import { Prng } from '../../src/base/prng.ts';
 import type { EventPort, FrameNo, Generation, GrantRef } from '../../src/base/units.ts';
 import { frameToAddress, PAGE_BYTES, SECTOR_BYTES } from '../../src/base/units.ts';
-import { BackQueue } from '../../src/driver-vm/back-queue.ts';
+import { BackQueue, type PublishMode } from '../../src/driver-vm/back-queue.ts';
 import { DiskOrder } from '../../src/driver-vm/order.ts';
 import { PersistentGrants } from '../../src/driver-vm/persistent-grants.ts';
 import { type QueuePages, takeQueuePages } from '../../src/driver-vm/queue-pages.ts';
@@ -94,6 +94,8 @@ export interface RingOptions {
   readonly order?: number;
   readonly startIndex?: number;
   readonly persistent?: boolean;
+  /** When responses are published; each at once unless said otherwise. */
+  readonly publish?: PublishMode;
   readonly device?: Partial<BlockDevice['info']>;
   readonly sectors?: number;
   /** Another ring of this disk. */
@@ -187,7 +189,7 @@ export class BackBench {
         options.persistent === true ? new PersistentGrants(this.mapper, guest.domain) : null,
       staging: this.staging,
       pages: takeQueuePages(this.staging, ringSlots(order)) as QueuePages,
-      publish: 'each',
+      publish: options.publish ?? 'each',
       plantedBug: 'none',
     });
     vbd.queues.push(queue);

@@ -61,6 +61,8 @@ export class FrontBench {
   readonly disk: Blkfront;
   readonly features: BackFeatures;
   kicks = 0;
+  /** Times the front end said that it looks at its ring. */
+  acknowledgements = 0;
 
   constructor(options: FrontBenchOptions = {}) {
     this.world = new BenchWorld(16 * 2 ** 20);
@@ -99,7 +101,9 @@ export class FrontBench {
         notify: () => {
           this.kicks++;
         },
-        acknowledge: () => undefined,
+        acknowledge: () => {
+          this.acknowledgements++;
+        },
       },
       pages,
       features: { ...this.features, ...options.features },

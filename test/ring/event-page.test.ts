@@ -119,3 +119,15 @@ test('marks, masks and wakes of all ports are independent of each other', (t) =>
     }),
   );
 });
+
+test('an end that says it looks is rung anew by the next notification', (t) => {
+  const { front, connect, channel, events, port, world } = bench();
+  connect();
+  const back = channel(events, port);
+  front.notify();
+  front.notify();
+  t.is(world.rung.length, 1);
+  back.acknowledge();
+  front.notify();
+  t.is(world.rung.length, 2);
+});
