@@ -6,25 +6,12 @@
  * after the other, and its value is the median of those ratios over all rounds.
  */
 import { invariant } from '../src/base/invariant.ts';
+import type { BenchTarget, BenchResult as PrintedResult } from '../src/cli/bench-output.ts';
 import type { BenchMachine } from './machine.ts';
 
-export interface BenchTarget {
-  readonly id: string;
-  readonly value: number;
-  /** One number, or for `range` the lowest and the highest that are good. */
-  readonly goal: number | readonly [number, number];
-  readonly better: 'higher' | 'lower' | 'range';
-  /** null: this machine could not decide it. */
-  readonly ok: boolean | null;
-}
-
-export interface BenchResult {
-  readonly bench: string;
+/** What is printed, with more about the machine. */
+export interface BenchResult extends PrintedResult {
   readonly machine: BenchMachine;
-  /** How often each thing was measured. */
-  readonly runs: number;
-  readonly targets: readonly BenchTarget[];
-  readonly samples: readonly unknown[];
 }
 
 export interface BenchOptions {

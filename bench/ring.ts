@@ -15,15 +15,10 @@
  * a core for itself, and its latency is then no measure for what is possible beside a second busy
  * guest on two cores; both modes are in the samples.
  */
+
+import type { BenchTarget } from '../src/cli/bench-output.ts';
 import type { WaitMode } from '../src/world/real/bell-watch.ts';
-import {
-  type BenchOptions,
-  type BenchResult,
-  type BenchTarget,
-  medianOf,
-  spreadOf,
-  target,
-} from './bench-result.ts';
+import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';
 import { awaitQuiet, describeMachine, ForeignLoad, sleepMs } from './machine.ts';
 import { PeerRig, peerMemory } from './peer-rig.ts';
 import { PEER_KINDS, type PeerKind } from './peers/peer.ts';

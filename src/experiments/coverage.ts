@@ -53,7 +53,7 @@ export function coverageOf(run: Run): Coverage {
   const moments = new Set<Moment>();
   for (const host of run.hosts) {
     const guests = run.guests.filter(({ scenario }) => scenario.host === host.name);
-    outageMoments(host, guests, run, moments);
+    outageMoments(host, guests, moments);
   }
   for (const guest of run.guests) guestMoments(guest, moments);
   return {
@@ -66,13 +66,10 @@ export function coverageOf(run: Run): Coverage {
 function outageMoments(
   host: HostKeeper,
   guests: readonly GuestTrack[],
-  run: Run,
   moments: Set<Moment>,
 ): void {
-  if (run.events.some(({ text }) => text.includes('gone again, before it served'))) {
-    moments.add('a driver VM died again before its successor served');
-  }
-  for (const { killedAtNs } of host.outages) {
+  for (const { killedAtNs, diedAgain } of host.outages) {
+    if (diedAgain) moments.add('a driver VM died again before its successor served');
     for (const { history } of guests) {
       const open = unansweredAt(history, killedAtNs);
       if (open.length > 0) moments.add('a driver VM died with requests of its guests unanswered');
@@ -111,8 +108,8 @@ function guestMoments(guest: GuestTrack, moments: Set<Moment>): void {
       acknowledged = 0;
     }
     if (kind !== HistoryKind.write) continue;
-    acknowledged++;
-    if ((flags & HistoryFlag.fua) !== 0) moments.add('a durable write (FUA) was acknowledged');
+    if ((flags & HistoryFlag.fua) === 0) acknowledged++;
+    else moments.add('a durable write (FUA) was acknowledged');
   }
   if (kills > 1) moments.add('a guest was killed twice');
   if (lives.length > 1 && history.length > 0 && hasUnansweredWrite(guest)) {

@@ -19,7 +19,6 @@ import type { GuestScenario } from './scenario.ts';
 const SPARE_RECORDS = 32_768;
 /** Times a guest may be restarted with room in its history for another full read back. */
 const READ_BACKS = 6;
-const READ_BACK_BLOCKS_MIN = 1;
 /** Most runs of findings that are kept: 512 MiB of address space, touched only as it is needed. */
 const FINDING_RUNS_MAX = 2 ** 25;
 
@@ -52,7 +51,7 @@ export class GuestTrack {
     this.stats = new GuestStats(this.#statsBuffer);
     const { requests, facts } = scenario.trace;
     const cuts = Math.ceil((facts.bytes.write + facts.bytes.read + facts.bytes.zero) / 2 ** 20);
-    const touched = Math.ceil(scenario.diskSectors / 8 / READ_BACK_BLOCKS_MIN);
+    const touched = Math.ceil(scenario.diskSectors / SECTORS_PER_PAGE);
     const readBacks = Math.min(touched, facts.distinctBlocks + requests) * READ_BACKS;
     const readSectors = facts.bytes.read / SECTOR_BYTES + readBacks * SECTORS_PER_PAGE;
     const runs = Math.min(readSectors + SPARE_RECORDS, FINDING_RUNS_MAX);

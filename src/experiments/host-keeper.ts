@@ -25,6 +25,8 @@ export interface OutageTrack {
   readonly killedAtNs: number;
   /** The host lost its power in it. */
   powerCut: boolean;
+  /** A successor died before it served. */
+  diedAgain: boolean;
   /** null: not serving again yet. */
   servingAtNs: number | null;
 }
@@ -153,8 +155,17 @@ export class HostKeeper {
   /** False when an outage is going on already. */
   #beginOutage(atNs: number): boolean {
     const last = this.outages[this.outages.length - 1];
-    if (last !== undefined && last.servingAtNs === null) return false;
-    this.outages.push({ host: this.name, killedAtNs: atNs, powerCut: false, servingAtNs: null });
+    if (last !== undefined && last.servingAtNs === null) {
+      last.diedAgain = true;
+      return false;
+    }
+    this.outages.push({
+      host: this.name,
+      killedAtNs: atNs,
+      powerCut: false,
+      diedAgain: false,
+      servingAtNs: null,
+    });
     return true;
   }
 
