@@ -90,6 +90,10 @@ export interface DiskOpenOptions {
 export interface Disks {
   /** Opens a disk by name. Throws `UsageError` if it is missing, too small or not writable. */
   open(name: string, options: DiskOpenOptions): Promise<Disk>;
+  /** Names of all disks, in order. */
+  list(): Promise<readonly string[]>;
+  /** Takes a disk away, durably. Nobody may have it open. Removing what is not there does nothing. */
+  remove(name: string): Promise<void>;
 }
 
 /**
@@ -148,6 +152,11 @@ export interface World {
   /** A stream of this actor's own; fork it by name for each use. */
   readonly random: Prng;
   readonly disks: Disks;
+  /**
+   * Disks of the pool: reached from every host, and there when the host is not any more. An actor
+   * that was started without a pool has none of them.
+   */
+  readonly poolDisks: Disks;
   readonly net: Net;
   readonly log: Log;
   readonly wake: Wake;
