@@ -2,9 +2,9 @@
  * The pool: 4 KiB blocks that outlive every host, as Parallax sees them.
  *
  * A pool is one volume, shared by the hosts of a store. A block is named by its number and is
- * written as a whole. An acknowledged write is durable on every copy that is in sync, and a block is
- * linearizable by itself; between blocks there is no order but that of acknowledgements. Nobody may
- * have two writes of one block in flight.
+ * written as a whole. An acknowledged write is durable on every copy that is in sync, and a block
+ * is linearizable by itself; between blocks there is no order but that of acknowledgements. Nobody
+ * may have two writes of one block in flight.
  *
  * Extents are 64 MiB. Blocks of extent 0 are *conditional*: they are written by `writeIf` alone,
  * which compares their version, so that of two writers who read the same version one loses. All

@@ -92,7 +92,9 @@ export interface Disks {
   open(name: string, options: DiskOpenOptions): Promise<Disk>;
   /** Names of all disks, in order. */
   list(): Promise<readonly string[]>;
-  /** Takes a disk away, durably. Nobody may have it open. Removing what is not there does nothing. */
+  /**
+   * Takes a disk away, durably. Nobody may have it open. Removing what is not there does nothing.
+   */
   remove(name: string): Promise<void>;
 }
 

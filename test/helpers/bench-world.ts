@@ -32,7 +32,8 @@ export class BenchWorld implements World {
     cancel: refused,
     sleep: refused,
   };
-  readonly disks: World['disks'] = { open: refused };
+  readonly disks: World['disks'] = { open: refused, list: refused, remove: refused };
+  readonly poolDisks: World['disks'] = this.disks;
   readonly net: World['net'] = { link: refused };
   readonly log: World['log'] = {
     event: () => undefined,

@@ -6,6 +6,7 @@ import { fail } from '../../src/base/invariant.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { BufferMemory } from '../../src/base/shared-memory.ts';
 import { type Nanos, nanos } from '../../src/base/units.ts';
+import { noDisks } from '../../src/world/no-disks.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import type { TimerId, World } from '../../src/world/world.ts';
 
@@ -44,7 +45,8 @@ export class CoreWorld implements World {
     sleep: (durationNs: number): Promise<void> =>
       new Promise((resolve) => this.timers.at(nanos(this.nowNs + durationNs), resolve)),
   };
-  readonly disks: World['disks'] = { open: () => fail('this world has no disks') };
+  readonly disks: World['disks'] = noDisks;
+  readonly poolDisks: World['disks'] = noDisks;
   readonly net: World['net'] = { link: () => fail('this world has no links') };
   readonly log: World['log'] = {
     event: () => undefined,

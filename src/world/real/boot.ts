@@ -18,6 +18,8 @@ export interface ActorBoot {
   readonly clockZero: ClockZero;
   /** The folder of its host, where its disks are. */
   readonly folder: string;
+  /** Where the disks of the pool are; null: there is no pool. */
+  readonly poolFolder: string | null;
   readonly mode: WaitMode;
   readonly safetyPollMs: number;
   /** Buffer of its `ActorWords`. */

@@ -27,6 +27,7 @@ const statFile: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
 const truncateFile: (fd: number, sizeBytes: number) => Promise<void> = promisify(fs.ftruncate);
 const syncFile: (fd: number) => Promise<void> = promisify(fs.fsync);
 const linkFile: (from: string, to: string) => Promise<void> = promisify(fs.link);
+const readFolder: (path: string) => Promise<string[]> = promisify(fs.readdir);
 const unlinkFile: (path: string) => Promise<void> = promisify(fs.unlink);
 
 let createdByThread = 0;
@@ -35,7 +36,7 @@ export class FileDisks implements Disks {
   readonly #folder: string;
   readonly #onCompletion: () => void;
   readonly #disks = new Set<FileDisk>();
-  readonly #openings = new Set<Promise<FileDisk>>();
+  readonly #openings = new Set<Promise<unknown>>();
   #dead = false;
 
   /** `onCompletion` is told after each completion: the actor may have work now. */
@@ -45,17 +46,44 @@ export class FileDisks implements Disks {
   }
 
   async open(name: string, options: DiskOpenOptions): Promise<Disk> {
+    return this.#metadata(() => this.#open(name, options));
+  }
+
+  async list(): Promise<readonly string[]> {
+    return this.#metadata(async () => {
+      const names = await readFolder(this.#folder);
+      return names.filter((name) => NAME.test(name)).sort();
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    checkName(name);
+    const open = [...this.#disks].some((disk) => disk.name === name && !disk.closed);
+    invariant(!open, 'a disk is closed before it is removed');
+    return this.#metadata(async () => {
+      try {
+        await unlinkFile(join(this.#folder, name));
+      } catch (thrown) {
+        const cause = thrown as NodeJS.ErrnoException;
+        if (cause.code !== 'ENOENT') throw refusal(join(this.#folder, name), cause);
+      }
+      await syncFolder(this.#folder);
+    });
+  }
+
+  /** Runs something that an incarnation's death makes unheard of, and that `bury` waits for. */
+  async #metadata<T>(run: () => Promise<T>): Promise<T> {
     if (this.#dead) return forever();
-    const opening = this.#open(name, options);
-    this.#openings.add(opening);
+    const running = run();
+    this.#openings.add(running);
     try {
-      const disk = await opening;
-      return this.#dead ? forever() : disk;
+      const value = await running;
+      return this.#dead ? forever() : value;
     } catch (thrown) {
       if (this.#dead) return forever();
       throw thrown;
     } finally {
-      this.#openings.delete(opening);
+      this.#openings.delete(running);
       if (!this.#dead) this.#onCompletion();
     }
   }
@@ -76,14 +104,7 @@ export class FileDisks implements Disks {
   }
 
   async #open(name: string, options: DiskOpenOptions): Promise<FileDisk> {
-    if (!NAME.test(name)) {
-      throw new UsageError(
-        'E_DISK_NAME',
-        `"${name}" is not a name of a disk: expected letters, digits, "_", "-" and "." (not ` +
-          'first), at most 200, without "/": a disk is a file directly in the folder of its host',
-        { fields: { name } },
-      );
-    }
+    checkName(name);
     const path = join(this.#folder, name);
     const fd = await openOrCreate(path, this.#folder, name, options);
     try {
@@ -96,6 +117,17 @@ export class FileDisks implements Disks {
       await closeFile(fd);
       throw thrown;
     }
+  }
+}
+
+function checkName(name: string): void {
+  if (!NAME.test(name)) {
+    throw new UsageError(
+      'E_DISK_NAME',
+      `"${name}" is not a name of a disk: expected letters, digits, "_", "-" and "." (not ` +
+        'first), at most 200, without "/": a disk is a file directly in the folder of its host',
+      { fields: { name } },
+    );
   }
 }
 

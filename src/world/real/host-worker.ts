@@ -93,7 +93,7 @@ async function runBlocking(
     clock: world.clock,
     timers: world.timers,
     inbox,
-    inFlight: () => world.disks.inFlight,
+    inFlight: () => world.diskOperations,
   });
   ({ look, fail: hosted.fail } = loop);
   return loop.run(actor);
@@ -148,6 +148,7 @@ function worldOptions(
     incarnation: boot.incarnation,
     clockZero: boot.clockZero,
     folder: boot.folder,
+    poolFolder: boot.poolFolder,
     links,
     onNote: (text) => tell(boot.news, { kind: 'note', text }),
     crashPoint: (point) => {

@@ -8,7 +8,8 @@
  */
 import { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
-import type { Clock, Cpu, Digest, Link, Timers, World } from '../world.ts';
+import { noDisks } from '../no-disks.ts';
+import type { Clock, Cpu, Digest, Disks, Link, Timers, World } from '../world.ts';
 import { type ClockZero, MonotonicClock } from './clock.ts';
 import { nodeDigest } from './digest.ts';
 import { FileDisks } from './file-disks.ts';
@@ -25,6 +26,8 @@ export interface WorldOptions {
   readonly incarnation: number;
   readonly clockZero: ClockZero;
   readonly folder: string;
+  /** Where the disks of the pool are; none unless said. */
+  readonly poolFolder?: string | null;
   readonly links: ReadonlyMap<string, Link>;
   readonly onNote: (text: string) => void;
   /** Told when a timer has fired or a disk operation has completed. */
@@ -37,6 +40,8 @@ export interface RealWorld<T extends Timers = Timers> extends World {
   readonly log: FlightLog;
   readonly disks: FileDisks;
   readonly wake: BellWake;
+  /** Disk operations in flight, the pool's included. */
+  readonly diskOperations: number;
   bury(): Promise<void>;
 }
 
@@ -54,7 +59,7 @@ export function eventLoopWorld(options: WorldOptions): RealWorld<NodeTimers> {
 
 export type ToolstackOptions = Pick<
   WorldOptions,
-  'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'onNote'
+  'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'poolFolder' | 'onNote'
 >;
 
 /** For the toolstack, on the main thread: no links of its own, no crash points. */
@@ -80,12 +85,14 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
   readonly timers: T;
   readonly random: Prng;
   readonly disks: FileDisks;
+  readonly poolDisks: Disks;
   readonly net: NamedLinks;
   readonly log: FlightLog;
   readonly wake: BellWake;
   readonly digest: Digest = nodeDigest;
   readonly cpu: Cpu = freeCpu;
   readonly crashPoint: (name: string) => void;
+  readonly #pool: FileDisks | null;
 
   constructor(options: WorldOptions, clock: Clock, timers: T) {
     this.name = options.name;
@@ -94,15 +101,22 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
     this.timers = timers;
     this.random = new Prng(options.seed, `${options.name}#${options.incarnation}`);
     this.disks = new FileDisks(options.folder, options.onActivity);
+    const { poolFolder = null } = options;
+    this.#pool = poolFolder === null ? null : new FileDisks(poolFolder, options.onActivity);
+    this.poolDisks = this.#pool ?? noDisks;
     this.net = new NamedLinks(options.links);
     this.log = new FlightLog(clock, options.onNote);
     this.wake = new BellWake(options.memory);
     this.crashPoint = options.crashPoint;
   }
 
+  get diskOperations(): number {
+    return this.disks.inFlight + (this.#pool?.inFlight ?? 0);
+  }
+
   async bury(): Promise<void> {
     this.timers.close();
     this.net.close();
-    await this.disks.bury();
+    await Promise.all([this.disks.bury(), this.#pool?.bury()]);
   }
 }

@@ -27,6 +27,8 @@ export interface HostPlace {
   readonly memory: WasmMemory;
   /** Where its disks are. */
   readonly folder: string;
+  /** Where the disks of the pool are; none unless said. */
+  readonly poolFolder?: string;
 }
 
 export interface ThreadSpawnerOptions {
@@ -176,6 +178,7 @@ class ThreadActor implements ThreadActorHandle {
       bellAddress: spec.bellAddress,
       config: spec.config,
       folder: place.folder,
+      poolFolder: place.poolFolder ?? null,
       words: this.#words.buffer,
       control: control.port2,
       news: news.port2,

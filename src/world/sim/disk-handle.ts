@@ -32,6 +32,18 @@ export class SimDisks implements Disks {
     });
   }
 
+  list(): Promise<readonly string[]> {
+    return later(this.#kernel, this.#incarnation, this.#host.diskModel.metadataNs, () =>
+      this.#host.diskNames(),
+    );
+  }
+
+  remove(name: string): Promise<void> {
+    return later(this.#kernel, this.#incarnation, this.#host.diskModel.metadataNs, () =>
+      this.#host.removeDisk(name),
+    );
+  }
+
   #find(name: string, options: DiskOpenOptions): SimDisk {
     const fields = { disk: name, host: this.#host.name };
     const found = this.#host.findDisk(name);

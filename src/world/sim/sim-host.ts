@@ -24,12 +24,21 @@ export class SimHost {
   readonly name: string;
   readonly memory: BufferMemory;
   readonly diskModel: DiskModel;
+  /** Where actors of this host find the pool's disks: a host that no fault of this one reaches. */
+  readonly pool: SimHost | null;
   readonly #kernel: Kernel;
   readonly #disks = new Map<string, SimDisk>();
   readonly #bells = new Map<number, BellListener>();
   readonly #actors = new Set<Incarnation>();
 
-  constructor(kernel: Kernel, name: string, memoryBytes: number, disks: Partial<DiskModel>) {
+  constructor(
+    kernel: Kernel,
+    name: string,
+    memoryBytes: number,
+    disks: Partial<DiskModel>,
+    pool: SimHost | null,
+  ) {
+    this.pool = pool;
     this.#kernel = kernel;
     this.name = name;
     this.memory = BufferMemory.ofBytes(memoryBytes);
@@ -52,6 +61,15 @@ export class SimHost {
   /** The disk of that name, which exists. */
   disk(name: string): SimDisk {
     return present(this.#disks.get(name), 'a disk is added before it is named');
+  }
+
+  diskNames(): readonly string[] {
+    return [...this.#disks.keys()].sort();
+  }
+
+  /** Whoever still has it open keeps a disk that nobody finds any more. */
+  removeDisk(name: string): void {
+    this.#disks.delete(name);
   }
 
   /** Settles what a dead incarnation had in flight on every disk. */

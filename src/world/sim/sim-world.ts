@@ -11,6 +11,7 @@ import { invariant, present } from '../../base/invariant.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { type Nanos, nanos } from '../../base/units.ts';
+import { noDisks } from '../no-disks.ts';
 import {
   type Clock,
   type Cpu,
@@ -38,6 +39,7 @@ export class SimWorld implements World {
   readonly timers: Timers;
   readonly random: Prng;
   readonly disks: Disks;
+  readonly poolDisks: Disks;
   readonly net: Net;
   readonly log: Log;
   readonly wake: Wake;
@@ -56,6 +58,7 @@ export class SimWorld implements World {
     this.clock = { nowNs: () => nanos(incarnation.nowNs()) };
     this.timers = new SimTimers(kernel, incarnation);
     this.disks = new SimDisks(kernel, incarnation, host);
+    this.poolDisks = host.pool === null ? noDisks : new SimDisks(kernel, incarnation, host.pool);
     this.net = {
       link: (name) => present(this.#links.get(name), 'an actor uses links it was started with'),
     };

@@ -59,6 +59,8 @@ export interface HostOptions {
   readonly memoryBytes: number;
   /** Timing of the disks of this host, where it differs from the default. */
   readonly disks?: Partial<DiskModel>;
+  /** The host on which the disks of the pool are; none unless said. */
+  readonly pool?: SimHost;
 }
 
 export interface RunLimits {
@@ -147,7 +149,13 @@ export class Simulator implements Kernel {
 
   addHost(name: string, options: HostOptions): SimHost {
     invariant(!this.#hosts.has(name), 'a host has a name of its own');
-    const host = new SimHost(this, name, options.memoryBytes, options.disks ?? {});
+    const host = new SimHost(
+      this,
+      name,
+      options.memoryBytes,
+      options.disks ?? {},
+      options.pool ?? null,
+    );
     this.#hosts.set(name, host);
     return host;
   }

@@ -246,3 +246,15 @@ test('disks of a dead incarnation: no completion and nothing in flight', async (
   await until('the event loop has turned', () => ++turns > 50);
   t.is(reached, 0);
 });
+
+test('disks are listed in order, without what is not a disk; a removed one is gone', async (t) => {
+  const { disks, folder } = await disksOf(t);
+  for (const name of ['b', 'c', 'a']) {
+    await (await disks.open(name, { writable: true, createBytes: 512 })).close();
+  }
+  await writeFile(join(folder, '.d.new-1'), 'half made');
+  await disks.remove('c');
+  await disks.remove('never-was');
+  t.deepEqual(await disks.list(), ['a', 'b']);
+  await t.throwsAsync(disks.remove('../a'), { code: 'E_DISK_NAME' });
+});

@@ -321,3 +321,38 @@ test('operations in flight at a cut of power fail for those who live on', async 
     t.is(medium.peek('visible', 0, 1)[0], 4);
   });
 });
+
+test('disks are listed in order, and one that was removed is gone also after a power cut', async (t) => {
+  const made = stage();
+  const told = (async () => {
+    for (const name of ['b', 'c', 'a']) {
+      await (await made.world.disks.open(name, { writable: true, createBytes: 4096 })).close();
+    }
+    await made.world.disks.remove('c');
+    await made.world.disks.remove('never-was');
+    t.deepEqual(await made.world.disks.list(), ['a', 'b']);
+  })();
+  await made.sim.run();
+  await told;
+  made.host.powerCut();
+  t.deepEqual(made.host.diskNames(), ['a', 'b']);
+});
+
+test('disks of the pool are not the host’s: they keep what they have when its power goes', async (t) => {
+  const made = stage();
+  const pool = made.sim.addHost('pool', { memoryBytes: 4096 });
+  const host = made.sim.addHost('h9', { memoryBytes: 4096, pool });
+  const world = made.sim.toolstackWorld('h9/story', host);
+  const told = (async () => {
+    const disk = await world.poolDisks.open('blocks', { writable: true, createBytes: 4096 });
+    t.is(await write(disk, filled(4096, 9), 0), OK);
+    t.deepEqual(await world.disks.list(), []);
+    await t.throwsAsync(made.world.poolDisks.open('blocks', { writable: true }), {
+      message: /no pool/,
+    });
+  })();
+  await made.sim.run();
+  await told;
+  host.powerCut();
+  t.deepEqual(pool.disk('blocks').peek('visible', 0, 4096), filled(4096, 9));
+});
