@@ -76,6 +76,11 @@ export class Batches {
     return this.#sealed[this.#sealed.length - 1]?.lastSeq ?? 0;
   }
 
+  /** Snapshots that no published root has yet. */
+  get snapshots(): number {
+    return this.#sealed.filter(({ mark }) => mark?.kind === 'snapshot').length;
+  }
+
   unpublished(): Unpublished {
     let { requests, bytes, openedNs: sinceNs } = this.#open;
     for (const batch of this.#sealed) {

@@ -38,6 +38,7 @@ import type { Batch, BatchMark } from './batches.ts';
 import type { BlockWriter } from './block-writer.ts';
 import { WHOLE, ZEROS } from './dirty-map.ts';
 import { isZeroPage, type PieceReader } from './piece-reader.ts';
+import type { PublishTurn } from './publish-turn.ts';
 import type { Vdi } from './vdi.ts';
 
 export interface DestageParts {
@@ -48,9 +49,10 @@ export interface DestageParts {
   readonly pieces: PieceReader;
   readonly base: BaseReader;
   readonly tree: Omit<UpdateParts, 'superseded'>;
+  readonly turn: PublishTurn;
   readonly plantedBug: PlantedBug;
-  /** A block or node is named by the current root no more. */
-  readonly superseded: (block: number, birth: number) => void;
+  /** A block or node is named by the current root no more; `shared`: a snapshot has it. */
+  readonly superseded: (block: number, shared: boolean) => void;
   /** Block `index` of the image is pool block `block` from now on; 0: zeros. */
   readonly remapped: (index: number, block: number, crc: number) => void;
   /** A run is under a published root and its pieces are gone. */
@@ -102,13 +104,40 @@ export class Destage {
         continue;
       }
       try {
-        await this.#publishRun(last);
+        await this.#parts.turn.take(() => this.#publishRun(last));
         this.#pauseNs = 0;
         this.trouble = null;
       } catch (thrown) {
         await this.#failed(thrown);
       }
     }
+  }
+
+  /**
+   * Publishes another size; everything acknowledged must be published. Blocks beyond a smaller one
+   * are unmapped.
+   */
+  async resize(sizeBlocks: number): Promise<void> {
+    await this.#parts.turn.take(async () => {
+      const { vdi, tree } = this.#parts;
+      const gone: [block: number, birth: number][] = [];
+      const superseded = (block: number, birth: number): void => {
+        gone.push([block, birth]);
+      };
+      const { image } = vdi;
+      this.#changes.clear();
+      if (sizeBlocks < image.sizeBlocks) this.#changes.truncate(sizeBlocks);
+      const updated = await updateTree(
+        { ...tree, superseded },
+        image.root,
+        image.birth,
+        this.#changes,
+      );
+      const mappedBlocks = image.mappedBlocks + updated.mappedDelta;
+      const next = { ...image, sizeBlocks, root: updated.root, mappedBlocks };
+      await this.#publish(counted(next, gone, image.birth));
+      for (const [block, born] of gone) this.#parts.superseded(block, born < image.birth);
+    });
   }
 
   async #waitForWork(dueNs: number): Promise<void> {
@@ -186,12 +215,12 @@ export class Destage {
     const superseded = (block: number, birth: number): void => {
       gone.push([block, birth]);
     };
+    const { birth, root } = vdi.image;
     this.#changes.clear();
     writer.begin();
     try {
       await this.#composeAll(blocks, last.number);
       await writer.finish(this.#changes);
-      const { birth, root } = vdi.image;
       const updated = await updateTree({ ...tree, superseded }, root, birth, this.#changes);
       const mapped = vdi.image.mappedBlocks + updated.mappedDelta;
       const image = { ...vdi.image, root: updated.root, mappedBlocks: mapped };
@@ -201,7 +230,7 @@ export class Destage {
       await writer.abandon();
       throw thrown;
     }
-    for (const [block, birth] of gone) this.#parts.superseded(block, birth);
+    for (const [block, born] of gone) this.#parts.superseded(block, born < birth);
     for (let change = 0; change < this.#changes.count; change++) {
       const { remapped } = this.#parts;
       const index = this.#changes.indexOf(change);

@@ -33,8 +33,8 @@ export class MutationRecord implements Mutation {
   request: DeviceRequest | null = null;
   /** What one of the disk's own decides. */
   mark: BatchMark | null = null;
-  /** Told its fate, if it is one of the disk's own. */
-  settled: ((ok: boolean) => void) | null = null;
+  /** Told its number, or 0 if it was not kept, if it is one of the disk's own. */
+  settled: ((vdiSeq: number) => void) | null = null;
   readonly #owner: MutationOwner;
 
   constructor(owner: MutationOwner) {

@@ -54,7 +54,7 @@ export class PieceReader {
     const lengthBytes = (dirty.foundSectors[at] as number) * SECTOR_BYTES;
     const offset = dirty.foundOffset[at] as number;
     if (segment === IN_MEMORY) return offset;
-    const status = this.#log.readNow(segment, offset, memory.u8, this.#scratch, lengthBytes);
+    const status = this.#log.readNow(segment, offset, lengthBytes, this.#scratch);
     const isRead = status === DiskStatus.ok;
     if (isRead && digest.crc32(memory.u8, this.#scratch, lengthBytes) === dirty.foundCrc[at]) {
       return this.#scratch;

@@ -93,7 +93,7 @@ export class VdiDevice implements BlockDevice {
     }
     this.#inFlight++;
     if (flush === 'sync') {
-      writes.append(MutationKind.flush, null, 0, (ok) => this.#flushed(request, ok));
+      writes.append(MutationKind.flush, null, 0, (vdiSeq) => this.#flushed(request, vdiSeq > 0));
       return;
     }
     const through = vdi.dirtySeq;

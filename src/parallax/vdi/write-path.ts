@@ -35,6 +35,7 @@ import type { BatchMark } from './batches.ts';
 import { IN_MEMORY, ZEROS } from './dirty-map.ts';
 import { MutationRecord } from './mutation-record.ts';
 import type { PayloadMemory } from './payload-memory.ts';
+import type { Policy } from './policy.ts';
 import type { Throttle } from './throttle.ts';
 import type { Vdi } from './vdi.ts';
 
@@ -105,13 +106,14 @@ export class WritePath {
   }
 
   /**
-   * A record of the disk's own takes its place in the order; `settled` hears when it is durable.
+   * A record of the disk's own takes its place in the order; `settled` hears its number when it is
+   * durable, or 0 if it cannot be kept.
    */
   append(
     kind: MutationKind,
     mark: BatchMark | null,
     detail: number,
-    settled: (ok: boolean) => void,
+    settled: (vdiSeq: number) => void,
   ): void {
     const record = this.#take(kind);
     record.mark = mark;
@@ -216,6 +218,7 @@ export class WritePath {
       vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
     } else if (record.mark !== null) {
       vdi.batches.mark(record.mark, record.vdiSeq, nowNs);
+      if (record.mark.kind === 'policy') vdi.setPolicy(record.mark.policy as Policy);
     } else {
       vdi.batches.endEpoch(record.vdiSeq, nowNs);
     }
@@ -262,10 +265,10 @@ export class WritePath {
       this.#unpublished.push(record);
       return;
     }
-    const { request, settled } = record;
+    const { request, settled, vdiSeq } = record;
     record.clear();
     this.#free.push(record);
-    settled?.(ok);
+    settled?.(ok ? vdiSeq : 0);
     request?.deviceDone(ok ? DeviceStatus.ok : DeviceStatus.ioError);
   }
 
