@@ -3,7 +3,7 @@ import { formatCount, formatDuration } from '../base/format-units.ts';
 import { checksOf, outagesOf } from '../experiments/account.ts';
 import { simCrashScenario } from '../experiments/sim-crash.ts';
 import { runInSimulator, type SimRun } from '../experiments/sim-stage.ts';
-import type { Fault, PlantedBug } from '../world/faults.ts';
+import { type Fault, faultName, type PlantedBug, victimOf } from '../world/faults.ts';
 import type { LogRecord } from '../world/sim/event-log.ts';
 import { ExitCode } from './exit.ts';
 
@@ -70,10 +70,8 @@ function checkLine({ name, ok, text }: { name: string; ok: boolean; text: string
 }
 
 function faultText(fault: Fault): string {
-  const victim = 'host' in fault ? fault.host : fault.guest;
-  const what = fault.kind === 'disk' ? `disk ${fault.trouble}` : fault.kind;
   const lasts = 'forNs' in fault ? ` for ${formatDuration(fault.forNs)}` : '';
-  return `${what} ${victim} ${whenText(fault)}${lasts}`;
+  return `${faultName(fault)} ${victimOf(fault)} ${whenText(fault)}${lasts}`;
 }
 
 function whenText({ when }: Fault): string {

@@ -27,6 +27,7 @@ export const MOMENTS = [
   'several rings of one disk were used',
   'ring indices passed 2^32',
   'a request was too large for the ring and went in parts',
+  'a guest was ejected for garbage in its rings while requests of it were under way',
 ] as const;
 export type Moment = (typeof MOMENTS)[number];
 
@@ -114,6 +115,9 @@ function guestMoments(guest: GuestTrack, moments: Set<Moment>): void {
   if (kills > 1) moments.add('a guest was killed twice');
   if (lives.length > 1 && history.length > 0 && hasUnansweredWrite(guest)) {
     moments.add('a guest was killed with writes unanswered');
+  }
+  if (guest.struckAtNs !== null && unansweredAt(history, guest.struckAtNs).length > 0) {
+    moments.add('a guest was ejected for garbage in its rings while requests of it were under way');
   }
   if (front.queues > 1) moments.add('several rings of one disk were used');
   if (front.startIndex > 0 && history.length > 2 ** 32 - front.startIndex) {

@@ -13,6 +13,7 @@ import type { ExitReport } from '../world/actor.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { Findings, findingsBufferFor } from '../world/findings.ts';
 import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../world/history.ts';
+import { historyUntil } from './judged-records.ts';
 import type { GuestScenario } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
@@ -43,6 +44,11 @@ export class GuestTrack {
   result: GuestResult | null = null;
   replayedRequests = 0;
   kills = 0;
+  /** Garbage was written into its rings: it is ejected, and judged by what it did before. */
+  struckAtNs: number | null = null;
+  /** It is destroyed, and nothing of it is held any more. */
+  ejectedAtNs: number | null = null;
+  #violationsBefore = 0;
 
   constructor(scenario: GuestScenario, disk: number, plantedBug: PlantedBug) {
     this.scenario = scenario;
@@ -69,6 +75,27 @@ export class GuestTrack {
   /** It has read its disk back, and its account has arrived: that comes a moment later. */
   get finished(): boolean {
     return this.result !== null;
+  }
+
+  /** Nothing more is to be expected of it: it has finished, or it is gone for good. */
+  get isOver(): boolean {
+    return this.struckAtNs === null ? this.finished : this.ejectedAtNs !== null;
+  }
+
+  /** Sectors that disagreed with what it wrote, as far as it is answerable for them. */
+  get violations(): number {
+    return this.struckAtNs === null ? this.stats.get('violations') : this.#violationsBefore;
+  }
+
+  /** What it is judged by: its history, or the part from before its rings were struck. */
+  judgedHistory(): History {
+    return this.struckAtNs === null ? this.history : historyUntil(this.history, this.struckAtNs);
+  }
+
+  /** Garbage is being written into its rings. */
+  struck(atNs: number): void {
+    this.#violationsBefore = this.stats.get('violations');
+    this.struckAtNs = atNs;
   }
 
   /** Share of the trace that was issued. */
@@ -118,8 +145,9 @@ export class GuestTrack {
     this.history.acknowledge(record, HistoryStatus.ok, atNs, 0);
   }
 
-  /** An incarnation is gone. */
+  /** An incarnation is gone. How one with struck rings ended says nothing. */
   ended(report: ExitReport): void {
+    if (this.struckAtNs !== null) return;
     if (report.reason === 'finished') {
       this.result = report.result as GuestResult;
       this.replayedRequests += this.result.front.replayedRequests;

@@ -3,8 +3,11 @@
  *
  * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one
  * way), then how many and when. The budget refuses what no system could survive: the power of a
- * host is cut only where all its disks are files, troubles with one disk do not overlap, and
- * everything is healed long before the time limit, so that every guest must finish (liveness).
+ * host is cut only where all its disks are files, troubles with one disk or one link do not overlap,
+ * garbage strikes the rings of one guest at the most, and everything is healed long before the time
+ * limit, so that every other guest must finish (liveness). Links are those to the store, which are
+ * clogged or slow and never lose anything. Clocks drift within what no crystal would do, and jump up
+ * to past the deadline of a request.
  */
 import type { Prng } from '../base/prng.ts';
 import {
@@ -12,12 +15,18 @@ import {
   CRASH_POINTS,
   DISK_TROUBLES,
   type DiskTrouble,
+  DRIFT_PPM_MAX,
+  DRIFT_PPM_MIN,
+  driverName,
   type Fault,
+  RELIABLE_LINK_TROUBLES,
+  type SpineFault,
   type Trigger,
 } from '../world/faults.ts';
+import { storeLinkOf } from './check-faults.ts';
 import type { GuestScenario } from './scenario.ts';
 
-type Kind = Fault['kind'];
+type Kind = SpineFault['kind'];
 
 const KINDS: readonly Kind[] = [
   'kill-driver',
@@ -26,11 +35,19 @@ const KINDS: readonly Kind[] = [
   'hang-guest',
   'power-cut',
   'disk',
+  'link',
+  'clock',
+  'ring-garbage',
 ];
+const KIND_CHANCES: Partial<Record<Kind, number>> = { link: 0.2, clock: 0.2, 'ring-garbage': 0.15 };
 const MAX_FAULTS = 4;
 /** Faults by time strike before this. */
 const LAST_STRIKE_NS = 300e6;
 const LONGEST_NS = 150e6;
+/** Garbage is in a guest's rings for this long at the most. */
+const LONGEST_GARBAGE_NS = 20e6;
+const LONGEST_DELAY_NS = 5e6;
+const LONGEST_JUMP_NS = 40e9;
 
 /** Draws the faults of a seed. `beyond` allows troubles that no contract covers. */
 export function randomFaults(
@@ -39,7 +56,7 @@ export function randomFaults(
   guests: readonly GuestScenario[],
   beyond: boolean,
 ): Fault[] {
-  const kinds = KINDS.filter(() => random.chance(0.4));
+  const kinds = KINDS.filter((kind) => random.chance(KIND_CHANCES[kind] ?? 0.4));
   if (kinds.length === 0) kinds.push('kill-driver');
   const faults: Fault[] = [];
   const troubled = new Set<string>();
@@ -47,13 +64,20 @@ export function randomFaults(
   for (let i = 0; i < count; i++) {
     const fault = faultOf(random.pick(kinds), random, hosts, guests, beyond);
     if (fault === null) continue;
-    if (fault.kind === 'disk') {
-      if (troubled.has(fault.guest)) continue;
-      troubled.add(fault.guest);
-    }
+    const part = partOf(fault);
+    if (part !== null && troubled.has(part)) continue;
+    if (part !== null) troubled.add(part);
     faults.push(fault);
   }
   return faults;
+}
+
+/** What may have one fault only; null: anything goes. */
+function partOf(fault: Fault): string | null {
+  if (fault.kind === 'disk') return `disk of ${fault.guest}`;
+  if (fault.kind === 'link') return fault.link;
+  if (fault.kind === 'clock') return `clock of ${fault.actor}`;
+  return fault.kind === 'ring-garbage' ? 'rings' : null;
 }
 
 function faultOf(
@@ -85,7 +109,44 @@ function faultOf(
       const trouble = troubleOf(random, beyond);
       return { kind, guest: guest.name, trouble, forNs, when: progressOf(random) };
     }
+    case 'link': {
+      const actor = random.chance(0.5) ? driverName(host) : guest.name;
+      return linkFaultOf(random, storeLinkOf(actor), forNs);
+    }
+    case 'clock': {
+      const actor = random.chance(0.5) ? driverName(host) : guest.name;
+      return clockFaultOf(random, actor, forNs);
+    }
+    case 'ring-garbage': {
+      const when = triggerOf(random, 'front.');
+      const seed = random.nextU32();
+      const livesNs = random.between(1, LONGEST_GARBAGE_NS);
+      return { kind, guest: guest.name, seed, forNs: livesNs, when };
+    }
   }
+}
+
+/** The store is talked to when somebody connects: its links are troubled early, or in a recovery. */
+function linkFaultOf(random: Prng, link: string, forNs: number): Fault {
+  const trouble = random.pick(RELIABLE_LINK_TROUBLES);
+  const delayNs = random.between(1, LONGEST_DELAY_NS);
+  const early: Trigger = { kind: 'time', atNs: random.between(0, 60e6) };
+  const when = random.chance(0.5) ? early : timeOf(random);
+  return { kind: 'link', link, trouble, forNs, delayNs, share: 0, messageKind: 0, when };
+}
+
+function clockFaultOf(random: Prng, actor: string, forNs: number): Fault {
+  const when = random.chance(0.5) ? progressOf(random) : timeOf(random);
+  if (random.chance(0.5)) {
+    const jumpNs = random.chance(0.3)
+      ? random.between(1, LONGEST_JUMP_NS)
+      : random.between(1, LONGEST_NS);
+    return { kind: 'clock', actor, trouble: 'jump', jumpNs, when };
+  }
+  const driftPpm = random.chance(0.5)
+    ? random.between(-500, 500)
+    : random.between(DRIFT_PPM_MIN, DRIFT_PPM_MAX);
+  return { kind: 'clock', actor, trouble: 'skew', driftPpm, forNs, when };
 }
 
 function troubleOf(random: Prng, beyond: boolean): DiskTrouble {

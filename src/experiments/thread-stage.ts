@@ -20,19 +20,22 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
+import type { SharedMemory } from '../base/shared-memory.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
-import type { CrashPoint, DiskTrouble, Trigger } from '../world/faults.ts';
+import type { CrashPoint, DiskTrouble, LinkMeasure, Trigger } from '../world/faults.ts';
 import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
-import type { Clock, Timers } from '../world/world.ts';
+import type { Clock, Link, Timers } from '../world/world.ts';
+import { checkFaults } from './check-faults.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 import { checkTrouble, troubleByFilter } from './thread-disk-trouble.ts';
+import { GatedPath } from './thread-link-trouble.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -63,11 +66,13 @@ export class ThreadStage implements Stage {
   readonly #arming: ArmingSpawner;
   readonly #toolstacks = new Map<string, Toolstack>();
   readonly #worlds: RealWorld[] = [];
+  readonly #paths = new Map<string, GatedPath>();
   readonly #runner: RealWorld;
 
-  /** The folders of the hosts exist. Throws `UsageError` for a fault that needs the simulator. */
+  /** The folders of the hosts exist. Throws `UsageError` for a fault that cannot be played here. */
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
+    checkFaults(scenario);
     for (const fault of scenario.faults) if (fault.kind === 'disk') checkTrouble(fault.trouble);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
@@ -85,8 +90,8 @@ export class ThreadStage implements Stage {
       seed: options.seed,
       onNote: this.#onNote,
     });
-    this.#arming = new ArmingSpawner(this.#spawner);
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
+    this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
   }
 
   get clock(): Clock {
@@ -120,6 +125,28 @@ export class ThreadStage implements Stage {
   trouble(host: string, guest: string, trouble: DiskTrouble): () => void {
     const toolstack = present(this.#toolstacks.get(host), 'a host with trouble is open');
     return troubleByFilter(toolstack, guest, trouble);
+  }
+
+  linkTrouble(link: string, measure: LinkMeasure): () => void {
+    return this.#pathOf(link).strike(measure);
+  }
+
+  setDrift(actor: string, driftPpm: number): void {
+    this.#arming.alive(actor)?.setClockDrift(driftPpm);
+  }
+
+  jumpClock(actor: string, jumpNs: number): void {
+    this.#arming.alive(actor)?.jumpClock(Math.max(1, Math.round(jumpNs / 1e6)));
+  }
+
+  memoryOf(host: string): SharedMemory {
+    return present(this.#places.get(host), 'a host with memory exists').memory;
+  }
+
+  #pathOf(link: string): GatedPath {
+    const path = this.#paths.get(link) ?? new GatedPath(this.clock, this.timers);
+    this.#paths.set(link, path);
+    return path;
   }
 
   arm(actor: string, trigger: Trigger, _strike: () => void, kills: boolean): void {
@@ -176,16 +203,19 @@ interface ArmedPoint {
 
 /**
  * Arms the crash points that wait for an actor as soon as it is started, and notes which struck.
+ * Links go through the gates of their paths.
  */
 class ArmingSpawner implements Spawner {
   readonly #spawner: ThreadSpawner;
+  readonly #pathOf: (link: string) => GatedPath;
   readonly #waiting = new Map<string, ArmedPoint[]>();
   /** By host, those started there that may still be alive. */
   readonly #started = new Map<string, Set<ThreadActorHandle>>();
   #closed = false;
 
-  constructor(spawner: ThreadSpawner) {
+  constructor(spawner: ThreadSpawner, pathOf: (link: string) => GatedPath) {
     this.#spawner = spawner;
+    this.#pathOf = pathOf;
   }
 
   arm(actor: string, point: CrashPoint, passes: number): void {
@@ -204,12 +234,29 @@ class ArmingSpawner implements Spawner {
     void handle.exited.then(() => onHost.delete(handle));
     const waiting = this.#waiting.get(spec.name) ?? [];
     const next = waiting[0];
-    if (next === undefined) return handle;
-    handle.killAt(next.point, next.passes);
-    void handle.exited.then(() => {
-      if (handle.stoppedAtPoint) waiting.shift();
-    });
-    return handle;
+    if (next !== undefined) {
+      handle.killAt(next.point, next.passes);
+      void handle.exited.then(() => {
+        if (handle.stoppedAtPoint) waiting.shift();
+      });
+    }
+    return this.#gated(handle);
+  }
+
+  /** The handle with its links behind the gates of their paths. */
+  #gated(handle: ThreadActorHandle): ActorHandle {
+    const { name, exited } = handle;
+    const links = new Map<string, Link>();
+    for (const [own, link] of handle.links) {
+      links.set(own, this.#pathOf(`${name}/${own}`).over(link));
+    }
+    return {
+      name,
+      links,
+      exited,
+      kill: () => handle.kill(),
+      call: (method, ...args) => handle.call(method, ...args),
+    };
   }
 
   alive(actor: string): ThreadActorHandle | undefined {

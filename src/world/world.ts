@@ -13,7 +13,7 @@ import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Nanos } from '../base/units.ts';
 
 export interface Clock {
-  /** Monotonic; 0 when the world began; the same zero for all actors of a run. */
+  /** Monotonic; 0 when the world began; the same zero for all actors of a run, but for faults. */
   nowNs(): Nanos;
 }
 
@@ -143,7 +143,10 @@ export interface World {
   readonly name: string;
   /** RAM of the host the actor runs on. */
   readonly memory: SharedMemory;
+  /** The actor's own clock, which may be wrong. Timers and deadlines go by it. */
   readonly clock: Clock;
+  /** Time of the run, for records only: an actor must never decide anything by it. */
+  readonly recordClock: Clock;
   readonly timers: Timers;
   /** A stream of this actor's own; fork it by name for each use. */
   readonly random: Prng;

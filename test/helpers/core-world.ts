@@ -32,6 +32,7 @@ export class CoreWorld implements World {
   }
 
   readonly clock: World['clock'] = { nowNs: () => nanos(this.nowNs) };
+  readonly recordClock: World['clock'] = this.clock;
   readonly timers: World['timers'] = {
     at: (deadlineNs: Nanos, fire: () => void): TimerId => {
       const id = ++this.#lastTimer as TimerId;

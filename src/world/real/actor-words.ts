@@ -6,6 +6,9 @@
  * point for the given time, says so and parks for ever, and is then terminated. The kill therefore
  * falls exactly between the two instructions around the point, and shared memory stays as it is.
  * A pause works the same way, at whatever crash point the thread passes next, and ends by itself.
+ *
+ * Faults of the actor's clock: the drift and the sum of all jumps, which the actor takes over when
+ * it sees that the count of changes has moved. The count is raised last.
  */
 import { CRASH_POINTS, type CrashPoint } from '../faults.ts';
 
@@ -14,7 +17,10 @@ const ARMED_POINT = 1;
 const PASSES_LEFT = 2;
 const PARKING = 3;
 const PAUSE_MS = 4;
-const WORDS = 5;
+const CLOCK_CHANGES = 5;
+const CLOCK_DRIFT_PPM = 6;
+const CLOCK_JUMPED_MS = 7;
+const WORDS = 8;
 const NOT_ARMED = 0;
 
 export class ActorWords {
@@ -65,6 +71,30 @@ export class ActorWords {
   pauseIfAsked(): void {
     if (this.#words[PAUSE_MS] === 0) return;
     Atomics.wait(this.#words, PARKING, 0, Atomics.exchange(this.#words, PAUSE_MS, 0));
+  }
+
+  setClockDrift(driftPpm: number): void {
+    Atomics.store(this.#words, CLOCK_DRIFT_PPM, driftPpm);
+    Atomics.add(this.#words, CLOCK_CHANGES, 1);
+  }
+
+  jumpClock(jumpMs: number): void {
+    Atomics.add(this.#words, CLOCK_JUMPED_MS, jumpMs);
+    Atomics.add(this.#words, CLOCK_CHANGES, 1);
+  }
+
+  /** Looked at on every look at the clock: a plain load, as for crash points. */
+  get clockChanges(): number {
+    return this.#words[CLOCK_CHANGES] as number;
+  }
+
+  get clockDriftPpm(): number {
+    return Atomics.load(this.#words, CLOCK_DRIFT_PPM);
+  }
+
+  /** Sum of all jumps so far. */
+  get clockJumpedMs(): number {
+    return Atomics.load(this.#words, CLOCK_JUMPED_MS);
   }
 
   /** Stops the calling thread for ever. */

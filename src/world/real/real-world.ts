@@ -9,7 +9,8 @@
 import { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import type { Clock, Cpu, Digest, Link, Timers, World } from '../world.ts';
-import { type ClockZero, MonotonicClock } from './clock.ts';
+import type { ActorWords } from './actor-words.ts';
+import { ActorClock, type ClockZero, MonotonicClock, type SleepClock } from './clock.ts';
 import { nodeDigest } from './digest.ts';
 import { FileDisks } from './file-disks.ts';
 import { FlightLog } from './flight-log.ts';
@@ -32,7 +33,13 @@ export interface WorldOptions {
   readonly crashPoint: (name: string) => void;
 }
 
+/** Of an actor: its clock can be told to go wrong. */
+export interface ActorWorldOptions extends WorldOptions {
+  readonly words: ActorWords;
+}
+
 export interface RealWorld<T extends Timers = Timers> extends World {
+  readonly clock: SleepClock;
   readonly timers: T;
   readonly log: FlightLog;
   readonly disks: FileDisks;
@@ -41,15 +48,19 @@ export interface RealWorld<T extends Timers = Timers> extends World {
 }
 
 /** For an actor on a `BlockingLoop`, which fires the timers itself. */
-export function blockingWorld(options: WorldOptions): RealWorld<TimerHeap> {
-  const clock = new MonotonicClock(options.clockZero);
-  return new ThreadWorld(options, clock, new TimerHeap(clock));
+export function blockingWorld(options: ActorWorldOptions): RealWorld<TimerHeap> {
+  const recordClock = new MonotonicClock(options.clockZero);
+  const clock = new ActorClock(recordClock, options.words);
+  return new ThreadWorld(options, clock, recordClock, new TimerHeap(clock));
 }
 
 /** For an actor on an `EventLoop`. */
-export function eventLoopWorld(options: WorldOptions): RealWorld<NodeTimers> {
-  const clock = new MonotonicClock(options.clockZero);
-  return new ThreadWorld(options, clock, new NodeTimers(clock, options.onActivity));
+export function eventLoopWorld(options: ActorWorldOptions): RealWorld<NodeTimers> {
+  const recordClock = new MonotonicClock(options.clockZero);
+  const clock = new ActorClock(recordClock, options.words);
+  const timers = new NodeTimers(clock, options.onActivity);
+  clock.onChange = () => timers.rearm();
+  return new ThreadWorld(options, clock, recordClock, timers);
 }
 
 export type ToolstackOptions = Pick<
@@ -62,13 +73,15 @@ export function toolstackWorld(
   options: ToolstackOptions,
   onActivity: () => void = () => {},
 ): RealWorld<NodeTimers> {
-  return eventLoopWorld({
+  const clock = new MonotonicClock(options.clockZero);
+  const whole = {
     ...options,
     incarnation: 0,
-    links: new Map(),
+    links: new Map<string, Link>(),
     onActivity,
-    crashPoint: () => {},
-  });
+    crashPoint: (): void => {},
+  };
+  return new ThreadWorld(whole, clock, clock, new NodeTimers(clock, onActivity));
 }
 
 const freeCpu: Cpu = { spend: () => {} };
@@ -76,7 +89,8 @@ const freeCpu: Cpu = { spend: () => {} };
 class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> {
   readonly name: string;
   readonly memory: SharedMemory;
-  readonly clock: Clock;
+  readonly clock: SleepClock;
+  readonly recordClock: Clock;
   readonly timers: T;
   readonly random: Prng;
   readonly disks: FileDisks;
@@ -87,15 +101,16 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
   readonly cpu: Cpu = freeCpu;
   readonly crashPoint: (name: string) => void;
 
-  constructor(options: WorldOptions, clock: Clock, timers: T) {
+  constructor(options: WorldOptions, clock: SleepClock, recordClock: Clock, timers: T) {
     this.name = options.name;
     this.memory = options.memory;
     this.clock = clock;
+    this.recordClock = recordClock;
     this.timers = timers;
     this.random = new Prng(options.seed, `${options.name}#${options.incarnation}`);
     this.disks = new FileDisks(options.folder, options.onActivity);
     this.net = new NamedLinks(options.links);
-    this.log = new FlightLog(clock, options.onNote);
+    this.log = new FlightLog(recordClock, options.onNote);
     this.wake = new BellWake(options.memory);
     this.crashPoint = options.crashPoint;
   }

@@ -56,7 +56,11 @@ export interface ThreadActorHandle extends ActorHandle {
   killAt(point: CrashPoint, passes?: number): void;
   /** Has the actor stand still for a while, from the next crash point that it passes. */
   pause(durationMs: number): void;
-  /** Whether that has happened. */
+  /** Its clock goes so many parts in a million too fast from now on; 0: right. */
+  setClockDrift(driftPpm: number): void;
+  /** Its clock jumps ahead. */
+  jumpClock(jumpMs: number): void;
+  /** Whether an armed point has stopped it. */
   readonly stoppedAtPoint: boolean;
 }
 
@@ -132,6 +136,7 @@ class ThreadActor implements ThreadActorHandle {
   readonly links: ReadonlyMap<string, Link>;
   readonly exited: Promise<ExitReport>;
   readonly #boot: ActorBoot;
+  readonly #place: HostPlace;
   readonly #words = ActorWords.create();
   readonly #news: EventSource;
   readonly #control: EventSource;
@@ -152,6 +157,7 @@ class ThreadActor implements ThreadActorHandle {
     onNote: (actor: string, text: string) => void,
   ) {
     this.name = spec.name;
+    this.#place = place;
     this.#onNote = onNote;
     this.exited = new Promise((resolve) => {
       this.#settle = resolve;
@@ -207,6 +213,16 @@ class ThreadActor implements ThreadActorHandle {
     this.#words.askPause(durationMs);
   }
 
+  setClockDrift(driftPpm: number): void {
+    this.#words.setClockDrift(driftPpm);
+    this.#wake();
+  }
+
+  jumpClock(jumpMs: number): void {
+    this.#words.jumpClock(jumpMs);
+    this.#wake();
+  }
+
   call(method: string, ...args: unknown[]): Promise<unknown> {
     if (this.#gone) return Promise.reject(actorGone(this.name, method));
     return new Promise((resolve, reject) => {
@@ -251,6 +267,11 @@ class ThreadActor implements ThreadActorHandle {
   #endedWithoutReport(thrown: unknown): ExitReport {
     if (this.#killer.signal.aborted) return { reason: 'killed' };
     return { reason: 'failed', error: toErrorRecord(thrown) };
+  }
+
+  /** Has the actor look at its clock: what it sleeps until may be over. */
+  #wake(): void {
+    if (!this.#gone) new BellWake(this.#place.memory).changeAndRing(this.#boot.bellAddress);
   }
 
   /** A guest sleeps on its bell: what is posted to it must be counted and rung. */

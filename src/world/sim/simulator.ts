@@ -198,6 +198,22 @@ export class Simulator implements Kernel {
     this.schedule(this.nowNs, EventKind.control, null, pause, durationNs, 0);
   }
 
+  /** The clock of a living actor goes so many parts in a million too fast from now on. */
+  setDrift(actorName: string, driftPpm: number): void {
+    const set = (): void => {
+      for (const host of this.#hosts.values()) host.setDrift(actorName, driftPpm);
+    };
+    this.schedule(this.nowNs, EventKind.control, null, set, driftPpm, 0);
+  }
+
+  /** The clock of a living actor jumps ahead. */
+  jumpClock(actorName: string, jumpNs: number): void {
+    const jump = (): void => {
+      for (const host of this.#hosts.values()) host.jumpClock(actorName, jumpNs);
+    };
+    this.schedule(this.nowNs, EventKind.control, null, jump, jumpNs, 0);
+  }
+
   /** Armed kills that have not struck yet. */
   get armedCount(): number {
     return this.#plan.armedCount;

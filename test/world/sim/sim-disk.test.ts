@@ -254,8 +254,11 @@ test('each disk fault does what its name says where its rule says', async (t) =>
     medium.faults.add({ fault: { kind: 'lost-write' }, once: true });
     t.is(await write(disk, filled(8, 6), 0), OK);
     t.is(medium.peek('visible', 0, 1)[0], 5);
-    const removeTorn = medium.faults.add({ fault: { kind: 'torn-write' } });
-    t.is(await write(disk, filled(64 * SECTOR_BYTES, 7), 1 << 20), OK);
+    const removeTorn = medium.faults.add({
+      fault: { kind: 'torn-write', status: DiskStatus.ioError },
+    });
+    const wide = filled(64 * SECTOR_BYTES, 7);
+    t.is(await write(disk, wide, 1 << 20), DiskStatus.ioError);
     removeTorn();
     const stored = medium.peek('visible', 1 << 20, 64 * SECTOR_BYTES).filter((byte) => byte === 7);
     t.true(stored.length > 0 && stored.length < 64 * SECTOR_BYTES);
