@@ -6,7 +6,6 @@ import { judgeOrderTap } from './checkers/order-tap.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
-import { tapUntil } from './judged-records.ts';
 import { judgeOffline } from './offline.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
 import type { Run } from './runner.ts';
@@ -143,7 +142,7 @@ function ms(timeNs: number): string {
 function orderOf(run: Run, guest: GuestTrack): Verdict {
   const host = run.hosts.find(({ name }) => name === guest.scenario.host);
   if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
-  const { name, lives, disk, struckAtNs } = guest;
-  const tap = struckAtNs === null ? host.tap : tapUntil(host.tap, disk, struckAtNs);
-  return judgeOrderTap({ name, lives, history: guest.judgedHistory() }, tap);
+  const { name, lives } = guest;
+  const history = guest.judgedHistory();
+  return judgeOrderTap({ name, lives, history }, guest.judgedTap(host.tap));
 }

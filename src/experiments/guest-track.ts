@@ -12,8 +12,14 @@ import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
 import type { ExitReport } from '../world/actor.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { Findings, findingsBufferFor } from '../world/findings.ts';
-import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../world/history.ts';
-import { historyUntil } from './judged-records.ts';
+import {
+  History,
+  HistoryKind,
+  HistoryStatus,
+  type OrderTap,
+  recordBufferFor,
+} from '../world/history.ts';
+import { historyNow, tapPart } from './judged-records.ts';
 import type { GuestScenario } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
@@ -49,6 +55,8 @@ export class GuestTrack {
   /** It is destroyed, and nothing of it is held any more. */
   ejectedAtNs: number | null = null;
   #violationsBefore = 0;
+  #historyBefore: History | null = null;
+  #tapBefore: OrderTap | null = null;
 
   constructor(scenario: GuestScenario, disk: number, plantedBug: PlantedBug) {
     this.scenario = scenario;
@@ -89,11 +97,18 @@ export class GuestTrack {
 
   /** What it is judged by: its history, or the part from before its rings were struck. */
   judgedHistory(): History {
-    return this.struckAtNs === null ? this.history : historyUntil(this.history, this.struckAtNs);
+    return this.#historyBefore ?? this.history;
   }
 
-  /** Garbage is being written into its rings. */
-  struck(atNs: number): void {
+  /** The same of the order tap of its host. */
+  judgedTap(tap: OrderTap): OrderTap {
+    return this.#tapBefore ?? tap;
+  }
+
+  /** Garbage will be written into its rings now. */
+  struck(atNs: number, tap: OrderTap): void {
+    this.#historyBefore = historyNow(this.history);
+    this.#tapBefore = tapPart(tap, this.disk, tap.length);
     this.#violationsBefore = this.stats.get('violations');
     this.struckAtNs = atNs;
   }

@@ -134,8 +134,9 @@ export class HostKeeper {
     if (guest.exit !== null || track.struckAtNs !== null) return;
     const memory = stage.memoryOf(this.name);
     const pages = await sharedPagesOf(toolstack, guest, memory);
-    if (guest.exit !== null || track.struckAtNs !== null || toolstack !== this.#toolstack) return;
-    track.struck(stage.clock.nowNs());
+    if (!this.#powered || toolstack !== this.#toolstack) return;
+    if (guest.exit !== null || track.struckAtNs !== null) return;
+    track.struck(stage.clock.nowNs(), this.tap);
     scribble(memory, pages, new Prng(seed, 'ring-garbage'));
     const rings = pages.headPages.length;
     tell(`garbage in ${rings} rings and the event page of ${track.name}`);

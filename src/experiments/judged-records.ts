@@ -1,31 +1,41 @@
 /**
- * The part of a history and of an order tap that can be judged. A guest whose rings were struck by
- * garbage is answerable for what it did before, and for nothing after: what was submitted later is
- * left out, and what was answered later counts as never answered.
+ * The part of a history and of an order tap that can be judged. A guest whose rings are struck by
+ * garbage is answerable for what it did before, and for nothing after: its records are kept as they
+ * stand in that moment, and what was not answered then counts as never answered.
+ *
+ * By the records as they stand, not by their times: in the simulator an actor that is busy stamps
+ * what it does later than others see it. In threads the guest goes on writing while it is copied;
+ * an answer of which only a part is there yet is none.
  */
-import { History, HistoryKind, OrderTap, recordBufferFor } from '../world/history.ts';
+import {
+  History,
+  HistoryKind,
+  HistoryStatus,
+  OrderTap,
+  recordBufferFor,
+} from '../world/history.ts';
 
-/** The records of a history up to a moment of the run, as they stood then. */
-export function historyUntil(history: History, untilNs: number): History {
-  const part = new History(recordBufferFor(Math.max(1, history.length)), history.findings);
-  for (let at = 0; at < history.length; at++) {
+/** A copy of a history as it stands. What its reads found stays where it is. */
+export function historyNow(history: History): History {
+  const { length } = history;
+  const copy = new History(recordBufferFor(Math.max(1, length)), history.findings);
+  for (let at = 0; at < length; at++) {
     const { kind, flags, status, lba, sectors, invokeNs, ackNs, index } = history.record(at);
-    if (invokeNs > untilNs) break;
-    const answered = ackNs !== 0 && ackNs <= untilNs;
+    const answered = status !== HistoryStatus.unknown;
     // What a read found is known by its answer only.
     const known = answered || kind !== HistoryKind.read ? index : 0;
-    const record = part.invoke(kind, flags, lba, sectors, invokeNs, known);
-    if (answered) part.acknowledge(record, status, ackNs, index);
+    const record = copy.invoke(kind, flags, lba, sectors, invokeNs, known);
+    if (answered) copy.acknowledge(record, status, ackNs, index);
   }
-  return part;
+  return copy;
 }
 
-/** The numbers that were given to one disk up to a moment of the run. */
-export function tapUntil(tap: OrderTap, disk: number, untilNs: number): OrderTap {
-  const part = new OrderTap(recordBufferFor(Math.max(1, tap.length)));
-  for (let at = 0; at < tap.length; at++) {
+/** What a tap told of one disk in its first `length` records. */
+export function tapPart(tap: OrderTap, disk: number, length: number): OrderTap {
+  const part = new OrderTap(recordBufferFor(Math.max(1, length)));
+  for (let at = 0; at < length; at++) {
     const record = tap.record(at);
-    if (record.disk !== disk || record.timeNs > untilNs) continue;
+    if (record.disk !== disk) continue;
     const { frontId, frontSeq, writeIndex, vdiSeq, generation, queue, timeNs } = record;
     part.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, timeNs);
   }

@@ -11,6 +11,7 @@ import type { Prng } from '../base/prng.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { frameNo, frameToAddress, PAGE_BYTES } from '../base/units.ts';
 import { readRingKeys } from '../driver-vm/ring-keys.ts';
+import type { DomainLayout } from '../hypervisor/machine.ts';
 import { type GuestDomain, type Toolstack, VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
 import { frontendPath } from '../hypervisor/xenbus.ts';
 import { GrantEntries } from '../ring/grant-table.ts';
@@ -45,24 +46,30 @@ export async function sharedPagesOf(
   { layout }: GuestDomain,
   memory: SharedMemory,
 ): Promise<SharedPages> {
-  const { eventPageAddress, grantTableAddress, grantEntryCount } = layout;
-  const entries = new GrantEntries(memory, grantTableAddress, grantEntryCount);
   const store = toolstack.xenstore.local();
   const headPages: number[] = [];
   const slotPages: number[] = [];
   try {
     const keys = await readRingKeys(store, frontendPath(layout.domain, VIRTUAL_DEVICE));
     for (const { ringRefs } of keys.queues) {
-      const [head, ...rest] = ringRefs.map((ref) => frameToAddress(frameNo(entries.frame(ref))));
-      if (head !== undefined) headPages.push(head);
-      slotPages.push(...rest);
+      const [head, ...rest] = ringRefs.map((ref) => pageOf(memory, layout, ref));
+      if (typeof head === 'number') headPages.push(head);
+      for (const page of rest) if (page !== null) slotPages.push(page);
     }
   } catch (thrown) {
     if (!(thrown instanceof StorageError)) throw thrown;
   } finally {
     store.close();
   }
-  return { headPages, slotPages, eventPage: eventPageAddress };
+  return { headPages, slotPages, eventPage: layout.eventPageAddress };
+}
+
+/** The page behind a grant; null if it is none of the guest's own, whatever its table says. */
+function pageOf(memory: SharedMemory, layout: DomainLayout, ref: number): number | null {
+  const { grantTableAddress, grantEntryCount, heapFrame, heapEndFrame } = layout;
+  if (ref >= grantEntryCount) return null;
+  const frame = new GrantEntries(memory, grantTableAddress, grantEntryCount).frame(ref);
+  return frame >= heapFrame && frame < heapEndFrame ? frameToAddress(frameNo(frame)) : null;
 }
 
 /** Writes the garbage. The same random stream over the same RAM writes the same. */
