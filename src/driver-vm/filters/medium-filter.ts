@@ -117,7 +117,8 @@ class TornWrite implements DeviceRequest {
 
   /** Stores the next run of sectors that is kept; fails the write when there is none. */
   goOn(): void {
-    this.#moveTo(this.lba + this.sectors);
+    // The sector behind a run was drawn not to be kept: that is why the run ended there.
+    this.#moveTo(this.lba + this.sectors + (this.sectors > 0 ? 1 : 0));
     while (this.lba < this.#endLba && this.#random.chance(1 / 2)) this.#moveTo(this.lba + 1);
     if (this.lba >= this.#endLba) {
       this.#request.deviceDone(DeviceStatus.ioError);

@@ -282,6 +282,50 @@ test('each disk fault does what its name says where its rule says', async (t) =>
   });
 });
 
+test('latent sectors fail reads that touch them, until they are written again', async (t) => {
+  const { story, medium } = diskStage();
+  await story(async (disk) => {
+    await disk.resize(64 * SECTOR_BYTES);
+    t.is(await write(disk, filled(64 * SECTOR_BYTES, 5), 0), OK);
+    medium.strikeLatent(8);
+    const readSector = (sector: number): Promise<DiskStatus> =>
+      diskIo((io) => disk.read(io), new Uint8Array(SECTOR_BYTES), sector * SECTOR_BYTES);
+    const bad: number[] = [];
+    for (let sector = 0; sector < 64; sector++) {
+      const status = await readSector(sector);
+      if (status !== OK) bad.push(sector);
+      t.true(status === OK || status === DiskStatus.ioError);
+    }
+    t.is(bad.length, medium.latent.count);
+    t.true(bad.length > 0 && bad.length <= 8);
+    const all = new Uint8Array(64 * SECTOR_BYTES);
+    t.is(disk.readNow(all, 0, all.length, 0), DiskStatus.ioError);
+    for (const sector of bad.slice(1)) {
+      t.is(await write(disk, filled(SECTOR_BYTES, 6), sector * SECTOR_BYTES), OK);
+      t.is(await readSector(sector), OK);
+    }
+    t.is(await readSector(bad[0] ?? 0), DiskStatus.ioError, 'nobody wrote it');
+    medium.latent.clear();
+    t.is(disk.readNow(all, 0, all.length, 0), OK);
+  });
+});
+
+test('a misdirected write leaves the old data where it belongs and harms another place', async (t) => {
+  const { story, medium } = diskStage();
+  await story(async (disk) => {
+    await disk.resize(64 * PAGE_BYTES);
+    t.is(await write(disk, filled(64 * PAGE_BYTES, 5), 0), OK);
+    const heal = medium.faults.add({ fault: { kind: 'misdirected' } });
+    t.is(await write(disk, filled(PAGE_BYTES, 7), 8 * PAGE_BYTES), OK, 'it lies');
+    heal();
+    const bytes = medium.peek('visible', 0, 64 * PAGE_BYTES);
+    t.deepEqual(bytes.subarray(8 * PAGE_BYTES, 8 * PAGE_BYTES + 8), filled(8, 5));
+    const from = bytes.indexOf(7);
+    t.true(from >= 0 && from % SECTOR_BYTES === 0);
+    t.is(bytes.lastIndexOf(7), from + PAGE_BYTES - 1);
+  });
+});
+
 test('channels serve in parallel, then queue; slow and stalled disks are late', async (t) => {
   const model = { channels: 2, readNs: 1_000, tailNs: 0, bytesPerMicrosecond: 1_000 };
   const { story, medium } = diskStage(1, model);
