@@ -1,13 +1,13 @@
 /**
  * A random fault script with a budget, for one seed.
  *
- * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one
- * way), then how many and when. The budget refuses what no system could survive: the power of a
- * host is cut only where all its disks are files, troubles with one disk or one link do not overlap,
- * garbage strikes the rings of one guest at the most, and everything is healed long before the time
- * limit, so that every other guest must finish (liveness). Links are those to the store, which are
- * clogged or slow and never lose anything. Clocks drift within what no crystal would do, and jump up
- * to past the deadline of a request.
+ * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but
+ * one way), then how many and when. The budget refuses what no system could survive: the power of a
+ * host is cut only where all its disks are files, one disk, one link and one clock have one trouble
+ * each, garbage strikes the rings of one guest at the most, and everything is healed long before
+ * the time limit, so that every other guest must finish (liveness). Links are those to the store,
+ * which are clogged or slow and never lose anything. Clocks drift as crystals do or as far as the
+ * vocabulary goes, and jump up to past the deadline of a request.
  */
 import type { Prng } from '../base/prng.ts';
 import {
@@ -126,7 +126,7 @@ function faultOf(
   }
 }
 
-/** The store is talked to when somebody connects: its links are troubled early, or in a recovery. */
+/** The store is talked to when somebody connects: half of the troubles of its links are early. */
 function linkFaultOf(random: Prng, link: string, forNs: number): Fault {
   const trouble = random.pick(RELIABLE_LINK_TROUBLES);
   const delayNs = random.between(1, LONGEST_DELAY_NS);

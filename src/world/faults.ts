@@ -150,7 +150,7 @@ export type SpineFault = { readonly when: Trigger } & (
     }
   /** Trouble with a link, named by its actor and its own name: `g0/xenstore`. */
   | ({ readonly kind: 'link'; readonly link: string } & LinkMeasure)
-  /** Trouble with the clock of an actor: `g0`, `h0/driver-vm`. A successor has a clock of its own. */
+  /** Trouble with the clock of an actor: `g0`, `h0/driver-vm`. A successor has its own clock. */
   | ({ readonly kind: 'clock'; readonly actor: string } & ClockTrouble)
   /**
    * Random bytes, by `seed`, are written into the ring pages and the event page of a guest. It
@@ -164,7 +164,7 @@ export type SpineFault = { readonly when: Trigger } & (
     }
 );
 
-/** Faults of parts that no stage has: a script may name them, and is refused with what is missing. */
+/** Faults of parts that no stage has: a script that names them is refused with what is missing. */
 export type PoolFault = {
   readonly when: Trigger;
 } /** The host is lost for ever, its disks with it. */ & (

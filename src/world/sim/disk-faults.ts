@@ -3,10 +3,10 @@
  *
  * `error` answers with a status and does nothing. `torn-write` stores some 512-byte sectors, leaves
  * the others as they were and answers with a status, which need not be an error. The others lie:
- * they answer `ok`. `lost-write` stores nothing, `misdirected` stores at another place and leaves the
- * old data where the new belongs, `bit-rot` flips one bit (of the data returned by a read, or of what a write stores),
- * `flush-lie` makes nothing durable. What must survive which of them is a matter of contracts;
- * a rule that lies is outside of most of them.
+ * they answer `ok`. `lost-write` stores nothing, `misdirected` stores at another place and leaves
+ * the old data where the new belongs, `bit-rot` flips one bit (of the data returned by a read, or
+ * of what a write stores), `flush-lie` makes nothing durable. What must survive which of them is a
+ * matter of contracts; a rule that lies is outside of most of them.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { DiskStatus } from '../world.ts';

@@ -49,7 +49,10 @@ export class Incarnation {
     this.logId = hashText(`${name}#${number}`);
   }
 
-  /** The time of the run as it has come for this actor: later than the simulator's by what it has spent since its event began. */
+  /**
+   * The time of the run for this actor: later than the simulator's by what it has spent since its
+   * event began.
+   */
   nowNs(): number {
     const nowNs = this.#kernel.nowNs;
     return this.busyUntilNs > nowNs ? this.busyUntilNs : nowNs;

@@ -7,9 +7,9 @@
  * A frame is copied when it is sent. It leaves when the direction has sent what came before it
  * (bandwidth), travels `latencyNs` plus a draw up to `jitterNs`, and arrives as an event of its
  * receiver. With `inOrder` jitter cannot make one frame overtake another; `reorder` still can. A
- * *cut* direction loses what is sent into it and what would arrive out of it; it may be cut for some
- * frames only. A *clogged* one
- * holds what would arrive, and lets it through in order when it is unclogged.
+ * *cut* direction loses what is sent into it and what would arrive out of it; it may be cut for
+ * some frames only. A *clogged* one holds what would arrive, and lets it through in order when it
+ * is unclogged.
  *
  * The default is what an in-process control link is: nothing lost, in order, 20 us.
  */
