@@ -82,6 +82,8 @@ function whenText({ when }: Fault): string {
       return `at ${formatDuration(when.atNs)}`;
     case 'progress':
       return `at ${(when.share * 100).toFixed(0)}% of the requests`;
+    case 'protocol':
+      return `at its guests' event ${when.nth} of ${when.event}`;
     case 'event':
       return `instead of its event ${when.nth}`;
     case 'recovery':

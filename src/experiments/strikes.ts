@@ -1,8 +1,8 @@
 /**
  * The fault script of a run: when each fault is due, and what it does.
  *
- * Faults by time and progress are looked for by the runner's story; faults at an event or a crash
- * point are armed in the stage before anything runs. Each strikes once. Who is not there to be
+ * Faults by time and progress are looked for by the runner's story; faults at an event, a crash
+ * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is not there to be
  * struck, or is dead already, is left alone, and that is noted.
  */
 import { fail, unreachable } from '../base/invariant.ts';
@@ -33,7 +33,8 @@ export class Strikes {
     this.#pending = new Set(faults.filter(({ when }) => isScripted(when.kind)));
     this.#recovering = new Set(faults.filter(({ when }) => when.kind === 'recovery'));
     for (const fault of faults) {
-      if (fault.when.kind === 'event' || fault.when.kind === 'crash-point') this.#arm(fault);
+      const { kind } = fault.when;
+      if (kind === 'event' || kind === 'crash-point' || kind === 'protocol') this.#arm(fault);
     }
   }
 
@@ -47,8 +48,14 @@ export class Strikes {
   }
 
   #arm(fault: Fault): void {
+    const { when } = fault;
+    if (when.kind === 'protocol') {
+      const guests = this.#guestsOf(fault).map(({ name }) => name);
+      this.#parts.stage.armProtocol(guests, when, () => this.#strike(fault));
+      return;
+    }
     const kills = fault.kind === 'kill-driver' || fault.kind === 'kill-guest';
-    this.#parts.stage.arm(victimOf(fault), fault.when, () => this.#strike(fault), kills);
+    this.#parts.stage.arm(victimOf(fault), when, () => this.#strike(fault), kills);
   }
 
   /** Strikes what is due. */
@@ -64,9 +71,7 @@ export class Strikes {
     const { when } = fault;
     if (when.kind === 'time') return nowNs >= when.atNs;
     if (when.kind !== 'progress') return false;
-    const guests = this.#parts.guests.filter(({ name, scenario }) =>
-      'host' in fault ? scenario.host === fault.host : name === fault.guest,
-    );
+    const guests = this.#guestsOf(fault);
     const sum = guests.reduce((total, guest) => total + guest.progress, 0);
     return guests.length > 0 && sum / guests.length >= when.share;
   }
@@ -113,10 +118,15 @@ export class Strikes {
   #phaseOf(fault: Fault): string {
     const host = 'host' in fault ? this.#host(fault.host) : this.#hostOf(fault.guest);
     if (host.isOut) return 'outage';
-    const guests = this.#parts.guests.filter(({ name, scenario }) =>
+    const guests = this.#guestsOf(fault);
+    return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
+  }
+
+  /** Those whose progress and protocol events a trigger of this fault counts. */
+  #guestsOf(fault: Fault): readonly GuestTrack[] {
+    return this.#parts.guests.filter(({ name, scenario }) =>
       'host' in fault ? scenario.host === fault.host : name === fault.guest,
     );
-    return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
   }
 
   #hostOf(guest: string): HostKeeper {

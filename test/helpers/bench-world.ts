@@ -57,6 +57,8 @@ export class BenchWorld implements World {
     this.atCrashPoint(name);
   }
 
+  protocolEvent(): void {}
+
   advance(durationNs: number): void {
     this.#now += durationNs;
   }

@@ -6,16 +6,22 @@
  * point for the given time, says so and parks for ever, and is then terminated. The kill therefore
  * falls exactly between the two instructions around the point, and shared memory stays as it is.
  * A pause works the same way, at whatever crash point the thread passes next, and ends by itself.
+ * Protocol events are counted here by the actor's thread; who waits for one looks at the count.
  */
-import { CRASH_POINTS, type CrashPoint } from '../faults.ts';
+import { CRASH_POINTS, type CrashPoint, PROTOCOL_EVENTS, type ProtocolEvent } from '../faults.ts';
 
 const FRAMES_POSTED = 0;
 const ARMED_POINT = 1;
 const PASSES_LEFT = 2;
 const PARKING = 3;
 const PAUSE_MS = 4;
-const WORDS = 5;
+const EVENT_COUNTS = 5;
+const WORDS: number = EVENT_COUNTS + PROTOCOL_EVENTS.length;
 const NOT_ARMED = 0;
+/** Where each event is counted: looked up for every request. */
+const COUNT_OF = Object.fromEntries(
+  PROTOCOL_EVENTS.map((event, at) => [event, EVENT_COUNTS + at]),
+) as Readonly<Record<ProtocolEvent, number>>;
 
 export class ActorWords {
   readonly buffer: SharedArrayBuffer;
@@ -54,6 +60,15 @@ export class ActorWords {
     if (this.#words[ARMED_POINT] === NOT_ARMED) return false;
     const armed = CRASH_POINTS[Atomics.load(this.#words, ARMED_POINT) - 1];
     return armed === point && Atomics.sub(this.#words, PASSES_LEFT, 1) === 1;
+  }
+
+  /** Counts an event. Only the actor's thread does. */
+  countEvent(event: ProtocolEvent): void {
+    Atomics.add(this.#words, COUNT_OF[event], 1);
+  }
+
+  eventCount(event: ProtocolEvent): number {
+    return Atomics.load(this.#words, COUNT_OF[event]);
   }
 
   /** The actor will stand still for so long when it passes its next crash point. */

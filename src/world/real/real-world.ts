@@ -8,6 +8,7 @@
  */
 import { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import type { Clock, Cpu, Digest, Link, Timers, World } from '../world.ts';
 import { type ClockZero, MonotonicClock } from './clock.ts';
 import { nodeDigest } from './digest.ts';
@@ -30,6 +31,7 @@ export interface WorldOptions {
   /** Told when a timer has fired or a disk operation has completed. */
   readonly onActivity: () => void;
   readonly crashPoint: (name: string) => void;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
 }
 
 export interface RealWorld<T extends Timers = Timers> extends World {
@@ -57,7 +59,7 @@ export type ToolstackOptions = Pick<
   'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'onNote'
 >;
 
-/** For the toolstack, on the main thread: no links of its own, no crash points. */
+/** For the toolstack, on the main thread: no links of its own, no crash points, no events. */
 export function toolstackWorld(
   options: ToolstackOptions,
   onActivity: () => void = () => {},
@@ -68,6 +70,7 @@ export function toolstackWorld(
     links: new Map(),
     onActivity,
     crashPoint: () => {},
+    protocolEvent: () => {},
   });
 }
 
@@ -86,6 +89,7 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
   readonly digest: Digest = nodeDigest;
   readonly cpu: Cpu = freeCpu;
   readonly crashPoint: (name: string) => void;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
 
   constructor(options: WorldOptions, clock: Clock, timers: T) {
     this.name = options.name;
@@ -98,6 +102,7 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
     this.log = new FlightLog(clock, options.onNote);
     this.wake = new BellWake(options.memory);
     this.crashPoint = options.crashPoint;
+    this.protocolEvent = options.protocolEvent;
   }
 
   async bury(): Promise<void> {

@@ -11,7 +11,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../actor.ts';
-import type { CrashPoint } from '../faults.ts';
+import type { CrashPoint, ProtocolEvent } from '../faults.ts';
 import type { Link } from '../world.ts';
 import { ActorWords } from './actor-words.ts';
 import { SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
@@ -54,10 +54,12 @@ export interface ThreadActorHandle extends ActorHandle {
    * instruction before the point and the one after it.
    */
   killAt(point: CrashPoint, passes?: number): void;
-  /** Has the actor stand still for a while, from the next crash point that it passes. */
-  pause(durationMs: number): void;
   /** Whether that has happened. */
   readonly stoppedAtPoint: boolean;
+  /** Has the actor stand still for a while, from the next crash point that it passes. */
+  pause(durationMs: number): void;
+  /** How often this incarnation has said that such an event happened. */
+  eventCount(event: ProtocolEvent): number;
 }
 
 export class ThreadSpawner implements Spawner {
@@ -205,6 +207,10 @@ class ThreadActor implements ThreadActorHandle {
 
   pause(durationMs: number): void {
     this.#words.askPause(durationMs);
+  }
+
+  eventCount(event: ProtocolEvent): number {
+    return this.#words.eventCount(event);
   }
 
   call(method: string, ...args: unknown[]): Promise<unknown> {
