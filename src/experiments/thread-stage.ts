@@ -42,7 +42,8 @@ import type { Clock, Timers } from '../world/world.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
-import { checkTrouble, troubleByFilter } from './thread-disk-trouble.ts';
+import { troubleByFilter } from './thread-disk-trouble.ts';
+import { checkForThreads } from './thread-script.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -83,7 +84,7 @@ export class ThreadStage implements Stage {
   /** The folders of the hosts exist. Throws `UsageError` for a fault that needs the simulator. */
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
-    for (const fault of scenario.faults) if (fault.kind === 'disk') checkTrouble(fault.trouble);
+    for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
       this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });
@@ -319,7 +320,7 @@ export async function runInThreads(
       if (thrown instanceof UsageError) throw thrown;
       run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
     });
-    await Promise.race([story, ...(signal === undefined ? [] : [aborted(signal)])]);
+    await (signal === undefined ? story : untilAborted(story, signal));
     durationNs = stage.clock.nowNs();
   } finally {
     clearInterval(ticker);
@@ -352,9 +353,18 @@ async function removeIfEmpty(folder: string): Promise<void> {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
+/** Settles with the story, or when the signal ends it early. */
+async function untilAborted(story: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve;
     if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
+  try {
+    await Promise.race([story, aborted]);
+  } finally {
+    // Many runs may share the signal of one command.
+    signal.removeEventListener('abort', onAbort);
+  }
 }
