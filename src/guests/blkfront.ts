@@ -98,6 +98,8 @@ export class Blkfront {
   #replayAt = 0;
   #replayOffset = 0;
   #replayInFlight = 0;
+  /** Of what is replayed, something had been sent to a driver VM that died. */
+  #repeats = false;
   #nextLateCheckNs: Nanos = 0 as Nanos;
   #lastBeat = -1;
   #lastBeatNs: Nanos = 0 as Nanos;
@@ -229,7 +231,8 @@ export class Blkfront {
     this.#replayOffset = this.#replay[0]?.offset ?? 0;
     this.#state = 'replaying';
     this.#world.protocolEvent('ring-connected');
-    if (this.#replaysOldRequests) this.#world.protocolEvent('replay-begun');
+    this.#repeats = this.#replay.some(({ request }) => request.replayed);
+    if (this.#repeats) this.#world.protocolEvent('replay-begun');
     this.#pumpReplay();
   }
 
@@ -243,10 +246,6 @@ export class Blkfront {
       this.#replay.push({ request, offset: 0, sectors: request.sectors });
     }
     if (this.#options.plantedBug !== 'unordered-replay') inOrder(this.#replay);
-  }
-
-  get #replaysOldRequests(): boolean {
-    return this.#replay.some(({ request }) => request.replayed);
   }
 
   /** The back end changed the size or its features while connected. */
@@ -367,11 +366,10 @@ export class Blkfront {
       part.request.allSent = !this.#hasPartAhead(part.request);
     }
     if (this.#replayAt === this.#replay.length && this.#replayInFlight === 0) {
-      const replayed = this.#replaysOldRequests;
       this.#replay = [];
       this.#state = 'connected';
       this.#world.log.event('front.connected', this.#queues.length, this.counters.replayedRequests);
-      if (replayed) this.#world.protocolEvent('replay-done');
+      if (this.#repeats) this.#world.protocolEvent('replay-done');
       moved = true;
     }
     return moved;

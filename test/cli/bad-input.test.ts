@@ -183,6 +183,16 @@ const CASES: readonly BadInput[] = [
   },
   { what: 'events of many seeds', args: 'sim crash --trace 5', says: ['--trace', 'add --seed'] },
   {
+    what: 'events of threads',
+    args: 'sim crash --seed 1 --world threads --trace 5',
+    says: ['--trace with --world threads', 'no events', 'leave one'],
+  },
+  {
+    what: 'two equal runs of threads',
+    args: 'sim crash --seeds 1..2 --world threads --twice',
+    says: ['--twice with --world threads', 'leave one'],
+  },
+  {
     what: 'a bug that is not built in',
     args: 'sim crash --plant naive',
     says: ['naive-reattach?'],
