@@ -191,7 +191,7 @@ function speedText(totals: Totals, wallSeconds: number, { world }: SweepFlags): 
 function changesLines({ seedsChanged, faultsChanged }: Totals): string[] {
   if (faultsChanged === 0) return [];
   return [
-    `  in ${formatCount(seedsChanged)} seeds ${formatCount(faultsChanged)} faults were left out or ` +
-      'struck at another moment than drawn: --seed N says which, and why',
+    `  in ${formatCount(seedsChanged)} seeds ${formatCount(faultsChanged)} faults were left out ` +
+      'or struck at another moment than drawn: --seed N says which, and why',
   ];
 }

@@ -2,10 +2,11 @@
  * A random fault script with a budget, for one seed.
  *
  * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one
- * way), then how many and when (`random-triggers.ts`). A seed that has power cuts has one where a
- * power can be cut at all: drawn like the others they are too rare to say much of flushes. The budget refuses what no system could survive: the power of a
- * host is cut only where all its disks are files, troubles with one disk do not overlap, and
- * everything is healed long before the time limit, so that every guest must finish (liveness).
+ * way), then how many and when (`random-triggers.ts`). A seed that has power cuts has one wherever
+ * the power of a host can be cut: drawn like the others they are too rare to say much of flushes.
+ * The budget refuses what no system could survive: the power of a host is cut only where all its
+ * disks are files, troubles with one disk do not overlap, and everything is healed long before the
+ * time limit, so that every guest must finish (liveness).
  */
 import type { Prng } from '../base/prng.ts';
 import { BEYOND_CONTRACT, DISK_TROUBLES, type DiskTrouble, type Fault } from '../world/faults.ts';

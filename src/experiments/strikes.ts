@@ -2,8 +2,8 @@
  * The fault script of a run: when each fault is due, and what it does.
  *
  * Faults by time and progress are looked for by the runner's story; faults at an event, a crash
- * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is not there to be
- * struck, or is dead already, is left alone, and that is noted.
+ * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is
+ * not there to be struck, or is dead already, is left alone.
  */
 import { fail, unreachable } from '../base/invariant.ts';
 import type { Nanos } from '../base/units.ts';

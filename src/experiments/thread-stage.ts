@@ -10,14 +10,13 @@
  * All worlds of a run share one zero of the monotonic clock, so that times of different threads can
  * be compared.
  *
- * Of the triggers, `time` and `progress` are the runner's own. Guests count their `protocol` events
- * in their shared words; the stage looks at the sums every `LOOK_NS` and strikes then, so a few more
- * events may have happened, and a guest that is done sooner is never struck. A `crash-point` is
- * armed in the
+ * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the
  * shared words of the actor that is alive, from its start; passages are counted within one life.
  * Several for one actor strike one life after the other, and one that a life did not reach, because
- * something else ended it, is armed again in the next. Threads have no events to count: `event` is
- * refused.
+ * something else ended it, is armed again in the next. Guests count their `protocol` events in the
+ * same words; the stage looks at the sums every `LOOK_NS` and strikes then, so a few more events
+ * may have happened, and a guest that is done sooner is not struck. Other events threads do not
+ * count: `event` is refused.
  */
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -37,8 +37,8 @@ export const PLANTED_BUGS = [
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 
 /**
- * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it happens,
- * whatever the workload. A request that a driver VM's death made the front end send again was
+ * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it
+ * happens, whatever the workload. A request that was sent again because a driver VM died was
  * submitted once. A write of zeros is a write; a barrier or FUA write too.
  */
 export const PROTOCOL_EVENTS = [

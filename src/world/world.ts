@@ -160,6 +160,6 @@ export interface World {
    * at that instruction would.
    */
   crashPoint(name: string): void;
-  /** Something that a fault script can name has just happened here. As a crash point, it may throw. */
+  /** Something that a fault script can name has just happened. May throw, as `crashPoint`. */
   protocolEvent(event: ProtocolEvent): void;
 }

@@ -145,6 +145,11 @@ const CASES: readonly BadInput[] = [
     says: ['--kill', 'did you mean back.after-order-given?'],
   },
   {
+    what: 'a kill at a misspelt protocol event',
+    args: 'replay small.csv --kill driver-vm@flush-submited:3',
+    says: ['--kill', 'did you mean flush-submitted?'],
+  },
+  {
     what: 'a kill at an event of a thread',
     args: 'replay small.csv --kill driver-vm@event:9',
     says: ['--kill', 'no events to count', '--world sim'],
