@@ -2,17 +2,18 @@
  * A random fault script with a budget, for one seed.
  *
  * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but
- * one way), then how many and when. The budget refuses what no system could survive: the power of a
- * host is cut only where all its disks are files, one disk, one link and one clock have one trouble
- * each, garbage strikes the rings of one guest at the most, and everything is healed long before
- * the time limit, so that every other guest must finish (liveness). Links are those to the store,
- * which are clogged or slow and never lose anything. Clocks drift as crystals do or as far as the
- * vocabulary goes, and jump up to past the deadline of a request.
+ * one way), then how many and when (`random-triggers.ts`). A seed that has power cuts has one
+ * wherever the power of a host can be cut: drawn like the others they are too rare to say much of
+ * flushes. The budget refuses what no system could survive: the power of a host is cut only where
+ * all its disks are files, one disk, one link and one clock have one trouble each, garbage strikes
+ * the rings of one guest at the most, and everything is healed long before the time limit, so that
+ * every other guest must finish (liveness). Links are those to the store, which are clogged or slow
+ * and never lose anything. Clocks drift as crystals do or as far as the vocabulary goes, and jump
+ * up to past the deadline of a request.
  */
 import type { Prng } from '../base/prng.ts';
 import {
   BEYOND_CONTRACT,
-  CRASH_POINTS,
   DISK_TROUBLES,
   type DiskTrouble,
   DRIFT_PPM_MAX,
@@ -24,6 +25,7 @@ import {
   type Trigger,
 } from '../world/faults.ts';
 import { storeLinkOf } from './check-faults.ts';
+import { driverKillOf, powerCutOf, progressOf, timeOf, triggerOf } from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
 type Kind = SpineFault['kind'];
@@ -40,9 +42,8 @@ const KINDS: readonly Kind[] = [
   'ring-garbage',
 ];
 const KIND_CHANCES: Partial<Record<Kind, number>> = { link: 0.2, clock: 0.2, 'ring-garbage': 0.15 };
+/** Beside the power cut of a seed that has power cuts. */
 const MAX_FAULTS = 4;
-/** Faults by time strike before this. */
-const LAST_STRIKE_NS = 300e6;
 const LONGEST_NS = 150e6;
 /** Garbage is in a guest's rings for this long at the most. */
 const LONGEST_GARBAGE_NS = 20e6;
@@ -61,6 +62,10 @@ export function randomFaults(
   const faults: Fault[] = [];
   const troubled = new Set<string>();
   const count = random.between(1, MAX_FAULTS);
+  const cuttable = hosts.filter((host) => canLosePower(host, guests));
+  if (kinds.includes('power-cut') && cuttable.length > 0) {
+    faults.push({ kind: 'power-cut', host: random.pick(cuttable), when: powerCutOf(random) });
+  }
   for (let i = 0; i < count; i++) {
     const fault = faultOf(random.pick(kinds), random, hosts, guests, beyond);
     if (fault === null) continue;
@@ -92,7 +97,7 @@ function faultOf(
   const forNs = random.between(1, LONGEST_NS);
   switch (kind) {
     case 'kill-driver':
-      return { kind, host, when: killTimeOf(random) };
+      return { kind, host, when: driverKillOf(random) };
     case 'pause-driver':
       return { kind, host, forNs, when: triggerOf(random, 'back.') };
     case 'kill-guest':
@@ -100,9 +105,8 @@ function faultOf(
     case 'hang-guest':
       return { kind, guest: guest.name, forNs, when: triggerOf(random, 'front.') };
     case 'power-cut': {
-      const all = guests.filter((other) => other.host === host);
-      if (all.some(({ device }) => device !== 'file')) return null;
-      return { kind, host, when: triggerOf(random, 'back.') };
+      if (!canLosePower(host, guests)) return null;
+      return { kind, host, when: powerCutOf(random) };
     }
     case 'disk': {
       if (guest.device !== 'file') return null;
@@ -149,31 +153,12 @@ function clockFaultOf(random: Prng, actor: string, forNs: number): Fault {
   return { kind: 'clock', actor, trouble: 'skew', driftPpm, forNs, when };
 }
 
+/** What is in RAM is gone with the power: only files can be asked for afterwards. */
+function canLosePower(host: string, guests: readonly GuestScenario[]): boolean {
+  return guests.every((guest) => guest.host !== host || guest.device === 'file');
+}
+
 function troubleOf(random: Prng, beyond: boolean): DiskTrouble {
   const possible = DISK_TROUBLES.filter((trouble) => BEYOND_CONTRACT.includes(trouble) === beyond);
   return random.pick(possible);
-}
-
-/** A driver VM is also killed while its predecessor's work is being recovered. */
-function killTimeOf(random: Prng): Trigger {
-  if (random.chance(0.2)) return { kind: 'recovery', nth: random.between(1, 400) };
-  return triggerOf(random, 'back.');
-}
-
-function progressOf(random: Prng): Trigger {
-  return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
-}
-
-function timeOf(random: Prng): Trigger {
-  return { kind: 'time', atNs: random.between(40e6, LAST_STRIKE_NS) };
-}
-
-function triggerOf(random: Prng, side: string): Trigger {
-  const draw = random.nextUnit();
-  if (draw < 0.1) return { kind: 'event', nth: random.between(1, 80) };
-  if (draw < 0.4) return { kind: 'event', nth: random.between(20, 2500) };
-  if (draw < 0.5) return progressOf(random);
-  if (draw < 0.6) return timeOf(random);
-  const points = CRASH_POINTS.filter((point) => point.startsWith(side));
-  return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, 600) };
 }

@@ -6,7 +6,7 @@ import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
 import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
-import type { DiskTrouble, LinkMeasure, Trigger } from '../world/faults.ts';
+import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
@@ -70,6 +70,10 @@ export class SimStage implements Stage {
     if (trigger.kind === 'crash-point') {
       this.simulator.armCrashPoint(actor, trigger.point, trigger.nth, strike);
     }
+  }
+
+  armProtocol(guests: readonly string[], trigger: ProtocolTrigger, strike: () => void): void {
+    this.simulator.armProtocolEvent(guests, trigger.event, trigger.nth, strike);
   }
 
   pause(actor: string, durationNs: number): void {

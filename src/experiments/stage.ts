@@ -2,7 +2,7 @@
 
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
-import type { DiskTrouble, LinkMeasure, Trigger } from '../world/faults.ts';
+import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { Clock, Timers } from '../world/world.ts';
 
 export interface Stage {
@@ -20,6 +20,11 @@ export interface Stage {
    * `UsageError` for a trigger, or a strike at it, that this world does not have.
    */
   arm(actor: string, trigger: Trigger, strike: () => void, kills: boolean): void;
+  /**
+   * Has `strike` called when the guests, taken together, have come to the n-th event from now: in
+   * the simulator there and then, in threads a millisecond or so later.
+   */
+  armProtocol(guests: readonly string[], trigger: ProtocolTrigger, strike: () => void): void;
   /** The actor does nothing for a while. */
   pause(actor: string, durationNs: number): void;
   /**

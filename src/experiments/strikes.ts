@@ -1,9 +1,9 @@
 /**
  * The fault script of a run: when each fault is due, and what it does.
  *
- * Faults by time and progress are looked for by the runner's story; faults at an event or a crash
- * point are armed in the stage before anything runs. Each strikes once. Who is not there to be
- * struck, or is dead already, is left alone, and that is noted.
+ * Faults by time and progress are looked for by the runner's story; faults at an event, a crash
+ * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is
+ * not there to be struck, or is dead already, is left alone.
  */
 import { fail, present, unreachable } from '../base/invariant.ts';
 import type { Nanos } from '../base/units.ts';
@@ -34,7 +34,8 @@ export class Strikes {
     this.#pending = new Set(faults.filter(({ when }) => isScripted(when.kind)));
     this.#recovering = new Set(faults.filter(({ when }) => when.kind === 'recovery'));
     for (const fault of faults) {
-      if (fault.when.kind === 'event' || fault.when.kind === 'crash-point') this.#arm(fault);
+      const { kind } = fault.when;
+      if (kind === 'event' || kind === 'crash-point' || kind === 'protocol') this.#arm(fault);
     }
   }
 
@@ -48,8 +49,14 @@ export class Strikes {
   }
 
   #arm(fault: Fault): void {
+    const { when } = fault;
+    if (when.kind === 'protocol') {
+      const guests = this.#guestsOf(fault).map(({ name }) => name);
+      this.#parts.stage.armProtocol(guests, when, () => this.#strike(fault));
+      return;
+    }
     const kills = fault.kind === 'kill-driver' || fault.kind === 'kill-guest';
-    this.#parts.stage.arm(victimOf(fault), fault.when, () => this.#strike(fault), kills);
+    this.#parts.stage.arm(victimOf(fault), when, () => this.#strike(fault), kills);
   }
 
   /** Strikes what is due. */

@@ -13,17 +13,27 @@
  * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the
  * shared words of the actor that is alive, from its start; passages are counted within one life.
  * Several for one actor strike one life after the other, and one that a life did not reach, because
- * something else ended it, is armed again in the next. Threads have no events to count: `event` is
- * refused.
+ * something else ended it, is armed again in the next. Guests count their `protocol` events in the
+ * same words; the stage looks at the sums every `LOOK_NS` and strikes then, so a few more events
+ * may have happened, and a guest that is done sooner is not struck. Other events threads do not
+ * count: `event` is refused.
  */
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
+import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
-import type { CrashPoint, DiskTrouble, LinkMeasure, Trigger } from '../world/faults.ts';
+import type {
+  CrashPoint,
+  DiskTrouble,
+  LinkMeasure,
+  ProtocolEvent,
+  ProtocolTrigger,
+  Trigger,
+} from '../world/faults.ts';
 import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
@@ -34,8 +44,9 @@ import { checkFaults } from './check-faults.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
-import { checkTrouble, troubleByFilter } from './thread-disk-trouble.ts';
+import { troubleByFilter } from './thread-disk-trouble.ts';
 import { GatedPath } from './thread-link-trouble.ts';
+import { checkForThreads } from './thread-script.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -54,6 +65,9 @@ export interface ThreadStageOptions {
   readonly onNote?: (actor: string, text: string) => void;
 }
 
+/** Between two looks at the counts of protocol events. */
+const LOOK_NS = 1e6;
+
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
 const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 
@@ -67,13 +81,15 @@ export class ThreadStage implements Stage {
   readonly #toolstacks = new Map<string, Toolstack>();
   readonly #worlds: RealWorld[] = [];
   readonly #paths = new Map<string, GatedPath>();
+  readonly #awaited = new Set<AwaitedEvent>();
+  #looking = false;
   readonly #runner: RealWorld;
 
   /** The folders of the hosts exist. Throws `UsageError` for a fault that cannot be played here. */
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
     checkFaults(scenario);
-    for (const fault of scenario.faults) if (fault.kind === 'disk') checkTrouble(fault.trouble);
+    for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
       this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });
@@ -170,6 +186,29 @@ export class ThreadStage implements Stage {
     if (trigger.kind === 'crash-point') this.#arming.arm(actor, trigger.point, trigger.nth);
   }
 
+  armProtocol(
+    guests: readonly string[],
+    { event, nth }: ProtocolTrigger,
+    strike: () => void,
+  ): void {
+    const past = this.#arming.eventCount(guests, event);
+    this.#awaited.add({ guests, event, count: past + nth, strike });
+    if (!this.#looking) this.#lookForEvents();
+  }
+
+  /** Strikes what is due, as long as anything is awaited; ends with the runner's world. */
+  #lookForEvents(): void {
+    for (const awaited of this.#awaited) {
+      const { guests, event, count, strike } = awaited;
+      if (this.#arming.eventCount(guests, event) < count) continue;
+      this.#awaited.delete(awaited);
+      strike();
+    }
+    this.#looking = this.#awaited.size > 0;
+    const nextNs = nanos(this.clock.nowNs() + LOOK_NS);
+    if (this.#looking) this.timers.at(nextNs, () => this.#lookForEvents());
+  }
+
   /** Ends the stories of the run and every thread; nothing of it touches a disk afterwards. */
   async close(): Promise<void> {
     this.#arming.close();
@@ -196,6 +235,14 @@ export class ThreadStage implements Stage {
   };
 }
 
+interface AwaitedEvent {
+  readonly guests: readonly string[];
+  readonly event: ProtocolEvent;
+  /** Of the guests together, from the start of the run. */
+  readonly count: number;
+  readonly strike: () => void;
+}
+
 interface ArmedPoint {
   readonly point: CrashPoint;
   readonly passes: number;
@@ -211,6 +258,8 @@ class ArmingSpawner implements Spawner {
   readonly #waiting = new Map<string, ArmedPoint[]>();
   /** By host, those started there that may still be alive. */
   readonly #started = new Map<string, Set<ThreadActorHandle>>();
+  /** By name, every incarnation there ever was. */
+  readonly #incarnations = new Map<string, ThreadActorHandle[]>();
   #closed = false;
 
   constructor(spawner: ThreadSpawner, pathOf: (link: string) => GatedPath) {
@@ -232,6 +281,7 @@ class ArmingSpawner implements Spawner {
     const onHost = this.#started.get(spec.host) ?? new Set<ThreadActorHandle>();
     this.#started.set(spec.host, onHost.add(handle));
     void handle.exited.then(() => onHost.delete(handle));
+    this.#incarnations.set(spec.name, [...(this.#incarnations.get(spec.name) ?? []), handle]);
     const waiting = this.#waiting.get(spec.name) ?? [];
     const next = waiting[0];
     if (next !== undefined) {
@@ -262,6 +312,13 @@ class ArmingSpawner implements Spawner {
   alive(actor: string): ThreadActorHandle | undefined {
     const all = [...this.#started.values()].flatMap((onHost) => [...onHost]);
     return all.find(({ name }) => name === actor);
+  }
+
+  /** How often actors of these names, alive or dead, have said that an event happened. */
+  eventCount(actors: readonly string[], event: ProtocolEvent): number {
+    return actors
+      .flatMap((actor) => this.#incarnations.get(actor) ?? [])
+      .reduce((sum, handle) => sum + handle.eventCount(event), 0);
   }
 
   /** Settles when every actor of a host is gone. */
@@ -310,7 +367,7 @@ export async function runInThreads(
       if (thrown instanceof UsageError) throw thrown;
       run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
     });
-    await Promise.race([story, ...(signal === undefined ? [] : [aborted(signal)])]);
+    await (signal === undefined ? story : untilAborted(story, signal));
     durationNs = stage.clock.nowNs();
   } finally {
     clearInterval(ticker);
@@ -343,9 +400,18 @@ async function removeIfEmpty(folder: string): Promise<void> {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
+/** Settles with the story, or when the signal ends it early. */
+async function untilAborted(story: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve;
     if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
+  try {
+    await Promise.race([story, aborted]);
+  } finally {
+    // Many runs may share the signal of one command.
+    signal.removeEventListener('abort', onAbort);
+  }
 }

@@ -36,11 +36,49 @@ export const PLANTED_BUGS = [
 ] as const;
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 
-/** When a fault strikes. Progress and time work in both worlds, events only in the simulator. */
+/**
+ * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it
+ * happens, whatever the workload. A request that was sent again because a driver VM died was
+ * submitted once. A write of zeros is a write; a barrier or FUA write too.
+ */
+export const PROTOCOL_EVENTS = [
+  /** The guest handed the request over; its disk sends it now, or keeps it until it can. */
+  'read-submitted',
+  'write-submitted',
+  'flush-submitted',
+  'discard-submitted',
+  /** The guest was told that the request is done, without an error. */
+  'read-acknowledged',
+  'write-acknowledged',
+  'flush-acknowledged',
+  'discard-acknowledged',
+  /** The guest was told that the request has failed. */
+  'request-failed',
+  /** A handshake is over: rings are connected, the first time or to a successor. */
+  'ring-connected',
+  /** What a dead driver VM left unanswered is about to be sent to its successor. */
+  'replay-begun',
+  /** The last of it was answered. */
+  'replay-done',
+  /** The front end has learned that its driver VM is gone, and has given up its rings. */
+  'driver-lost',
+] as const;
+export type ProtocolEvent = (typeof PROTOCOL_EVENTS)[number];
+
+/**
+ * When a fault strikes. Time, progress and protocol events work in both worlds, events and
+ * recoveries only in the simulator.
+ */
 export type Trigger =
   | { readonly kind: 'time'; readonly atNs: number }
   /** Share of the requests of the host's guests (or of the guest) that were issued, in [0, 1]. */
   | { readonly kind: 'progress'; readonly share: number }
+  /**
+   * At the n-th such event from the start of the run, of all guests of the host (or of the guest),
+   * over all their lives. The simulator strikes there, before anything else happens; threads are
+   * looked at every millisecond.
+   */
+  | { readonly kind: 'protocol'; readonly event: ProtocolEvent; readonly nth: number }
   /** Instead of the actor's n-th event from the start of the run. */
   | { readonly kind: 'event'; readonly nth: number }
   /**
@@ -49,6 +87,8 @@ export type Trigger =
   | { readonly kind: 'recovery'; readonly nth: number }
   /** Where the actor passes a crash point for the n-th time. */
   | { readonly kind: 'crash-point'; readonly point: CrashPoint; readonly nth: number };
+
+export type ProtocolTrigger = Trigger & { readonly kind: 'protocol' };
 
 /**
  * What goes wrong with a disk. Those of `BEYOND_CONTRACT` are outside of what a file device

@@ -11,6 +11,7 @@
 import type { Prng } from '../base/prng.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Nanos } from '../base/units.ts';
+import type { ProtocolEvent } from './faults.ts';
 
 export interface Clock {
   /** Monotonic; 0 when the world began; the same zero for all actors of a run, but for faults. */
@@ -162,4 +163,6 @@ export interface World {
    * at that instruction would.
    */
   crashPoint(name: string): void;
+  /** Something that a fault script can name has just happened. May throw, as `crashPoint`. */
+  protocolEvent(event: ProtocolEvent): void;
 }

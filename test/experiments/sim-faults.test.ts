@@ -11,7 +11,8 @@ const SEEDS = 3000;
 const HOSTS = ['h0', 'h1'];
 const LAST_STRIKE_NS = 300e6;
 const LONGEST_NS = 150e6;
-const MAX_FAULTS = 4;
+/** Four, and the power cut that a seed with power cuts has. */
+const MAX_FAULTS = 5;
 
 const NAMES = ['g0', 'g1', 'g2'];
 const ON_FILE = NAMES.map((name, at) => guestWith(name, { host: at < 2 ? 'h0' : 'h1' }));
@@ -91,7 +92,7 @@ test('every kind of fault and of trigger, and the calm of a single one, are draw
     for (const fault of faults) if ('trouble' in fault) saw(faultName(fault));
   });
   const kinds = ['kill-driver', 'kill-guest', 'pause-driver', 'hang-guest', 'power-cut', 'disk'];
-  const triggers = ['time', 'progress', 'event', 'recovery', 'crash-point'];
+  const triggers = ['time', 'progress', 'protocol', 'event', 'recovery', 'crash-point'];
   for (const name of [...kinds, ...triggers, '1 faults', '4 faults']) {
     t.true((seen.get(name) ?? 0) > SEEDS / 50, `${name}: ${seen.get(name) ?? 0}`);
   }
@@ -105,6 +106,20 @@ test('every kind of fault and of trigger, and the calm of a single one, are draw
   ]) {
     t.true((seen.get(name) ?? 0) > SEEDS / 200, `${name}: ${seen.get(name) ?? 0}`);
   }
+});
+
+test('a third of the scripts cut a power where one can be cut, mostly among flushes', (t) => {
+  let cuts = 0;
+  let amongFlushes = 0;
+  forSeeds(SEEDS, (random) => {
+    const faults = randomFaults(random, HOSTS, ON_FILE, false);
+    const cut = faults.find(({ kind }) => kind === 'power-cut');
+    if (cut === undefined) return;
+    cuts++;
+    if (cut.when.kind === 'protocol') amongFlushes++;
+  });
+  t.true(cuts > SEEDS / 3, `${cuts} of ${SEEDS}`);
+  t.true(amongFlushes > cuts / 2, `${amongFlushes} of ${cuts}`);
 });
 
 test('the same seed draws the same script', (t) => {

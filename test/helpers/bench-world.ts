@@ -58,6 +58,8 @@ export class BenchWorld implements World {
     this.atCrashPoint(name);
   }
 
+  protocolEvent(): void {}
+
   advance(durationNs: number): void {
     this.#now += durationNs;
   }

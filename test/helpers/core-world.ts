@@ -63,6 +63,8 @@ export class CoreWorld implements World {
 
   crashPoint(_name: string): void {}
 
+  protocolEvent(): void {}
+
   /** Moves time on, firing timers in order of their deadlines. */
   advance(durationNs: number): void {
     const endNs = this.nowNs + durationNs;

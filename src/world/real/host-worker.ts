@@ -162,6 +162,7 @@ function worldOptions(
       tell(boot.news, { kind: 'parked', point });
       words.park();
     },
+    protocolEvent: (event) => words.countEvent(event),
   };
 }
 

@@ -8,6 +8,7 @@
  */
 import { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import type { Clock, Cpu, Digest, Link, Timers, World } from '../world.ts';
 import type { ActorWords } from './actor-words.ts';
 import { ActorClock, type ClockZero, MonotonicClock, type SleepClock } from './clock.ts';
@@ -31,6 +32,7 @@ export interface WorldOptions {
   /** Told when a timer has fired or a disk operation has completed. */
   readonly onActivity: () => void;
   readonly crashPoint: (name: string) => void;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
 }
 
 /** Of an actor: its clock can be told to go wrong. */
@@ -68,7 +70,7 @@ export type ToolstackOptions = Pick<
   'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'onNote'
 >;
 
-/** For the toolstack, on the main thread: no links of its own, no crash points. */
+/** For the toolstack, on the main thread: no links of its own, no crash points, no events. */
 export function toolstackWorld(
   options: ToolstackOptions,
   onActivity: () => void = () => {},
@@ -80,6 +82,7 @@ export function toolstackWorld(
     links: new Map<string, Link>(),
     onActivity,
     crashPoint: (): void => {},
+    protocolEvent: (): void => {},
   };
   return new ThreadWorld(whole, clock, clock, new NodeTimers(clock, onActivity));
 }
@@ -100,6 +103,7 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
   readonly digest: Digest = nodeDigest;
   readonly cpu: Cpu = freeCpu;
   readonly crashPoint: (name: string) => void;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
 
   constructor(options: WorldOptions, clock: SleepClock, recordClock: Clock, timers: T) {
     this.name = options.name;
@@ -113,6 +117,7 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
     this.log = new FlightLog(recordClock, options.onNote);
     this.wake = new BellWake(options.memory);
     this.crashPoint = options.crashPoint;
+    this.protocolEvent = options.protocolEvent;
   }
 
   async bury(): Promise<void> {

@@ -11,7 +11,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../actor.ts';
-import type { CrashPoint } from '../faults.ts';
+import type { CrashPoint, ProtocolEvent } from '../faults.ts';
 import type { Link } from '../world.ts';
 import { ActorWords } from './actor-words.ts';
 import { SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
@@ -54,14 +54,16 @@ export interface ThreadActorHandle extends ActorHandle {
    * instruction before the point and the one after it.
    */
   killAt(point: CrashPoint, passes?: number): void;
-  /** Has the actor stand still for a while, from the next crash point that it passes. */
-  pause(durationMs: number): void;
   /** Its clock goes so many parts in a million too fast from now on; 0: right. */
   setClockDrift(driftPpm: number): void;
   /** Its clock jumps ahead. */
   jumpClock(jumpMs: number): void;
   /** Whether an armed point has stopped it. */
   readonly stoppedAtPoint: boolean;
+  /** Has the actor stand still for a while, from the next crash point that it passes. */
+  pause(durationMs: number): void;
+  /** How often this incarnation has said that such an event happened. */
+  eventCount(event: ProtocolEvent): number;
 }
 
 export class ThreadSpawner implements Spawner {
@@ -221,6 +223,10 @@ class ThreadActor implements ThreadActorHandle {
   jumpClock(jumpMs: number): void {
     this.#words.jumpClock(jumpMs);
     this.#wake();
+  }
+
+  eventCount(event: ProtocolEvent): number {
+    return this.#words.eventCount(event);
   }
 
   call(method: string, ...args: unknown[]): Promise<unknown> {

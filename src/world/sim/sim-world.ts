@@ -11,6 +11,7 @@ import { invariant, present } from '../../base/invariant.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { type Nanos, nanos } from '../../base/units.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import {
   type Clock,
   type Cpu,
@@ -78,6 +79,11 @@ export class SimWorld implements World {
 
   crashPoint(name: string): void {
     this.#kernel.crashPoint(this.#incarnation, name);
+  }
+
+  protocolEvent(event: ProtocolEvent): void {
+    this.log.event(event);
+    this.#kernel.crashPoint(this.#incarnation, event);
   }
 }
 

@@ -23,6 +23,7 @@ import { type ErrorRecord, toErrorRecord } from '../../base/errors.ts';
 import { invariant, present } from '../../base/invariant.ts';
 import { Prng } from '../../base/prng.ts';
 import { type Nanos, nanos } from '../../base/units.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import type { World } from '../world.ts';
 import { CrashPlan, type Strike } from './crash-plan.ts';
 import type { DiskModel } from './disk-timing.ts';
@@ -184,7 +185,17 @@ export class Simulator implements Kernel {
 
   /** Kills the actor (or calls `strike`) where it passes a crash point the `nth` time from now. */
   armCrashPoint(actorName: string, crashPoint: string, nth: number, strike?: Strike): void {
-    this.#plan.armPoint(actorName, crashPoint, nth, strike ?? null);
+    this.#plan.armPoint([actorName], crashPoint, nth, strike ?? null);
+  }
+
+  /** Calls `strike` where the actors, taken together, say `event` for the `nth` time from now. */
+  armProtocolEvent(
+    actorNames: readonly string[],
+    event: ProtocolEvent,
+    nth: number,
+    strike: Strike,
+  ): void {
+    this.#plan.armPoint(actorNames, event, nth, strike);
   }
 
   /**
