@@ -18,7 +18,7 @@ function whenText(fault: Fault): string {
     case 'progress':
       return `at ${(when.share * 100).toFixed(0)}% of the requests`;
     case 'protocol':
-      return `at ${when.event} ${when.nth}${victimOf(fault).endsWith('/driver-vm') ? ' of its guests' : ''}`;
+      return `at ${when.event} ${when.nth}${isOfDriver(fault) ? ' of its guests' : ''}`;
     case 'event':
       return `instead of its event ${when.nth}`;
     case 'recovery':
@@ -26,6 +26,11 @@ function whenText(fault: Fault): string {
     case 'crash-point':
       return `at passage ${when.nth} of ${when.point}`;
   }
+}
+
+/** Events of the front ends are then those of all guests of the host. */
+function isOfDriver(fault: Fault): boolean {
+  return victimOf(fault).endsWith('/driver-vm');
 }
 
 export function changeText({ drawn, played, why }: ScriptChange): string {
