@@ -46,6 +46,11 @@ export class MemoryPool implements BlockPool {
     this.#random = new Prng(seed, 'pool');
   }
 
+  /** Blocks that are being written. */
+  get writesInFlight(): number {
+    return this.#writing.size;
+  }
+
   get reads(): number {
     return this.readBlocks.length;
   }

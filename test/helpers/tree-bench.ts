@@ -1,7 +1,7 @@
 /** A tree's cache, loader and reader over a pool in memory, and what tests ask of them. */
 import type { TreeRoot } from '../../src/parallax/formats/tree-root.ts';
 import { ChangeList } from '../../src/parallax/tree/change-list.ts';
-import { NodeCache } from '../../src/parallax/tree/node-cache.ts';
+import { type Arena, NodeCache } from '../../src/parallax/tree/node-cache.ts';
 import { type NodeDamage, NodeLoader, TreeStatus } from '../../src/parallax/tree/node-loader.ts';
 import { type Lookup, TreeReader } from '../../src/parallax/tree/tree-reader.ts';
 import {
@@ -65,12 +65,16 @@ export class TreeBench {
   readonly space: MemorySpace = new MemorySpace();
   readonly superseded: Superseded[] = [];
   readonly damage: NodeDamage[] = [];
-  readonly parts: UpdateParts;
+  /** Crash points that were passed. */
+  readonly crashPoints: string[] = [];
+  /** Times that a story let others run. */
+  turns = 0;
   cache: NodeCache;
   loader: NodeLoader;
   reader: TreeReader;
   readonly #cacheNodes: number;
   readonly #reads: number;
+  readonly #arena: Arena;
 
   constructor(options: TreeBenchOptions = {}) {
     this.#cacheNodes = options.cacheNodes ?? 64;
@@ -80,13 +84,17 @@ export class TreeBench {
     this.world = new CoreWorld(pages * PAGE, options.seed ?? 1);
     this.pool = new MemoryPool(options.seed ?? 1);
     [this.cache, this.loader, this.reader] = this.#open();
-    const bench = this;
-    this.parts = {
-      get loader() {
-        return bench.loader;
-      },
+    this.#arena = {
+      address: (this.#cacheNodes + this.#reads) * PAGE,
+      bytes: writePages * PAGE,
+    };
+  }
+
+  get parts(): UpdateParts {
+    return {
+      loader: this.loader,
       space: this.space,
-      arena: { address: (this.#cacheNodes + this.#reads) * PAGE, bytes: writePages * PAGE },
+      arena: this.#arena,
       superseded: (block, birth, flags) => this.superseded.push({ block, birth, flags }),
     };
   }
@@ -139,7 +147,20 @@ export class TreeBench {
     const arena = { address: 0, bytes: this.#cacheNodes * PAGE };
     const cache = new NodeCache({ memory: world.memory, arena });
     const loader = new NodeLoader({
-      world,
+      world: {
+        memory: world.memory,
+        digest: world.digest,
+        timers: {
+          ...world.timers,
+          sleep: () => {
+            this.turns++;
+            return Promise.resolve();
+          },
+        },
+        crashPoint: (name) => {
+          this.crashPoints.push(name);
+        },
+      },
       pool,
       cache,
       arena: { address: arena.bytes, bytes: this.#reads * PAGE },

@@ -19,7 +19,6 @@ export interface TreeRoot {
   readonly height: number;
 }
 
-export const TREE_ROOT_BYTES = 24;
 export const EMPTY_ROOT: TreeRoot = { block: 0, crc: 0, birth: 0, flags: 0, height: 1 };
 
 export function encodeRoot(view: DataView, at: number, root: TreeRoot): void {

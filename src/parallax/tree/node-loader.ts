@@ -60,7 +60,7 @@ export interface NodeWaiter {
 }
 
 /** What trees need of the world. */
-export type TreeWorld = Pick<World, 'memory' | 'digest' | 'crashPoint'>;
+export type TreeWorld = Pick<World, 'memory' | 'digest' | 'timers' | 'crashPoint'>;
 
 export interface NodeLoaderOptions {
   readonly world: TreeWorld;

@@ -133,6 +133,7 @@ async function writeRecords(
     encodeSnapshot(digest, bytes, record);
     blocks.set(index, bytes);
   }
+  if (blocks.size === 0) return { root: log.root, nodesWritten: 0, mappedDelta: 0 };
   const places: PoolBlock[] = [];
   await parts.space.allocate(blocks.size, (first, count) => {
     for (let i = 0; i < count; i++) places.push(first + i);

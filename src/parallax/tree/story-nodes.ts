@@ -7,10 +7,11 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
+import type { Timers } from '../../world/world.ts';
 import { NODE_WORDS, TREE_HEIGHT_MAX } from '../formats/tree-node.ts';
 import { type NodeLoader, type NodeWaiter, TreeStatus } from './node-loader.ts';
 
-/** Whoever started a story sets it to end the story at its next wait. */
+/** Whoever started a story sets it to end the story at its next node. */
 export interface CancelToken {
   readonly cancelled: boolean;
 }
@@ -85,6 +86,31 @@ export function nodeError(status: TreeStatus, block: number, level: number): Sto
   return new StorageError('E_NODE_UNREADABLE', message, { fields });
 }
 
-export function throwIfCancelled(cancel: CancelToken | undefined): void {
-  if (cancel?.cancelled === true) throw new StorageError('E_CANCELLED', 'it was cancelled');
+/** Nodes that a story handles before it lets others run: about 2 ms of work. */
+const NODES_A_TURN = 128;
+
+/**
+ * The turns of one story. When all nodes are cached nothing in it waits for the world, and without
+ * turns of its own it would keep the actor from serving requests until it is over.
+ */
+export class StoryTurns {
+  readonly #timers: Timers;
+  readonly #cancel: CancelToken | undefined;
+  #nodes = 0;
+
+  constructor(timers: Timers, cancel: CancelToken | undefined) {
+    this.#timers = timers;
+    this.#cancel = cancel;
+  }
+
+  /** Called for each node. Throws when the story was cancelled; a promise is to be waited for. */
+  next(): Promise<void> | undefined {
+    if (this.#cancel?.cancelled === true) {
+      throw new StorageError('E_CANCELLED', 'it was cancelled');
+    }
+    this.#nodes++;
+    if (this.#nodes < NODES_A_TURN) return undefined;
+    this.#nodes = 0;
+    return this.#timers.sleep(0);
+  }
 }

@@ -38,7 +38,7 @@ import type { ChangeList } from './change-list.ts';
 import type { Arena } from './node-cache.ts';
 import { type NodeLoader, READ_AHEAD, TreeStatus } from './node-loader.ts';
 import { type NodeSpace, NodeWriter } from './node-writer.ts';
-import { type CancelToken, nodeError, StoryNodes, throwIfCancelled } from './story-nodes.ts';
+import { type CancelToken, nodeError, StoryNodes, StoryTurns } from './story-nodes.ts';
 
 export interface UpdateParts {
   readonly loader: NodeLoader;
@@ -88,6 +88,7 @@ class TreeUpdate {
   readonly #birth: number;
   readonly #changes: ChangeList;
   readonly #nodes: StoryNodes;
+  readonly #turns: StoryTurns;
   /** Of the new tree. */
   readonly #height: number;
   /** Nodes of higher levels do not exist in the old tree. */
@@ -111,6 +112,7 @@ class TreeUpdate {
     this.#birth = birth;
     this.#changes = changes;
     this.#nodes = new StoryNodes(parts.loader);
+    this.#turns = new StoryTurns(parts.loader.world.timers, parts.cancel);
     const needed = changes.heightNeeded();
     this.#height = root.block === 0 ? needed : Math.max(needed, root.height);
     this.#oldHeight = root.block === 0 ? this.#height : root.height;
@@ -180,7 +182,8 @@ class TreeUpdate {
     level: number,
     first: number,
   ): Promise<boolean> {
-    throwIfCancelled(this.#parts.cancel);
+    const turn = this.#turns.next();
+    if (turn !== undefined) await turn;
     const block = entryBlock(words, at);
     const virtual = block !== 0 && level > this.#oldHeight;
     await this.#fetch(level, block, entryCrc(words, at), virtual);
@@ -237,7 +240,8 @@ class TreeUpdate {
 
   /** Reports every block of a subtree that goes as a whole: the one that the entry at `at` names. */
   async #drop(words: Uint32Array, at: number, level: number): Promise<void> {
-    throwIfCancelled(this.#parts.cancel);
+    const turn = this.#turns.next();
+    if (turn !== undefined) await turn;
     if (level > this.#oldHeight) {
       await this.#drop(words, at, level - 1);
       return;

@@ -25,7 +25,7 @@ import {
 } from '../formats/tree-node.ts';
 import { EMPTY_ROOT, type TreeRoot } from '../formats/tree-root.ts';
 import { type NodeLoader, READ_AHEAD, TreeStatus } from './node-loader.ts';
-import { type CancelToken, nodeError, StoryNodes, throwIfCancelled } from './story-nodes.ts';
+import { type CancelToken, nodeError, StoryNodes, StoryTurns } from './story-nodes.ts';
 
 /** A node or data block as its parent names it. */
 export interface NamedBlock {
@@ -132,7 +132,7 @@ class PairWalk {
   readonly #visitor: PairVisitor;
   readonly #from: number;
   readonly #to: number;
-  readonly #cancel: CancelToken | undefined;
+  readonly #turns: StoryTurns;
   #nodes = 0;
   #shared = 0;
 
@@ -149,7 +149,7 @@ class PairWalk {
     this.#visitor = visitor;
     this.#from = options.from ?? 0;
     this.#to = options.to ?? treeSpan(TREE_HEIGHT_MAX);
-    this.#cancel = options.cancel;
+    this.#turns = new StoryTurns(loader.world.timers, options.cancel);
   }
 
   async run(): Promise<WalkStats> {
@@ -168,7 +168,8 @@ class PairWalk {
 
   /** Goes through two different nodes of one place. */
   async #pair(left: NamedBlock, right: NamedBlock, level: number, first: number): Promise<void> {
-    throwIfCancelled(this.#cancel);
+    const turn = this.#turns.next();
+    if (turn !== undefined) await turn;
     if (!(await this.#fetch(LEFT, left, level, first))) return;
     if (!(await this.#fetch(RIGHT, right, level, first))) return;
     const old = this.#paths[LEFT].at(level);
