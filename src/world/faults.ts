@@ -10,6 +10,8 @@ export const CRASH_POINTS = [
   'back.before-device-submit',
   'back.before-response-publish',
   'back.after-response-publish',
+  'tree.before-node-write',
+  'tree.after-node-write',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
