@@ -105,7 +105,9 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     const slots = parts.ring.slots;
     this.#pages = parts.pages;
     for (let slot = 0; slot < slots; slot++) {
-      this.#pool.push(new RequestRecord(this, slot, Math.max(11, parts.vbd.maxIndirectSegments)));
+      this.#pool.push(
+        new RequestRecord(this, parts.index, slot, Math.max(11, parts.vbd.maxIndirectSegments)),
+      );
       this.#free.push(slots - 1 - slot);
     }
   }
@@ -256,7 +258,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
         return true;
       }
     }
-    if (record.sectors > 0 && record.mutates && !this.#vbd.order.givenLate) {
+    const isNumbered = this.#vbd.info.ordersItself || this.#vbd.order.givenLate;
+    if (record.sectors > 0 && record.mutates && !isNumbered) {
       record.vdiSeq = this.#vbd.order.give(record.side, this.#parts.index, this.#nowNs);
       this.#parts.world.crashPoint('back.after-order-given');
     }

@@ -29,7 +29,7 @@ import {
   SECTOR_BYTES,
 } from '../base/units.ts';
 import type { ActorHandle, ExitReport, Spawner } from '../world/actor.ts';
-import type { World } from '../world/world.ts';
+import type { Link, World } from '../world/world.ts';
 import { type DomainLayout, Machine } from './machine.ts';
 import { BackendExtra, FrontendExtra } from './stordom-keys.ts';
 import {
@@ -45,11 +45,11 @@ import { domainPath } from './xenstore/paths.ts';
 import { permit } from './xenstore/permissions.ts';
 import { XenstoreServer, type XenstoreServerOptions } from './xenstore/server.ts';
 
-export type DeviceKind = 'null' | 'memory' | 'file' | 'pattern';
+export type DeviceKind = 'null' | 'memory' | 'file' | 'pattern' | 'vdi';
 
 export interface DiskSpec {
   readonly kind: DeviceKind;
-  /** `file`: its name in the host's folder. Others: not used. */
+  /** `file`: its name in the host's folder. `vdi`: name of the image. Others: not used. */
   readonly name: string;
   readonly sectors: number;
   readonly writable: boolean;
@@ -80,6 +80,8 @@ export interface GuestSpec {
 
 export interface DriverSpec {
   readonly heapBytes: number;
+  /** Serves the directory of its store over this link, at each start. Without: it has no store. */
+  readonly directory?: (link: Link) => void;
   readonly config: (layout: DomainLayout) => unknown;
 }
 
@@ -116,6 +118,8 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
+/** Of a driver VM that has a store: to the store's directory. */
+export const DIRECTORY_LINK = 'directory';
 /** How often it asks whether a dead guest's pages were let go. */
 const LET_GO_LOOK_NS = MS;
 
@@ -200,9 +204,11 @@ export class Toolstack {
       name: `${this.host}/driver-vm`,
       host: this.host,
       bellAddress: layout.eventPageAddress,
-      links: [XENSTORE_LINK],
+      links: spec.directory === undefined ? [XENSTORE_LINK] : [XENSTORE_LINK, DIRECTORY_LINK],
       config: spec.config(layout),
     });
+    const directory = handle.links.get(DIRECTORY_LINK);
+    if (directory !== undefined) spec.directory?.(directory);
     const driver: DriverDomain = { spec, layout, handle, exit: null };
     this.#driver = driver;
     this.#introduce(layout.domain, handle);

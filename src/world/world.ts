@@ -164,6 +164,8 @@ export interface World {
   readonly wake: Wake;
   readonly digest: Digest;
   readonly cpu: Cpu;
+  /** Time of day, milliseconds of Unix time: for people to read, never to decide by. */
+  wallMs(): number;
   /**
    * A named place where the simulator may end the actor in the middle of a step. It may throw what
    * only the simulator catches: code between two crash points must leave shared memory as a kill

@@ -31,6 +31,7 @@ class Bottom implements BlockDevice {
     readonly: false,
     flush: true,
     discard: true,
+    ordersItself: false,
   };
   readonly seen: DeviceRequest[] = [];
 

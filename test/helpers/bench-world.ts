@@ -54,6 +54,10 @@ export class BenchWorld implements World {
     },
   };
 
+  wallMs(): number {
+    return 0;
+  }
+
   crashPoint(name: string): void {
     this.atCrashPoint(name);
   }

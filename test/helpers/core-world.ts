@@ -62,6 +62,10 @@ export class CoreWorld implements World {
   readonly digest: World['digest'] = simDigest;
   readonly cpu: World['cpu'] = { spend: () => undefined };
 
+  wallMs(): number {
+    return Math.floor(this.nowNs / 1e6);
+  }
+
   crashPoint(_name: string): void {}
 
   /** Moves time on, firing timers in order of their deadlines. */

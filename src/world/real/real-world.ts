@@ -110,6 +110,10 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
     this.crashPoint = options.crashPoint;
   }
 
+  wallMs(): number {
+    return Date.now();
+  }
+
   get diskOperations(): number {
     return this.disks.inFlight + (this.#pool?.inFlight ?? 0);
   }

@@ -77,10 +77,17 @@ export class SimWorld implements World {
     this.#links.set(name, link);
   }
 
+  wallMs(): number {
+    return WALL_ZERO_MS + Math.floor(this.#incarnation.nowNs() / 1e6);
+  }
+
   crashPoint(name: string): void {
     this.#kernel.crashPoint(this.#incarnation, name);
   }
 }
+
+/** Virtual time begins on 1 January 2026. */
+const WALL_ZERO_MS = 1_767_225_600_000;
 
 class SimTimers implements Timers {
   readonly #kernel: Kernel;
