@@ -10,6 +10,20 @@ export const CRASH_POINTS = [
   'back.before-device-submit',
   'back.before-response-publish',
   'back.after-response-publish',
+  'log.before-write',
+  'log.after-write',
+  'log.before-sync',
+  'log.after-sync',
+  'log.before-relocate',
+  'log.after-create',
+  'log.before-header',
+  'log.after-header',
+  'log.before-checkpoint',
+  'log.after-checkpoint',
+  'log.before-remove',
+  'log.after-incarnation',
+  'log.after-scan',
+  'log.after-cut',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
