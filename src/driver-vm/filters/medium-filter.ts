@@ -10,6 +10,7 @@ import {
   DeviceOp,
   type DeviceRequest,
   DeviceStatus,
+  type Origin,
 } from '../../world/block-device.ts';
 import { LatentSectors } from '../../world/latent-sectors.ts';
 import { misplaced } from '../../world/misplaced.ts';
@@ -85,9 +86,10 @@ export class MediumFilter extends Filter {
       lengthBytes: request.sectors * SECTOR_BYTES,
     };
     const position = misplaced(write, this.info.sectors * SECTOR_BYTES, this.#random);
-    const { op, sectors, address } = request;
+    const { op, sectors, address, origin, queue } = request;
     const deviceDone = (status: DeviceStatus): void => request.deviceDone(status);
-    this.inner.submit({ op, lba: position / SECTOR_BYTES, sectors, address, deviceDone });
+    const lba = position / SECTOR_BYTES;
+    this.inner.submit({ op, lba, sectors, address, origin, queue, deviceDone });
   }
 }
 
@@ -97,6 +99,8 @@ class TornWrite implements DeviceRequest {
   lba: number;
   sectors = 0;
   address: number;
+  readonly origin: Origin;
+  readonly queue: number;
   readonly #inner: BlockDevice;
   readonly #request: DeviceRequest;
   readonly #random: Prng;
@@ -108,6 +112,8 @@ class TornWrite implements DeviceRequest {
     this.#random = random;
     this.lba = request.lba;
     this.address = request.address;
+    this.origin = request.origin;
+    this.queue = request.queue;
     this.#endLba = request.lba + request.sectors;
   }
 
