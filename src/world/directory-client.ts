@@ -15,8 +15,8 @@ import { nanos } from '../base/units.ts';
 import type { Change, Comparison, Directory, DirectoryEntry } from './directory.ts';
 import { checkKey, checkPrefix, checkTxn, directoryError } from './directory-rules.ts';
 import {
-  decodeDirectoryMessage,
   type DirectoryMessage,
+  decodeDirectoryMessage,
   encodeDirectoryMessage,
   WIRE_VERSION,
 } from './directory-wire.ts';

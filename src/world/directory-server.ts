@@ -13,8 +13,8 @@
 import { StorageError } from '../base/errors.ts';
 import type { Directory, DirectoryEntry } from './directory.ts';
 import {
-  decodeDirectoryMessage,
   type DirectoryMessage,
+  decodeDirectoryMessage,
   encodeDirectoryMessage,
 } from './directory-wire.ts';
 import type { Link } from './world.ts';

@@ -84,7 +84,9 @@ export function encodeDirectoryMessage(message: DirectoryMessage): Uint8Array | 
 }
 
 /** The message in a frame; null if the frame is not one whole, legal message. */
-export function decodeDirectoryMessage(frame: Uint8Array): DirectoryMessage | ForeignVersion | null {
+export function decodeDirectoryMessage(
+  frame: Uint8Array,
+): DirectoryMessage | ForeignVersion | null {
   if (frame.length < HEADER_BYTES || frame.length > FRAME_BYTES_MAX) return null;
   const reader = new Reader(frame);
   if (reader.u32() !== MAGIC) return null;
@@ -202,7 +204,11 @@ function keyed(kind: 'get' | 'hint', request: number, key: string): DirectoryMes
   return isKey(key) ? { kind, request, key } : null;
 }
 
-function prefixed(kind: 'list' | 'watch', request: number, prefix: string): DirectoryMessage | null {
+function prefixed(
+  kind: 'list' | 'watch',
+  request: number,
+  prefix: string,
+): DirectoryMessage | null {
   return isPrefix(prefix) ? { kind, request, prefix } : null;
 }
 

@@ -72,7 +72,10 @@ export const DIRECTORY_CASES: Readonly<Record<string, DirectoryCase>> = {
 
   'a list has the keys of its prefix, in the order of their bytes': async (t, { one, other }) => {
     const keys = ['a', 'a/1', 'a/10', 'a/2', 'a/Z', 'a/_', 'a/~', 'b', 'aa'];
-    await one.txn([], keys.map((key) => put(key, 7)));
+    await one.txn(
+      [],
+      keys.map((key) => put(key, 7)),
+    );
     t.deepEqual(keysOf(await other.list('a/')), ['a/1', 'a/10', 'a/2', 'a/Z', 'a/_', 'a/~']);
     t.deepEqual(keysOf(await other.list('')), [...keys].sort());
     t.deepEqual(await other.list('c'), []);
@@ -90,6 +93,8 @@ export const DIRECTORY_CASES: Readonly<Record<string, DirectoryCase>> = {
       while (writing) {
         const [first, second] = await other.list('m/');
         if (first?.value[0] !== second?.value[0]) torn++;
+        // A list may be answered in the same turn: give the writer its own.
+        await other.txn([{ key: 'm/none', version: 0 }], []);
       }
     };
     await Promise.all([write(), look()]);
@@ -163,7 +168,8 @@ export const DIRECTORY_CASES: Readonly<Record<string, DirectoryCase>> = {
 
   'an illegal key or value is a bug of the caller': async (t, { one }) => {
     const bad = ['', 'with space', 'ümlaut', 'k'.repeat(513)];
-    for (const key of bad) await t.throwsAsync(async () => one.get(key), { message: /law|legal|printable/ });
+    for (const key of bad)
+      await t.throwsAsync(async () => one.get(key), { message: /law|legal|printable/ });
     const tooLong = { key: 'v', value: new Uint8Array(16_385) };
     await t.throwsAsync(async () => one.txn([], [tooLong]), { message: /small values/ });
     await t.throwsAsync(async () => one.txn([], [put('d', 1), put('d', 2)]), { message: /once/ });

@@ -4,8 +4,8 @@ import { linkPair } from '../../src/hypervisor/xenstore/link-pair.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import {
-  decodeDirectoryMessage,
   type DirectoryMessage,
+  decodeDirectoryMessage,
   encodeDirectoryMessage,
 } from '../../src/world/directory-wire.ts';
 import { CoreWorld } from '../helpers/core-world.ts';
@@ -72,7 +72,10 @@ test('whatever bytes are changed, a frame is a legal message or none', (t) => {
     // A legal message has one form in bytes, so the way back gives the frame.
     const again = frameOf(message);
     check(again.length === frame.length, 'the same message has the same length');
-    check(again.every((byte, at) => byte === frame[at]), 'the same message has the same bytes');
+    check(
+      again.every((byte, at) => byte === frame[at]),
+      'the same message has the same bytes',
+    );
   });
   t.pass();
 });

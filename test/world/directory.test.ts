@@ -1,17 +1,12 @@
 /** One suite for all bindings of the directory, and what each does beyond it. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { LmdbDirectory } from '../../src/world/real/lmdb-directory.ts';
 import { realClient, runStory, simDirectoryBench } from '../helpers/directory-bench.ts';
-import {
-  DIRECTORY_CASES,
-  type DirectoryBench,
-  put,
-  versionOf,
-} from './directory-conformance.ts';
+import { DIRECTORY_CASES, type DirectoryBench, put, versionOf } from './directory-conformance.ts';
 
 async function lmdbFile(t: ExecutionContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'stordom-directory-'));
@@ -116,9 +111,18 @@ test('lmdb: kill -9 takes no settled txn, halves none, and versions go on growin
 
 test('lmdb: a file that is none of ours is refused by its name', async (t) => {
   const path = await lmdbFile(t);
+  const refused = { code: 'E_DIRECTORY_FILE', message: /directory\.lmdb/ };
   await writeFile(path, 'this is a text, and no table of anything at all\n'.repeat(400));
-  t.throws(() => new LmdbDirectory(path), { code: 'E_DIRECTORY_FILE', message: /directory\.lmdb/ });
-  const nowhere = '/proc/no/such/folder/directory.lmdb';
+  t.throws(() => new LmdbDirectory(path), refused);
+  await rm(path);
+  const directory = new LmdbDirectory(path);
+  for (let i = 0; i < 20; i++) await directory.txn([], [put(`k/${i}`, i)]);
+  await directory.close();
+  await truncate(path, 8192);
+  t.throws(() => new LmdbDirectory(path), { ...refused, message: /cut short/ });
+  await truncate(path, 4100);
+  t.throws(() => new LmdbDirectory(path), refused);
+  const nowhere = join(path, '..', 'no', 'directory.lmdb');
   t.throws(() => new LmdbDirectory(nowhere), { code: 'E_DIRECTORY_FILE' });
 });
 

@@ -26,10 +26,11 @@
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase } from 'lmdb';
 import { UsageError } from '../../base/errors.ts';
 import type { Change, Comparison, Directory, DirectoryEntry } from '../directory.ts';
 import { checkKey, checkPrefix, checkTxn, directoryError } from '../directory-rules.ts';
+import { lmdbFileProblem } from './lmdb-file-check.ts';
 
 const MAGIC = 0x4c56_4453;
 const FORMAT_VERSION = 1;
@@ -44,13 +45,15 @@ interface Watch {
 
 export class LmdbDirectory implements Directory {
   readonly #path: string;
-  readonly #table: RootDatabase<Buffer, Buffer> & Database<Buffer, Buffer>;
+  readonly #table: RootDatabase<Buffer, Buffer>;
   readonly #watches = new Set<Watch>();
   #closing: Promise<void> | null = null;
 
   /** Opens the file, or creates it with its entry in the folder durable. */
   constructor(path: string) {
     this.#path = path;
+    const problem = lmdbFileProblem(path);
+    if (problem !== null) throw unusable(path, problem, undefined);
     try {
       this.#table = open<Buffer, Buffer>({
         path,
@@ -61,12 +64,7 @@ export class LmdbDirectory implements Directory {
       });
       syncFolder(dirname(path));
     } catch (cause) {
-      throw new UsageError(
-        'E_DIRECTORY_FILE',
-        `${path} cannot be opened as a directory: expected a file that stordom made, or a new ` +
-          'name in a folder that exists and can be written',
-        { fields: { path }, cause },
-      );
+      throw unusable(path, (cause as Error).message, cause);
     }
   }
 
@@ -171,6 +169,15 @@ export class LmdbDirectory implements Directory {
       }
     }
   }
+}
+
+function unusable(path: string, why: string, cause: unknown): UsageError {
+  return new UsageError(
+    'E_DIRECTORY_FILE',
+    `${path} cannot be opened as a directory: ${why}. Expected a file that stordom made, or a new ` +
+      'name in a folder that exists and can be written',
+    { fields: { path }, cause },
+  );
 }
 
 function encode(version: number, value: Uint8Array): Buffer {

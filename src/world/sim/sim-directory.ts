@@ -130,7 +130,9 @@ export class SimDirectory implements Directory {
 
   /** What it holds now, for a check. */
   entries(): readonly DirectoryEntry[] {
-    return [...this.#table.keys()].sort().map((key) => copyOf(this.#table.get(key)) as DirectoryEntry);
+    return [...this.#table.keys()]
+      .sort()
+      .map((key) => copyOf(this.#table.get(key)) as DirectoryEntry);
   }
 
   #ask<T>(look: () => T): Promise<T> {
@@ -146,8 +148,7 @@ export class SimDirectory implements Directory {
       if (!this.#open) return reject(directoryError('it was closed'));
       const { timeoutNs } = this.#options;
       const answer = (value: T): void => this.#later(this.#travelNs(), () => resolve(value));
-      const fail = (why: string): void =>
-        this.#later(timeoutNs, () => reject(directoryError(why)));
+      const fail = (why: string): void => this.#later(timeoutNs, () => reject(directoryError(why)));
       this.#later(this.#travelNs(), () => judge(answer, fail));
     });
   }
