@@ -209,7 +209,7 @@ export class DriverVm implements HostedActor {
     const world = this.#world;
     return new ImageServer({
       world,
-      directory: new DirectoryClient(world, world.net.link('directory')),
+      directory: new DirectoryClient(world.net.link('directory'), world),
       store,
       address: frameToAddress(firstFrame),
       bytes: pages * PAGE_BYTES,

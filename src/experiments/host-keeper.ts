@@ -16,10 +16,19 @@ import type {
   Ids,
   Toolstack,
 } from '../hypervisor/toolstack.ts';
+import type { DomainLayout } from '../hypervisor/machine.ts';
+import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
-import { diskName, GUEST_GRANT_ENTRIES, type GuestScenario, type Scenario } from './scenario.ts';
+import { RUN_STORE } from './run-store.ts';
+import {
+  diskName,
+  GUEST_GRANT_ENTRIES,
+  type GuestScenario,
+  imageName,
+  type Scenario,
+} from './scenario.ts';
 import type { Stage } from './stage.ts';
 
 export interface OutageTrack {
@@ -85,9 +94,17 @@ export class HostKeeper {
     this.#toolstack = toolstack;
     const { driverHeapBytes, publish, plantedBug } = scenario;
     const tap = this.tap.buffer;
+    const common = { tap, publish, plantedBug };
+    if (stage.store === null) {
+      const config = (layout: DomainLayout): DriverVmConfig => ({ ...common, layout });
+      await toolstack.startDriver({ heapBytes: driverHeapBytes, config });
+      return;
+    }
+    const store = { name: RUN_STORE, host: this.name, sizes: stage.store.sizes };
     await toolstack.startDriver({
-      heapBytes: driverHeapBytes,
-      config: (layout): DriverVmConfig => ({ layout, tap, publish, plantedBug }),
+      heapBytes: driverHeapBytes + ramBytes(stage.store.sizes),
+      directory: stage.store.serve,
+      config: (layout): DriverVmConfig => ({ ...common, layout, store }),
     });
   }
 
@@ -263,7 +280,7 @@ export class HostKeeper {
 function diskOf(guest: GuestScenario): DiskSpec {
   return {
     kind: guest.device,
-    name: diskName(guest.name),
+    name: guest.device === 'vdi' ? imageName(guest.name) : diskName(guest.name),
     sectors: guest.diskSectors,
     writable: true,
     weight: 1,

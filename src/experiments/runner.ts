@@ -83,6 +83,7 @@ export class Run {
     const stage = this.#stage;
     const strikes = new Strikes(this.scenario.faults, { stage, hosts, guests, tell, failed });
     this.#strikes = strikes;
+    await stage.store?.create(stage.storeWorld, this.scenario.guests);
     for (const host of hosts) await host.open();
     for (const guest of guests) {
       const host = hosts.find(({ name }) => name === guest.scenario.host);

@@ -1,5 +1,6 @@
 /** The simulator as a stage: one seed, one run. */
 import { toErrorRecord } from '../base/errors.ts';
+import { PAGE_BYTES } from '../base/units.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
 import { createGuest } from '../guests/create-guest.ts';
@@ -8,10 +9,12 @@ import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
 import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
+import { SimDirectory } from '../world/sim/sim-directory.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
 import type { Clock, Timers, World } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
+import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
@@ -24,6 +27,8 @@ const MAX_EVENTS = 50_000_000;
 
 export class SimStage implements Stage {
   readonly world = 'sim';
+  readonly store: RunStore | null = null;
+  readonly storeWorld: World;
   readonly simulator: Simulator;
   readonly #scenario: Scenario;
   readonly #spawner: SimSpawner;
@@ -36,8 +41,14 @@ export class SimStage implements Stage {
     this.simulator = new Simulator(trace === null ? { seed } : { seed, trace });
     const factories = { guest: createGuest, 'driver-vm': createDriverVm };
     this.#spawner = this.simulator.spawner(factories);
+    const pool = this.simulator.addHost('pool', { memoryBytes: PAGE_BYTES });
     for (const name of scenario.hosts) {
-      this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes });
+      this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes, pool });
+    }
+    const storeHost = this.simulator.addHost('store', { memoryBytes: PAGE_BYTES, pool });
+    this.storeWorld = this.simulator.toolstackWorld('store', storeHost);
+    if (scenario.store !== undefined) {
+      this.store = new RunStore(new SimDirectory(this.simulator, 'store'), scenario.store);
     }
     const first = this.simulator.host(scenario.hosts[0] ?? '');
     this.#runner = this.simulator.toolstackWorld('runner', first);

@@ -3,12 +3,17 @@
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
-import type { Clock, Timers } from '../world/world.ts';
+import type { Clock, Timers, World } from '../world/world.ts';
+import type { RunStore } from './run-store.ts';
 
 export interface Stage {
   readonly world: 'threads' | 'sim';
   readonly clock: Clock;
   readonly timers: Timers;
+  /** The store of the run; null: no disk of it is an image. */
+  readonly store: RunStore | null;
+  /** A world that reaches the store's pool, and that no fault strikes. */
+  readonly storeWorld: World;
   /**
    * Brings a host up with its toolstack; `events` hears of exits on it. Also after a power cut: the
    * same disks, and RAM with nothing in it.

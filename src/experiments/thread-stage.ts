@@ -18,13 +18,14 @@
  * may have happened, and a guest that is done sooner is not struck. Other events threads do not
  * count: `event` is refused.
  */
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import { isParallaxDisk } from '../parallax/engine.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
 import type {
   CrashPoint,
@@ -38,9 +39,11 @@ import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
+import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
-import type { Clock, Link, Timers } from '../world/world.ts';
+import type { Clock, Link, Timers, World } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
+import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
@@ -67,12 +70,15 @@ export interface ThreadStageOptions {
 
 /** Between two looks at the counts of protocol events. */
 const LOOK_NS = 1e6;
+const DIRECTORY_FILE = 'directory.lmdb';
 
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
 const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 
 export class ThreadStage implements Stage {
   readonly world = 'threads';
+  readonly store: RunStore | null = null;
+  readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
   readonly #places = new Map<string, HostPlace>();
@@ -92,7 +98,12 @@ export class ThreadStage implements Stage {
     for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
-      this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });
+      const folder = diskFolder(options.folder, name);
+      this.#places.set(name, { memory, folder, poolFolder: poolFolder(options.folder) });
+    }
+    if (scenario.store !== undefined) {
+      this.#directory = new LmdbDirectory(join(storeFolder(options.folder), DIRECTORY_FILE));
+      this.store = new RunStore(this.#directory, scenario.store);
     }
     const { guests, driver } = options.modes ?? DEFAULT_MODES;
     this.#spawner = new ThreadSpawner({
@@ -108,6 +119,10 @@ export class ThreadStage implements Stage {
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
+  }
+
+  get storeWorld(): World {
+    return this.#runner;
   }
 
   get clock(): Clock {
@@ -214,14 +229,16 @@ export class ThreadStage implements Stage {
     this.#arming.close();
     await Promise.all(this.#worlds.map((world) => world.bury()));
     await this.#spawner.close();
+    await this.#directory?.close();
   }
 
   #worldOf(name: string, host: string): RealWorld {
-    const { memory, folder } = present(this.#places.get(host), 'a world is on a host that exists');
+    const { memory, folder, poolFolder } = present(this.#places.get(host), 'a world is on a host that exists');
     const world = toolstackWorld({
       name,
       memory,
       folder,
+      ...(poolFolder === undefined ? {} : { poolFolder }),
       seed: this.#options.seed,
       clockZero: this.#zero,
       onNote: (text) => this.#onNote(name, text),
@@ -358,6 +375,7 @@ export async function runInThreads(
 ): Promise<ThreadRun> {
   const { folder, keepDisks, onProgress, signal } = options;
   for (const host of scenario.hosts) await mkdir(diskFolder(folder, host), { recursive: true });
+  if (scenario.store !== undefined) await mkdir(poolFolder(folder), { recursive: true });
   const stage = new ThreadStage(scenario, options);
   const run = new Run(scenario, stage);
   const ticker = setInterval(() => onProgress?.(run, stage.clock.nowNs()), PROGRESS_MS);
@@ -377,6 +395,15 @@ export async function runInThreads(
   return { run, durationNs, interrupted: signal?.aborted ?? false };
 }
 
+/** Where the store of a run is: its pool in a folder of its own, its directory in a file. */
+function storeFolder(folder: string): string {
+  return join(folder, 'store');
+}
+
+function poolFolder(folder: string): string {
+  return join(storeFolder(folder), 'pool');
+}
+
 /** Where the disks of a host are. */
 export function diskFolder(folder: string, host: string): string {
   return join(folder, host);
@@ -387,8 +414,20 @@ async function removeDisks(scenario: Scenario, folder: string): Promise<void> {
   for (const { host, name } of scenario.guests) {
     await rm(join(diskFolder(folder, host), diskName(name)), { force: true });
   }
+  if (scenario.store !== undefined) await removeStore(scenario, folder);
   for (const host of scenario.hosts) await removeIfEmpty(diskFolder(folder, host));
   await removeIfEmpty(folder);
+}
+
+/** The store, and what Parallax keeps on the hosts' own disks. */
+async function removeStore({ hosts }: Scenario, folder: string): Promise<void> {
+  await rm(storeFolder(folder), { recursive: true, force: true });
+  for (const host of hosts) {
+    const path = diskFolder(folder, host);
+    for (const name of await readdir(path)) {
+      if (isParallaxDisk(name)) await rm(join(path, name), { force: true });
+    }
+  }
 }
 
 async function removeIfEmpty(folder: string): Promise<void> {

@@ -54,6 +54,8 @@ export const PLANTED_BUGS = [
   'early-write',
   /** File device: a flush is acknowledged and not done. */
   'skipped-flush',
+  /** Images: a write is acknowledged before the log has synced it. */
+  'ack-before-sync',
 ] as const;
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 

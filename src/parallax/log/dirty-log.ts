@@ -130,6 +130,16 @@ export class DirtyLog implements CommitOwner {
     return this.#commit.latched;
   }
 
+  /** A step would send something out. */
+  get hasWork(): boolean {
+    return this.#thrown !== null || this.#commit.hasWork;
+  }
+
+  /** The highest number that this log, or one before it, may have given to the VDI; 0: none. */
+  lastVdiSeq(vdi: number): number {
+    return this.#vdis.lastOf(vdi);
+  }
+
   /**
    * Takes a mutation and copies its payload, or says that there is no room: whoever asked keeps it,
    * in order, until `onRoom`. A latched log takes nothing either: then the mutation has failed.

@@ -35,7 +35,7 @@ import {
 } from '../formats/log-group.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
 import { AnsweredWindow } from './answered-window.ts';
-import { type BadPlace, ChainScan } from './chain-scan.ts';
+import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
 import { flushDisk, preallocate, readBytes } from './disk-story.ts';
 import { findCheckpoint } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
@@ -52,14 +52,19 @@ import { LogSegment, PlacementTable } from './segment.ts';
 const NOTHING_AFTER = Number.POSITIVE_INFINITY;
 
 /**
- * Finds the log on the host's disks. `visit` is called for each entry in log order; the entry is
- * the log's and filled again for the next one. Rejects with a `StorageError` if the disk cannot be
+ * Sees an entry. Of a write, its payload is in `bytes` from `at` on. Both are the log's, and are
+ * filled again for the next one.
+ */
+export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => void;
+
+/**
+ * Finds the log on the host's disks. `visit` is called for each entry in log order. Rejects with a `StorageError` if the disk cannot be
  * read or synced at all; nothing is changed then, and it can be tried again.
  */
 export function recoverLog(
   world: World,
   options: LogOptions,
-  visit: (entry: LogEntry) => void,
+  visit: EntryVisitor,
 ): Promise<RecoveredLog> {
   return new Recovery(world, options, visit).run();
 }
@@ -67,7 +72,7 @@ export function recoverLog(
 class Recovery {
   readonly #world: World;
   readonly #options: LogOptions;
-  readonly #visit: (entry: LogEntry) => void;
+  readonly #visit: EntryVisitor;
   readonly #table = new PlacementTable();
   readonly #window: AnsweredWindow;
   readonly #vdis = new Map<number, RecoveredVdi>();
@@ -87,7 +92,7 @@ class Recovery {
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
 
-  constructor(world: World, options: LogOptions, visit: (entry: LogEntry) => void) {
+  constructor(world: World, options: LogOptions, visit: EntryVisitor) {
     this.#world = world;
     this.#options = options;
     this.#visit = visit;
@@ -270,17 +275,18 @@ class Recovery {
     limit: number,
     answeredThrough: number,
   ): ChainScan {
-    const { digest } = this.#world;
-    return new ChainScan(digest, segments, start, limit, (segment, position, header, entry) => {
+    const visit: GroupVisitor = (segment, position, header, entry, bytes, at) => {
       // Older parts are in the window already: the checkpoint has them.
       if (header.groupSeq > answeredThrough) {
         this.#window.add(entry.frontId, entry.frontSeq, entry.partOffset);
       }
+      const payloadAt = at + entry.offset;
       entry.segment = this.#handles.get(segment) ?? 0;
       entry.offset += position;
       this.#count(entry);
-      this.#visit(entry);
-    });
+      this.#visit(entry, bytes, payloadAt);
+    };
+    return new ChainScan(this.#world.digest, segments, start, limit, visit);
   }
 
   #count(entry: LogEntry): void {

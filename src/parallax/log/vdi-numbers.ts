@@ -57,6 +57,10 @@ export class VdiTable {
   }
 
   /** The VDI is gone: whatever of it is in the log is not needed. */
+  lastOf(vdi: number): number {
+    return (this.#vdis.get(vdi)?.next ?? 1) - 1;
+  }
+
   forget(vdi: number): void {
     this.#of(vdi).published = FORGOTTEN;
   }
