@@ -22,6 +22,12 @@ export type Decoded<T> =
 const U32 = 2 ** 32;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** As `DataView.setUint32`, which would cut a larger number down without a word. */
+export function setU32(view: DataView, at: number, value: number): void {
+  invariant(Number.isInteger(value) && value >= 0 && value < U32, 'a number fits 32 bits');
+  view.setUint32(at, value, true);
+}
+
 export function getU48(view: DataView, at: number): number {
   return view.getUint16(at + 4, true) * U32 + view.getUint32(at, true);
 }

@@ -117,7 +117,7 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
   const at = recordOffset(record.id);
   const name = encodeUtf8(record.name) as Uint8Array;
   bytes.fill(0, at, at + SNAPSHOT_RECORD_BYTES);
-  view.setUint32(at, record.id, true);
+  setU32(view, at, record.id);
   setU48(view, at + 8, record.vdiSeq);
   const flags =
     (record.deleted ? FLAG_DELETED : 0) |
@@ -125,8 +125,8 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
     (record.local ? FLAG_LOCAL : 0);
   view.setUint16(at + 14, flags, true);
   encodeRoot(view, at + 16, record.root);
-  view.setUint32(at + 40, record.birth, true);
-  view.setUint32(at + 44, record.generation, true);
+  setU32(view, at + 40, record.birth);
+  setU32(view, at + 44, record.generation);
   setU48(view, at + 48, record.sizeBlocks);
   view.setUint8(at + 54, name.length);
   view.setFloat64(at + 56, record.createdMs, true);

@@ -101,6 +101,7 @@ export class NodeLoader {
     this.#onDamage = options.onDamage;
     this.readsMax = Math.floor(options.arena.bytes / NODE_BYTES);
     invariant(this.readsMax > 0, 'a loader can read a node');
+    invariant(options.arena.address % NODE_BYTES === 0, 'reads go to whole pages');
     for (let i = 0; i < this.readsMax; i++) {
       this.#loads.push(new NodeLoad(this, options.arena.address + i * NODE_BYTES));
     }
@@ -123,7 +124,7 @@ export class NodeLoader {
   readAhead(block: number, crc: number, level: number): boolean {
     if (this.cache.peek(block, crc) >= 0) return true;
     if (this.#runningLoad(block, crc) !== null) return true;
-    if (2 * this.#inFlight >= this.readsMax) return false;
+    if (2 * (this.#inFlight + 1) > this.readsMax) return false;
     this.#readAhead++;
     this.#freeLoad().begin(block, crc, level, null);
     return true;
