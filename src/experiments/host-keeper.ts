@@ -6,6 +6,7 @@
  * host are connected to its successor. What dies again before that belongs to the same outage.
  */
 import { present } from '../base/invariant.ts';
+import { Prng } from '../base/prng.ts';
 import type { Nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
 import type {
@@ -17,6 +18,7 @@ import type {
 } from '../hypervisor/toolstack.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';
+import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { diskName, GUEST_GRANT_ENTRIES, type GuestScenario, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 
@@ -120,6 +122,41 @@ export class HostKeeper {
     if (this.#powered && this.toolstack.hasGuest(name)) this.toolstack.guest(name).handle.kill();
   }
 
+  /**
+   * Garbage is written into the rings of a guest. It lives on with them for a while and is then
+   * ejected: a domain that does not keep to its protocol is not given another try.
+   */
+  async strikeRings(track: GuestTrack, seed: number, forNs: number): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const toolstack = this.#toolstack;
+    if (!this.#powered || toolstack === null || !toolstack.hasGuest(track.name)) return;
+    const guest = toolstack.guest(track.name);
+    if (guest.exit !== null || track.struckAtNs !== null) return;
+    const memory = stage.memoryOf(this.name);
+    const pages = await sharedPagesOf(toolstack, guest, memory);
+    if (!this.#powered || toolstack !== this.#toolstack) return;
+    if (guest.exit !== null || track.struckAtNs !== null) return;
+    track.struck(stage.clock.nowNs(), this.tap);
+    scribble(memory, pages, new Prng(seed, 'ring-garbage'));
+    const rings = pages.headPages.length;
+    tell(`garbage in ${rings} rings and the event page of ${track.name}`);
+    await stage.timers.sleep(forNs);
+    await this.#eject(toolstack, track).catch((thrown: unknown) => this.#lost(toolstack, thrown));
+  }
+
+  async #eject(toolstack: Toolstack, track: GuestTrack): Promise<void> {
+    if (this.#ending || !this.#powered || toolstack !== this.#toolstack) return;
+    this.#parts.tell(`${track.name} is ejected`);
+    await toolstack.destroyGuest(track.name);
+    this.#ejected(track);
+  }
+
+  #ejected(track: GuestTrack): void {
+    if (track.ejectedAtNs !== null) return;
+    track.ejectedAtNs = this.#parts.stage.clock.nowNs();
+    this.#parts.tell(`${track.name} is gone for good; nothing of it is held`);
+  }
+
   /** The host loses its power and comes back after the delay of a driver VM. */
   async cutPower(): Promise<void> {
     const { stage, scenario, tell, guests } = this.#parts;
@@ -130,7 +167,8 @@ export class HostKeeper {
     tell(`${this.name} loses its power`);
     this.toolstack.goDark();
     await stage.powerCut(this.name);
-    const unfinished = guests.filter((guest) => !guest.finished);
+    const unfinished = guests.filter((guest) => !guest.isOver && guest.struckAtNs === null);
+    for (const guest of guests) if (guest.struckAtNs !== null) this.#ejected(guest);
     for (const guest of unfinished) guest.powerCut(stage.clock.nowNs());
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
@@ -193,6 +231,7 @@ export class HostKeeper {
     const report = domain.exit;
     if (track === undefined || report === null || this.#ending) return;
     track.ended(report);
+    if (track.struckAtNs !== null) return;
     if (report.reason === 'finished') {
       const end =
         track.workload?.diskFailed === true

@@ -62,7 +62,12 @@ export class Run {
   }
 
   get finished(): boolean {
-    return this.guests.every((guest) => guest.finished || guest.problems.length > 0);
+    return this.guests.every((guest) => guest.isOver || guest.problems.length > 0);
+  }
+
+  /** A guest with garbage in its rings may fail: it is ejected all the same. */
+  mayFail(actor: string): boolean {
+    return this.guests.some(({ name, struckAtNs }) => name === actor && struckAtNs !== null);
   }
 
   /**

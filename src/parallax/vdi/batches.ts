@@ -76,6 +76,11 @@ export class Batches {
     return this.#sealed[this.#sealed.length - 1]?.lastSeq ?? 0;
   }
 
+  /** Snapshots that no published root has yet. */
+  get snapshots(): number {
+    return this.#sealed.filter(({ mark }) => mark?.kind === 'snapshot').length;
+  }
+
   unpublished(): Unpublished {
     let { requests, bytes, openedNs: sinceNs } = this.#open;
     for (const batch of this.#sealed) {
@@ -141,6 +146,11 @@ export class Batches {
     return isDue ? last : null;
   }
 
+  /** The sealed batches up to this one, oldest first. */
+  through(number: number): readonly Batch[] {
+    return this.#sealed.filter((batch) => batch.number <= number);
+  }
+
   /** When `ready` may give something although nothing else happens; Infinity: never. */
   get dueNs(): number {
     const oldest = this.#sealed[0];
@@ -153,6 +163,12 @@ export class Batches {
   dropThrough(number: number): readonly Batch[] {
     const count = this.#sealed.findIndex((batch) => batch.number > number);
     return this.#sealed.splice(0, count < 0 ? this.#sealed.length : count);
+  }
+
+  /** Takes out the sealed batches that end at or before this number of the order. */
+  publishedBy(vdiSeq: number): readonly Batch[] {
+    const through = this.#sealed.findLast((batch) => batch.lastSeq <= vdiSeq);
+    return through === undefined ? [] : this.dropThrough(through.number);
   }
 
   #sealIfOld(nowNs: number): void {

@@ -50,6 +50,8 @@ export class DirtyMap {
   #first = new Uint8Array(FIRST_PIECES);
   #segment = new Int32Array(FIRST_PIECES);
   #offset = new Float64Array(FIRST_PIECES);
+  #sectors = new Uint8Array(FIRST_PIECES);
+  #crc = new Uint32Array(FIRST_PIECES);
   #older = new Int32Array(FIRST_PIECES);
   #sibling = new Int32Array(FIRST_PIECES);
   #used = 0;
@@ -59,12 +61,16 @@ export class DirtyMap {
   readonly #newestOf = new Map<number, number>();
   #dirtySectors = 0;
 
-  /** What the last `cover` found, runs of neighbouring sectors; `runs` of them. */
-  runs = 0;
-  readonly runFirst: Uint8Array = new Uint8Array(SECTORS_PER_PAGE);
-  readonly runSectors: Uint8Array = new Uint8Array(SECTORS_PER_PAGE);
-  readonly runSegment: Int32Array = new Int32Array(SECTORS_PER_PAGE);
-  readonly runOffset: Float64Array = new Float64Array(SECTORS_PER_PAGE);
+  /** What the last `cover` found, `found` pieces of it. */
+  found = 0;
+  /** Which sectors are to be taken from the piece. */
+  readonly foundMask: Uint8Array = new Uint8Array(SECTORS_PER_PAGE);
+  /** The piece as it was entered: its first sector in the block, how many, where, and their CRC. */
+  readonly foundFirst: Uint8Array = new Uint8Array(SECTORS_PER_PAGE);
+  readonly foundSectors: Uint8Array = new Uint8Array(SECTORS_PER_PAGE);
+  readonly foundSegment: Int32Array = new Int32Array(SECTORS_PER_PAGE);
+  readonly foundOffset: Float64Array = new Float64Array(SECTORS_PER_PAGE);
+  readonly foundCrc: Uint32Array = new Uint32Array(SECTORS_PER_PAGE);
 
   constructor(events: DirtyMapEvents) {
     this.#events = events;
@@ -86,7 +92,8 @@ export class DirtyMap {
 
   /**
    * Enters sectors `[first, first + sectors)` of a block, newer than all there is of it. `batch` is
-   * at least that of every piece of the block. `offset` is where the first of these sectors is.
+   * at least that of every piece of the block. `offset` is where the first of these sectors is, and
+   * `crc` that of their bytes.
    */
   add(
     block: number,
@@ -95,6 +102,7 @@ export class DirtyMap {
     batch: number,
     segment: number,
     offset: number,
+    crc: number,
   ): void {
     const mask = maskOf(first, sectors);
     const head = this.#head(block);
@@ -108,33 +116,27 @@ export class DirtyMap {
     this.#first[piece] = first;
     this.#segment[piece] = segment;
     this.#offset[piece] = offset;
+    this.#sectors[piece] = sectors;
+    this.#crc[piece] = crc;
     this.#dirtySectors += sectors;
   }
 
   /**
-   * Finds the newest value of the wanted sectors among batches up to `lastBatch`. The runs are told
-   * in this object; returned are the sectors that no piece has.
+   * Finds the newest value of the wanted sectors among batches up to `lastBatch`. The pieces are
+   * told in this object; returned are the sectors that no piece has.
    */
   cover(block: number, wanted: number, lastBatch: number): number {
-    this.runs = 0;
+    this.found = 0;
     let missing = wanted;
     for (let piece = this.#head(block); piece !== NONE && missing !== 0; ) {
       if (this.#at(this.#batch, piece) <= lastBatch) {
         const taken = missing & this.#at(this.#mask, piece);
-        if (taken !== 0) this.#tellRuns(piece, taken);
+        if (taken !== 0) this.#tell(piece, taken);
         missing &= ~taken;
       }
       piece = this.#at(this.#older, piece);
     }
     return missing;
-  }
-
-  /** Whether the newest value of every wanted sector lies in batches up to `lastBatch`. */
-  isNewest(block: number, lastBatch: number): boolean {
-    for (let piece = this.#head(block); piece !== NONE; piece = this.#at(this.#older, piece)) {
-      if (this.#at(this.#mask, piece) !== 0) return this.#at(this.#batch, piece) <= lastBatch;
-    }
-    return true;
   }
 
   /** The blocks of a batch, each once, ascending. */
@@ -203,19 +205,14 @@ export class DirtyMap {
     return empty;
   }
 
-  #tellRuns(piece: number, taken: number): void {
-    const first = this.#at(this.#first, piece);
-    const segment = this.#at(this.#segment, piece);
-    for (let sector = 0; sector < SECTORS_PER_PAGE; sector++) {
-      if ((taken & (1 << sector)) === 0) continue;
-      const begin = sector;
-      while (sector + 1 < SECTORS_PER_PAGE && (taken & (1 << (sector + 1))) !== 0) sector++;
-      const run = this.runs++;
-      this.runFirst[run] = begin;
-      this.runSectors[run] = sector + 1 - begin;
-      this.runSegment[run] = segment;
-      this.runOffset[run] = this.#at(this.#offset, piece) + (begin - first) * SECTOR_BYTES;
-    }
+  #tell(piece: number, taken: number): void {
+    const at = this.found++;
+    this.foundMask[at] = taken;
+    this.foundFirst[at] = this.#at(this.#first, piece);
+    this.foundSectors[at] = this.#at(this.#sectors, piece);
+    this.foundSegment[at] = this.#at(this.#segment, piece);
+    this.foundOffset[at] = this.#at(this.#offset, piece);
+    this.foundCrc[at] = this.#at(this.#crc, piece);
   }
 
   #release(piece: number): void {
@@ -276,6 +273,8 @@ export class DirtyMap {
     this.#first = grown(this.#first, new Uint8Array(size));
     this.#segment = grown(this.#segment, new Int32Array(size));
     this.#offset = grown(this.#offset, new Float64Array(size));
+    this.#sectors = grown(this.#sectors, new Uint8Array(size));
+    this.#crc = grown(this.#crc, new Uint32Array(size));
     this.#older = grown(this.#older, new Int32Array(size));
     this.#sibling = grown(this.#sibling, new Int32Array(size));
   }
