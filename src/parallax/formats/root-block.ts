@@ -46,13 +46,12 @@ import {
   type Decoded,
   type FormatDamage,
   firstNonZero,
-  getU48,
   getUuid,
   hex,
   setU32,
-  setU48,
   setUuid,
 } from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 
 export const ROOT_BLOCK_BYTES = 4096;

@@ -31,9 +31,9 @@
  */
 import { UsageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
-
 import type { Digest } from '../../world/world.ts';
-import { crcWithout, type FormatDamage, firstNonZero, getU48, hex, setU48 } from './field-bytes.ts';
+import { crcWithout, type FormatDamage, firstNonZero, hex, setU32 } from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 import { decodeUtf8, encodeUtf8 } from './utf8.ts';
 
