@@ -1,6 +1,6 @@
 /**
- * Golden files: bytes of a stored format as text that can be checked by eye, `xxd`-like. A line is an
- * offset, a colon, and up to 16 bytes; lines of zeros are left out.
+ * Golden files: bytes of a stored format as text that can be checked by eye. A line is an offset, a
+ * colon, and up to 16 bytes; lines of zeros are left out.
  */
 import { readFileSync } from 'node:fs';
 

@@ -38,9 +38,12 @@ export class MemoryPool implements BlockPool {
   inFlightMax = 0;
   /** While set, nothing completes until `completeAll`. */
   held = false;
+  /** While set, writes do not complete; `releaseWrites` lets them. */
+  holdWrites = false;
   readonly #random: Prng;
   readonly #writing = new Set<number>();
   #pending: Operation[] = [];
+  #heldWrites: Operation[] = [];
 
   constructor(seed: number = 1) {
     this.#random = new Prng(seed, 'pool');
@@ -95,9 +98,19 @@ export class MemoryPool implements BlockPool {
     while (this.#pending.length > 0) this.#completeOne();
   }
 
+  releaseWrites(): void {
+    this.holdWrites = false;
+    this.#pending.push(...this.#heldWrites.splice(0));
+    this.completeAll();
+  }
+
   #submit(kind: Operation['kind'], io: PoolIo): void {
     check(io.block >= EXTENT_BLOCKS, 'a plain block is not in extent 0');
     check(io.blocks > 0 && io.block + io.blocks <= this.sizeBlocks, 'blocks are inside the pool');
+    if (kind === 'write' && this.holdWrites) {
+      this.#heldWrites.push({ kind, io });
+      return;
+    }
     this.#pending.push({ kind, io });
     this.inFlightMax = Math.max(this.inFlightMax, this.#pending.length);
     queueMicrotask(() => {

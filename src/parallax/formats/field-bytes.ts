@@ -1,6 +1,6 @@
 /**
- * Fields that several stored formats share: 48-bit numbers, uuids, gaps that must be zero, and the
- * way damage is named. `byte` counts from the start of the structure.
+ * Fields that several stored formats share: uuids, gaps that must be zero, and the way damage is
+ * named. `byte` counts from the start of the structure.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Digest } from '../../world/world.ts';
@@ -22,14 +22,10 @@ export type Decoded<T> =
 const U32 = 2 ** 32;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-export function getU48(view: DataView, at: number): number {
-  return view.getUint16(at + 4, true) * U32 + view.getUint32(at, true);
-}
-
-export function setU48(view: DataView, at: number, value: number): void {
-  invariant(Number.isInteger(value) && value >= 0 && value < 2 ** 48, 'a number fits 48 bits');
-  view.setUint32(at, value % U32, true);
-  view.setUint16(at + 4, Math.floor(value / U32), true);
+/** As `DataView.setUint32`, which would cut a larger number down without a word. */
+export function setU32(view: DataView, at: number, value: number): void {
+  invariant(Number.isInteger(value) && value >= 0 && value < U32, 'a number fits 32 bits');
+  view.setUint32(at, value, true);
 }
 
 /** Text of 36 characters, lower case. */

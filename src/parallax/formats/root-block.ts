@@ -46,12 +46,12 @@ import {
   type Decoded,
   type FormatDamage,
   firstNonZero,
-  getU48,
   getUuid,
   hex,
-  setU48,
+  setU32,
   setUuid,
 } from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 
 export const ROOT_BLOCK_BYTES = 4096;
@@ -106,19 +106,19 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   view.setUint32(0, MAGIC, true);
   view.setUint16(4, ROOT_BLOCK_VERSION, true);
   view.setUint16(6, image.ordered ? FLAG_ORDERED : 0, true);
-  view.setUint32(12, image.vdi, true);
+  setU32(view, 12, image.vdi);
   setUuid(view, 16, image.storeUuid);
   setUuid(view, 32, image.vdiUuid);
-  view.setUint32(48, image.generation, true);
-  view.setUint32(52, image.gcCycle, true);
+  setU32(view, 48, image.generation);
+  setU32(view, 52, image.gcCycle);
   setU48(view, 56, image.vdiSeq);
   view.setUint8(62, image.policy);
   view.setUint8(63, image.hidden?.kind ?? 0);
   encodeRoot(view, 64, image.root);
   encodeRoot(view, 88, image.previousRoot);
   encodeRoot(view, 112, image.snapshotRoot);
-  view.setUint32(136, image.snapshotCount, true);
-  view.setUint32(140, image.birth, true);
+  setU32(view, 136, image.snapshotCount);
+  setU32(view, 140, image.birth);
   setU48(view, 144, image.sizeBlocks);
   view.setFloat64(152, image.publishedMs, true);
   setU48(view, 160, image.mappedBlocks);
@@ -126,9 +126,9 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   setU48(view, 176, image.supersededSharedBlocks);
   encodeRoot(view, 184, image.hidden?.root ?? EMPTY_ROOT);
   setU48(view, 208, image.hidden?.vdiSeq ?? 0);
-  view.setUint32(216, image.hidden?.generation ?? 0, true);
-  view.setUint32(220, image.origin?.vdi ?? 0, true);
-  view.setUint32(224, image.origin?.snapshot ?? 0, true);
+  setU32(view, 216, image.hidden?.generation ?? 0);
+  setU32(view, 220, image.origin?.vdi ?? 0);
+  setU32(view, 224, image.origin?.snapshot ?? 0);
   view.setUint32(8, digest.crc32(bytes, 0, ROOT_BLOCK_BYTES), true);
   return bytes;
 }

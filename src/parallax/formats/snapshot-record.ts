@@ -31,9 +31,9 @@
  */
 import { UsageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
-
 import type { Digest } from '../../world/world.ts';
-import { crcWithout, type FormatDamage, firstNonZero, getU48, hex, setU48 } from './field-bytes.ts';
+import { crcWithout, type FormatDamage, firstNonZero, hex, setU32 } from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 import { decodeUtf8, encodeUtf8 } from './utf8.ts';
 
@@ -117,7 +117,7 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
   const at = recordOffset(record.id);
   const name = encodeUtf8(record.name) as Uint8Array;
   bytes.fill(0, at, at + SNAPSHOT_RECORD_BYTES);
-  view.setUint32(at, record.id, true);
+  setU32(view, at, record.id);
   setU48(view, at + 8, record.vdiSeq);
   const flags =
     (record.deleted ? FLAG_DELETED : 0) |
@@ -125,8 +125,8 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
     (record.local ? FLAG_LOCAL : 0);
   view.setUint16(at + 14, flags, true);
   encodeRoot(view, at + 16, record.root);
-  view.setUint32(at + 40, record.birth, true);
-  view.setUint32(at + 44, record.generation, true);
+  setU32(view, at + 40, record.birth);
+  setU32(view, at + 44, record.generation);
   setU48(view, at + 48, record.sizeBlocks);
   view.setUint8(at + 54, name.length);
   view.setFloat64(at + 56, record.createdMs, true);

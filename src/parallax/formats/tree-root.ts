@@ -7,6 +7,8 @@
  * |     16 |     2 | height, 1 to 6                                              |
  * |     18 |     6 | zero                                                        |
  */
+import { setU32 } from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
 import { TREE_HEIGHT_MAX } from './tree-node.ts';
 
 /** Immutable; trees are never changed in place, so a root stands for one content for ever. */
@@ -22,11 +24,10 @@ export interface TreeRoot {
 export const EMPTY_ROOT: TreeRoot = { block: 0, crc: 0, birth: 0, flags: 0, height: 1 };
 
 export function encodeRoot(view: DataView, at: number, root: TreeRoot): void {
-  view.setUint32(at, root.block % 2 ** 32, true);
-  view.setUint16(at + 4, Math.floor(root.block / 2 ** 32), true);
+  setU48(view, at, root.block);
   view.setUint16(at + 6, root.flags, true);
-  view.setUint32(at + 8, root.birth, true);
-  view.setUint32(at + 12, root.crc, true);
+  setU32(view, at + 8, root.birth);
+  setU32(view, at + 12, root.crc);
   view.setUint16(at + 16, root.height, true);
 }
 
@@ -34,7 +35,7 @@ export function encodeRoot(view: DataView, at: number, root: TreeRoot): void {
 export function decodeRoot(view: DataView, at: number): TreeRoot | null {
   if (rootProblem(view, at) !== null) return null;
   return {
-    block: view.getUint16(at + 4, true) * 2 ** 32 + view.getUint32(at, true),
+    block: getU48(view, at),
     crc: view.getUint32(at + 12, true),
     birth: view.getUint32(at + 8, true),
     flags: view.getUint16(at + 6, true),
@@ -47,7 +48,7 @@ export function rootProblem(view: DataView, at: number): string | null {
   if (height < 1 || height > TREE_HEIGHT_MAX) {
     return `height ${height} of a tree, expected 1 to ${TREE_HEIGHT_MAX}`;
   }
-  const empty = view.getUint32(at, true) === 0 && view.getUint16(at + 4, true) === 0;
+  const empty = getU48(view, at) === 0;
   const rest = view.getUint16(at + 6, true) | view.getUint32(at + 8, true);
   if (empty && (rest !== 0 || view.getUint32(at + 12, true) !== 0)) {
     return 'an empty root with flags, birth or CRC, expected zeros';

@@ -3,14 +3,14 @@
  *
  * There is a fixed number of reads, each with a page of its own to read into; a node enters the
  * cache only when its CRC is the one that its parent names. Whoever needs a node that is not cached
- * hands in a `NodeWaiter`: it joins the read of that node if one is in flight, begins one, or stands
- * in line until a read is over (in order of arrival). It is told when the node was put into the
- * cache, and looks it up again then: see the rule of `NodeCache`. Reading ahead takes at most half
- * of the reads and never stands in line.
+ * hands in a `NodeWaiter`: it joins the read of that node if one is in flight, begins one, or
+ * stands in line until a read is over (in order of arrival). It is told when the node was put into
+ * the cache, and looks it up again then: see the rule of `NodeCache`. Reading ahead takes at most
+ * half of the reads and never stands in line.
  *
- * A node that cannot be read, or that is not what the parent names, is not cached: its waiters fail,
- * each of which is a range of one image, and the next lookup asks the pool again, which may have
- * repaired it. Damage is told to `onDamage`, once for each read.
+ * A node that cannot be read, or that is not what the parent names, is not cached: its waiters
+ * fail, each of which is a range of one image, and the next lookup asks the pool again, which may
+ * have repaired it. Damage is told to `onDamage`, once for each read.
  *
  * Waiters are linked through themselves and reads are made once: nothing is allocated for a lookup.
  */
@@ -101,6 +101,7 @@ export class NodeLoader {
     this.#onDamage = options.onDamage;
     this.readsMax = Math.floor(options.arena.bytes / NODE_BYTES);
     invariant(this.readsMax > 0, 'a loader can read a node');
+    invariant(options.arena.address % NODE_BYTES === 0, 'reads go to whole pages');
     for (let i = 0; i < this.readsMax; i++) {
       this.#loads.push(new NodeLoad(this, options.arena.address + i * NODE_BYTES));
     }
@@ -123,7 +124,7 @@ export class NodeLoader {
   readAhead(block: number, crc: number, level: number): boolean {
     if (this.cache.peek(block, crc) >= 0) return true;
     if (this.#runningLoad(block, crc) !== null) return true;
-    if (2 * this.#inFlight >= this.readsMax) return false;
+    if (2 * (this.#inFlight + 1) > this.readsMax) return false;
     this.#readAhead++;
     this.#freeLoad().begin(block, crc, level, null);
     return true;

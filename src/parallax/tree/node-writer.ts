@@ -58,6 +58,7 @@ export class NodeWriter {
     this.#loader = loader;
     this.#space = space;
     const pages = Math.floor(arena.bytes / NODE_BYTES);
+    invariant(arena.address % NODE_BYTES === 0, 'writes come from whole pages');
     invariant(pages >= SLOTS_MIN, 'a writer can fill one slot while it writes another');
     const slots = Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, Math.floor(pages / SLOT_NODES_MAX)));
     this.#slotNodes = Math.min(SLOT_NODES_MAX, Math.floor(pages / slots));

@@ -238,7 +238,7 @@ class TreeUpdate {
     return true;
   }
 
-  /** Reports every block of a subtree that goes as a whole: the one that the entry at `at` names. */
+  /** Reports every block of a subtree that goes as a whole: that of the entry at `at`. */
   async #drop(words: Uint32Array, at: number, level: number): Promise<void> {
     const turn = this.#turns.next();
     if (turn !== undefined) await turn;

@@ -18,7 +18,7 @@ async function treeOf(
   return { bench, root };
 }
 
-/** Starts lookups of the first block of each leaf; their number that were done inline comes back. */
+/** Starts lookups of the first block of each leaf; one that is done inline has its status set. */
 function lookAt(bench: TreeBench, root: TreeRoot, leaves: readonly number[]): TestLookup[] {
   return leaves.map((leaf) => {
     const lookup = new TestLookup(root, leaf * 256);

@@ -231,10 +231,22 @@ test('a pool that is full, or a cancellation, ends the update and leaves nothing
   t.is((await bench.content(root)).size, 80);
 });
 
-test('nothing of an update is in flight when it has rejected', async (t) => {
-  const { bench, root } = await grownTree({ writePages: 4 });
+test('an update that fails rejects only when none of its writes is in flight any more', async (t) => {
+  const { bench, root } = await grownTree({ writePages: 40 });
+  bench.restart();
+  bench.pool.unreadable.add([...bench.pool.blocks.keys()][30] as number);
+  bench.pool.holdWrites = true;
   bench.space.runMax = 1;
-  bench.pool.writesLeft = 3;
-  await t.throwsAsync(bench.update(root, 2, bigChange()), { code: 'E_POOL_WRITE' });
+  let settled = false;
+  const update = t
+    .throwsAsync(bench.update(root, 2, bigChange()), { code: 'E_NODE_UNREADABLE' })
+    .then(() => {
+      settled = true;
+    });
+  await manyTurns();
+  t.true(bench.pool.writesInFlight > 0);
+  t.false(settled, 'the arena is still being written from');
+  bench.pool.releaseWrites();
+  await update;
   t.is(bench.pool.writesInFlight, 0);
 });
