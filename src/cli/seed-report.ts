@@ -5,6 +5,7 @@
 import { formatCount } from '../base/format-units.ts';
 import { type Coverage, coverageOf } from '../experiments/coverage.ts';
 import type { Check } from '../experiments/result.ts';
+import { clausesOf, type Policy } from '../parallax/vdi/policy.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { changeText, configLines, faultText } from './fault-text.ts';
 import type { SeedRun } from './seed-run.ts';
@@ -37,6 +38,7 @@ export interface RepeatFlags {
   readonly plant: PlantedBug;
   readonly calm: boolean;
   readonly beyondContract: boolean;
+  readonly images: Policy | null;
   readonly world: 'threads' | 'sim';
 }
 
@@ -80,13 +82,14 @@ export function failureLines(report: SeedReport, commit: string, flags: RepeatFl
 
 /** The command that shows a seed again, with its last events; `--twice` if two runs differed. */
 export function repeatCommand(seed: number, flags: RepeatFlags, differed: boolean): string {
-  const { plant, calm, beyondContract, world } = flags;
+  const { plant, calm, beyondContract, images, world } = flags;
   const how = differed ? '--twice' : `--trace ${TRACE_LAST}`;
   return [
     `stordom sim crash --seed ${seed}`,
     world === 'sim' ? how : '--world threads',
     ...(calm ? ['--calm'] : []),
     ...(beyondContract ? ['--beyond-contract'] : []),
+    ...(images === null ? [] : [`--images ${clausesOf(images).name}`]),
     ...(plant === 'none' ? [] : [`--plant ${plant}`]),
   ].join(' ');
 }

@@ -4,7 +4,7 @@
  */
 import { Piscina } from 'piscina';
 import { formatCount, formatDuration, formatPercent } from '../base/format-units.ts';
-import type { PlantedBug } from '../world/faults.ts';
+import type { SimCrashOptions } from '../experiments/sim-crash.ts';
 import { commitText } from './commit.ts';
 import { ExitCode } from './exit.ts';
 import { ProgressLine, progressBar } from './progress.ts';
@@ -120,12 +120,8 @@ async function inThreads(
   }
 }
 
-function optionsOf({ plant, calm, beyondContract }: SweepFlags): {
-  plantedBug: PlantedBug;
-  calm: boolean;
-  beyond: boolean;
-} {
-  return { plantedBug: plant, calm, beyond: beyondContract };
+function optionsOf({ plant, calm, beyondContract, images }: SweepFlags): SimCrashOptions {
+  return { plantedBug: plant, calm, beyond: beyondContract, images };
 }
 
 function add(totals: Totals, report: SeedReport): void {

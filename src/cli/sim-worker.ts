@@ -1,18 +1,12 @@
 /** One seed of the simulator, as a task for a thread of a pool. */
-import { simCrashScenario } from '../experiments/sim-crash.ts';
+import { type SimCrashOptions, simCrashScenario } from '../experiments/sim-crash.ts';
 import { runInSimulator } from '../experiments/sim-stage.ts';
-import type { PlantedBug } from '../world/faults.ts';
 import { checkReplay, describeVerdict } from '../world/sim/replay-check.ts';
 import { reportOf, type SeedReport } from './seed-report.ts';
 import { simulateSeed } from './seed-run.ts';
 
-export interface SeedTask {
+export interface SeedTask extends SimCrashOptions {
   readonly seed: number;
-  readonly plantedBug: PlantedBug;
-  /** No faults: nothing must be reported. */
-  readonly calm: boolean;
-  /** Disks may lie: violations are expected. */
-  readonly beyond: boolean;
   /** Run it twice and compare. */
   readonly twice: boolean;
 }

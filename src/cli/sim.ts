@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
+import { type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
 import {
   addExamples,
@@ -34,6 +35,8 @@ interface SimFlags {
   readonly world: (typeof WORLDS)[number];
   readonly calm: boolean;
   readonly beyondContract: boolean;
+  /** Disks are images with this write-back policy; null: files and memory. */
+  readonly images: Policy | null;
   readonly plant: PlantedBug;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -54,6 +57,7 @@ export function addSimCommand(program: Command): void {
     .option('--twice', 'run every seed twice and compare the two, event by event', false)
     .option('--calm', 'no faults at all: nothing must be reported', false)
     .option('--beyond-contract', 'disks may lie, and what they break must be reported', false)
+    .option('--images <policy>', 'disks are images of a store, written back by W0 to W5', parsePolicy, null)
     .option(
       '--jobs <n>',
       'threads (default: one a core)',
