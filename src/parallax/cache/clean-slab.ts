@@ -241,7 +241,7 @@ export class CleanSlab {
    * `address`. `link`: what `linkOf` gives for who has it, which is then remembered with the slot.
    * True if it is in the slab, or will be when it is written.
    */
-  insert(block: PoolBlock, crc: number, address: number, link: number): boolean {
+  insert(block: PoolBlock, crc: number, address: number, link: number = NO_LINK): boolean {
     invariant(block > 0 && block < 2 ** 48, 'a block of the pool has a number of 48 bits');
     if (this.#disabled !== null || this.#closing) return false;
     const present = this.#slots.find(block);
