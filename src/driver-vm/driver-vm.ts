@@ -33,6 +33,7 @@ import { BackDisk } from './back-connect.ts';
 import type { PublishMode, QueueCounters } from './back-queue.ts';
 import type { Delays } from './filters/delay-filter.ts';
 import type { ErrorRule } from './filters/error-filter.ts';
+import type { MediumTrouble } from './filters/medium-filter.ts';
 import type { DeviceStats } from './filters/stats-filter.ts';
 import { type DriverStore, ImageServer } from './image-server.ts';
 import { RingAttacher } from './ring-attach.ts';
@@ -85,6 +86,7 @@ export interface DriverVmControl {
   resize(path: string, sectors: number): Promise<void>;
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
+  setMedium(path: string, trouble: MediumTrouble | null): void;
 }
 
 /** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
@@ -196,6 +198,9 @@ export class DriverVm implements HostedActor {
     setDelays: (path: string, delays: Delays) => {
       this.#diskAt(path).stack?.setDelays(delays);
     },
+    setMedium: (path: string, trouble: MediumTrouble | null) => {
+      this.#diskAt(path).stack?.setMedium(trouble);
+    },
   };
 
   #serveImages(firstFrame: FrameNo, pages: number): ImageServer | null {
@@ -204,7 +209,7 @@ export class DriverVm implements HostedActor {
     const world = this.#world;
     return new ImageServer({
       world,
-      directory: new DirectoryClient(world, world.net.link('directory')),
+      directory: new DirectoryClient(world.net.link('directory'), world),
       store,
       address: frameToAddress(firstFrame),
       bytes: pages * PAGE_BYTES,

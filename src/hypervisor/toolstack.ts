@@ -199,6 +199,7 @@ export class Toolstack {
     const layout = this.machine.createDomain(spec.heapBytes, DRIVER_GRANT_ENTRIES);
     await this.#makeHome(layout.domain);
     await this.#store.mkdir(`${domainPath(layout.domain)}/backend/vbd`);
+    this.#mustBeUp();
     const handle = this.#spawner.spawn({
       kind: 'driver-vm',
       name: `${this.host}/driver-vm`,
@@ -232,7 +233,8 @@ export class Toolstack {
       await Promise.race([wait.reached, guest.handle.exited, driver.handle.exited]);
       await wait.stop();
     }
-    if (driver.exit !== null) return;
+    // The RAM of a host that lost its power belongs to its next toolstack.
+    if (this.#dark || driver.exit !== null) return;
     for (const layout of this.#buried.splice(0)) this.machine.destroyDomain(layout);
   }
 
@@ -288,6 +290,7 @@ export class Toolstack {
     const frontId = this.#ids.nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
+    this.#mustBeUp();
     const handle = this.#spawner.spawn({
       kind: 'guest',
       name: spec.name,
@@ -321,7 +324,7 @@ export class Toolstack {
   /** Creating and restarting change the same keys: one after the other. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#lastWork.then(() => {
-      if (this.#dark) throw new StorageError('E_HOST_DOWN', `host ${this.host} lost its power`);
+      this.#mustBeUp();
       return work();
     });
     this.#lastWork = done.then(
@@ -329,6 +332,14 @@ export class Toolstack {
       () => undefined,
     );
     return done;
+  }
+
+  /**
+   * Ends a story that outlived the power of its host. To be called after an `await`, before the RAM
+   * is divided or an actor started: both are the business of the next toolstack.
+   */
+  #mustBeUp(): void {
+    if (this.#dark) throw new StorageError('E_HOST_DOWN', `host ${this.host} lost its power`);
   }
 
   /** A story that nobody waits for: its failure must be heard all the same. */
@@ -459,8 +470,10 @@ export class Toolstack {
       const back = this.#backPath(guest, driver);
       if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
+    this.#mustBeUp();
     this.machine.retireDomain(guest.layout);
     if (driver !== null) await this.#untilLetGo(guest, driver);
+    this.#mustBeUp();
     this.machine.destroyDomain(guest.layout);
   }
 

@@ -14,14 +14,17 @@
  * Nothing here outlives the driver VM but the log's files, the slab's file and the pool.
  */
 import { StorageError } from '../base/errors.ts';
-import { invariant, present } from '../base/invariant.ts';
+import { present } from '../base/invariant.ts';
+import type { BlockPool } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
-import { MemoryCache } from './cache/memory-cache.ts';
+import { type Arena, MemoryCache } from './cache/memory-cache.ts';
+import type { RootBlock } from './formats/root-block.ts';
 import { formatUuid } from './formats/superblock.ts';
 import { DirtyLog } from './log/dirty-log.ts';
+import { parseLogName } from './log/log-names.ts';
 import { recoverLog } from './log/recovery.ts';
 import { attach, detach, FenceGuard } from './pool/attach.ts';
 import { openEmbeddedStore } from './pool/embedded-store.ts';
@@ -41,7 +44,8 @@ import { PublishTurn } from './vdi/publish-turn.ts';
 import { ReadPath } from './vdi/read-path.ts';
 import { identityOf, ServedImage } from './vdi/served-image.ts';
 import type { ServingParts } from './vdi/serving-parts.ts';
-import { cutArenas, type ParallaxSizes } from './vdi/sizes.ts';
+import { cutArenas, type ParallaxArenas, type ParallaxSizes } from './vdi/sizes.ts';
+import { Vdi } from './vdi/vdi.ts';
 
 export interface EngineParts {
   readonly world: World;
@@ -60,6 +64,10 @@ export interface EngineParts {
 /** The pool's file, and the slab's on the host's own disk. */
 export const POOL_DISK = 'blocks';
 const SLAB_DISK = 'slab';
+/** Whether a disk of a host is one of Parallax's own: its log or its slab. */
+export function isParallaxDisk(name: string): boolean {
+  return name === SLAB_DISK || parseLogName(name) !== null;
+}
 const FENCE_POLL_NS = 1e9;
 
 export class Parallax {
@@ -139,6 +147,21 @@ export class Parallax {
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
   }
 
+  /** Something gathered that the next step sends out. */
+  get hasWork(): boolean {
+    return this.log.hasWork;
+  }
+
+  /** The log has room again. */
+  pump(): void {
+    for (const image of this.#served.values()) image.pump();
+  }
+
+  /** A successor has attached: nothing that this one does is kept any more. */
+  fenced(): void {
+    for (const image of this.#served.values()) image.fence();
+  }
+
   checkInvariants(): void {
     for (const { vdi } of this.#served.values()) vdi.checkInvariants();
   }
@@ -157,10 +180,8 @@ export class Parallax {
     }
     const { image, version, before } = await this.images.start(vdi);
     const { payloads } = this.#serving;
-    const released = (address: number): void => payloads.give(address);
-    const state = new Vdi(named.name, image, version, sizes, { released });
-    const last = this.log.lastVdiSeq(vdi);
-    state.nextSeq = Math.max(state.nextSeq, last + 1);
+    const state = newVdi(named.name, image, version, sizes, payloads);
+    state.nextSeq = Math.max(state.nextSeq, this.log.lastVdiSeq(vdi) + 1);
     return this.#serve(state, before);
   }
 
@@ -210,15 +231,134 @@ class EngineStart {
     });
     const place = { store, directory, diskName: POOL_DISK };
     const { pool, superblock } = await openEmbeddedStore(world, place, guard);
-    const registry = new Registry(directory, store);
-    const images = new Images(world, pool, registry, formatUuid(superblock.uuid));
+    const { uuid } = superblock;
+    const images = new Images(world, pool, new Registry(directory, store), formatUuid(uuid));
     const names = new SnapshotNames(directory, store);
     const payloads = new PayloadMemory(arenas.payloads);
     const vdis = await this.#startImages(images, payloads);
-    const log = await this.#recover(vdis, await names.all(), arenas);
-    const allocator = await ExtentAllocator.open({ world, directory, pool, guard, superblock });
-    const serving = await this.#build({ arenas, pool, log, payloads, allocator, superblock });
-    this.#engine = new Parallax(this.#parts, { guard, images, names, allocator, serving, vdis });
+    const log = await this.#recover(vdis, await names.all(), arenas.log);
+    const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
+    const slab = await this.#openSlab(arenas.slab, uuid);
+    const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
+    const state = { guard, images, names, allocator, serving, vdis };
+    this.#engine = new Parallax(this.#parts, state);
     return this.#engine;
   }
+
+  /** Raises the generation of every image that this host may start. */
+  async #startImages(images: Images, payloads: PayloadMemory): Promise<StartedVdi[]> {
+    const { host, sizes } = this.#parts;
+    const started: StartedVdi[] = [];
+    for (const { vdi, name, host: owner } of await images.registry.list()) {
+      if (owner !== host) continue;
+      const { image, version, before } = await images.start(vdi);
+      started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+    }
+    return started;
+  }
+
+  /** The log of this incarnation, and what the old ones hold in the dirty maps. */
+  async #recover(
+    vdis: readonly StartedVdi[],
+    snapshotNames: ReadonlyMap<string, string>,
+    arena: Arena,
+  ): Promise<DirtyLog> {
+    const { world, sizes } = this.#parts;
+    const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
+    const replayed = new ReplayedLog(world, byNumber, snapshotNames);
+    const options = { ...sizes.log, arena };
+    const found = await recoverLog(world, options, (entry, bytes, at) => {
+      replayed.enter(entry, bytes, at);
+    });
+    for (const { reason, file, position, vdis: hit } of found.damage) {
+      world.log.note(`the log is damaged: ${file}, byte ${position}: ${reason}`);
+      for (const { vdi } of vdis) if (hit === null || hit.includes(vdi.id)) vdi.fail('damaged');
+    }
+    for (const { vdi } of vdis) {
+      const last = found.vdis.get(vdi.id);
+      if (last === undefined) continue;
+      vdi.nextSeq = Math.max(vdi.nextSeq, last.lastVdiSeq + 1, last.reservedVdiSeq + 1);
+    }
+    const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
+    await log.start();
+    for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
+    return log;
+  }
+
+  async #openSlab(arena: Arena, uuid: Uint8Array): Promise<CleanSlab> {
+    const { world, sizes, failed } = this.#parts;
+    const createBytes = sizes.slabBytes;
+    const disk = await world.disks.open(SLAB_DISK, { writable: true, createBytes });
+    return CleanSlab.open({ world, disk, arena, store: uuid, failed });
+  }
+
+  #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
+    const { world, sizes, plantedBug } = this.#parts;
+    const { pool, log, allocator, slab, payloads, names } = made;
+    const { memory } = world;
+    const loader = new NodeLoader({
+      world,
+      pool,
+      cache: new NodeCache({ memory, arena: arenas.nodes }),
+      arena: arenas.loader,
+      onDamage: ({ block, level }) => {
+        world.log.note(`node ${block} of level ${level} is damaged in the pool`);
+      },
+    });
+    const tree = new TreeReader(loader);
+    const salt = world.random.fork('cache').nextU32();
+    const cache = new MemoryCache(memory, arenas.cache, salt);
+    const pieces = new PieceReader(world, log, arenas.scratch.address);
+    const reads = new ReadPath({
+      world,
+      pool,
+      cache,
+      slab,
+      tree,
+      pieces,
+      pages: new PayloadMemory(arenas.reads),
+      onDamage: (vdi, index, block) => {
+        world.log.note(`block ${index} of ${vdi.name} cannot be read (pool block ${block})`);
+      },
+    });
+    return {
+      world,
+      sizes,
+      pool,
+      log,
+      cache,
+      slab,
+      reads,
+      payloads,
+      pieces,
+      base: new BaseReader(world, pool, tree),
+      writer: new BlockWriter({ world, pool, space: allocator, arena: arenas.writer }),
+      tree: { loader, space: allocator, arena: arenas.update },
+      turn: new PublishTurn(),
+      plantedBug,
+      superseded: (block, shared) => allocator.superseded(block, shared),
+      nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
+    };
+  }
+}
+
+interface MadeParts {
+  readonly pool: BlockPool;
+  readonly log: DirtyLog;
+  readonly payloads: PayloadMemory;
+  readonly allocator: ExtentAllocator;
+  readonly slab: CleanSlab;
+  readonly names: SnapshotNames;
+}
+
+function newVdi(
+  name: string,
+  image: RootBlock,
+  version: number,
+  sizes: ParallaxSizes,
+  payloads: PayloadMemory,
+): Vdi {
+  return new Vdi(name, image, version, sizes, {
+    released: (address) => payloads.give(address),
+  });
 }

@@ -27,6 +27,7 @@ export class BenchWorld implements World {
   }
 
   readonly clock: World['clock'] = { nowNs: () => nanos(this.#now) };
+  readonly recordClock: World['clock'] = this.clock;
   readonly timers: World['timers'] = {
     at: (_deadlineNs: Nanos, _fire: () => void): TimerId => refused(),
     cancel: refused,
@@ -61,6 +62,8 @@ export class BenchWorld implements World {
   crashPoint(name: string): void {
     this.atCrashPoint(name);
   }
+
+  protocolEvent(): void {}
 
   advance(durationNs: number): void {
     this.#now += durationNs;

@@ -1,10 +1,10 @@
 /**
  * Finds the slot of a key of two 32-bit parts: (VDI, block) or the halves of a pool block's number.
  *
- * Open addressing with linear probing, in typed arrays of a fixed size. A table entry is one byte of
- * tag and the number of a slot; the keys lie with the slots, where their owner reads them too. A
- * probe looks at tags, which lie side by side, and at a key only where seven bits of its hash agree:
- * so a lookup costs about three cache misses when it finds and one when it does not.
+ * Open addressing with linear probing, in typed arrays of a fixed size. A table entry is one byte
+ * of tag and the number of a slot; the keys lie with the slots, where their owner reads them too. A
+ * probe looks at tags, which lie side by side, and at a key only where seven bits of its hash
+ * agree: so a lookup costs about three cache misses when it finds and one when it does not.
  *
  * The table is never fuller than `LOAD_MAX`. Removal shifts entries back instead of leaving marks,
  * so a table that lives long stays as fast as a new one. Each entry says how far it lies from where

@@ -315,7 +315,7 @@ export class Destage {
   }
 
   async #publish(changed: RootBlock): Promise<void> {
-    const { vdi, pool, world } = this.#parts;
+    const { vdi, world } = this.#parts;
     const image: RootBlock = {
       ...changed,
       previousRoot: vdi.image.root,

@@ -13,7 +13,7 @@ import { fail } from '../../base/invariant.ts';
 import { PAGE_BYTES } from '../../base/units.ts';
 import { DeviceStatus } from '../../world/block-device.ts';
 import { BLOCK_BYTES, type PoolIo, PoolStatus } from '../../world/block-pool.ts';
-import { type SlabRead, SlabStatus } from '../cache/clean-slab.ts';
+import { type SlabRead, SlabStatus } from '../cache/slab-io.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
 import { TreeStatus } from '../tree/node-loader.ts';
 import type { Lookup } from '../tree/tree-reader.ts';
@@ -112,6 +112,7 @@ export class Fetch implements PoolIo, SlabRead, Lookup {
       return;
     }
     const { world, slab } = this.#path.parts;
+    const { vdi } = this.#read ?? fail('a fetch has a read');
     for (let i = 0; i < this.blocks; i++) {
       const address = this.address + i * BLOCK_BYTES;
       const crc = this.#crcs[i] as number;
@@ -119,7 +120,7 @@ export class Fetch implements PoolIo, SlabRead, Lookup {
         this.#damaged();
         return;
       }
-      slab.insert(this.block + i, crc, address);
+      slab.insert(this.block + i, crc, address, slab.linkOf(vdi.id, this.index + i));
     }
     this.#end(DeviceStatus.ok);
   }

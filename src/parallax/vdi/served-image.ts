@@ -4,7 +4,6 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
-import type { DeviceRequest } from '../../world/block-device.ts';
 import { MutationKind } from '../formats/log-group.ts';
 import type { RootBlock } from '../formats/root-block.ts';
 import type { RootIdentity } from '../formats/slab-table.ts';
@@ -184,6 +183,14 @@ export class ServedImage {
       snapshots: image.snapshotCount,
       trouble: this.#destage.trouble,
     };
+  }
+
+  /** Somebody else has taken over: nothing is acknowledged any more. */
+  fence(): void {
+    if (this.vdi.state !== 'serving') return;
+    this.vdi.fail('fenced');
+    this.#destage.wake();
+    this.writes.failAll();
   }
 
   /** The log has room again. */

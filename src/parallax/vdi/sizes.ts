@@ -49,6 +49,37 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   log: DEFAULT_LOG_OPTIONS,
 };
 
+/** Of the simulator: small enough that caches evict, segments turn over and caps are reached. */
+export const SMALL_SIZES: ParallaxSizes = {
+  logPages: 64,
+  nodePages: 32,
+  cachePages: 32,
+  payloadPages: 128,
+  loaderPages: 8,
+  readPages: 8,
+  writerPages: 32,
+  updatePages: 16,
+  slabPages: 9,
+  slabBytes: MIB,
+  batchBytes: 64 * 1024,
+  periodNs: 20e6,
+  dirtyCapBytes: 512 * 1024,
+  log: {
+    segmentBytes: 384 * 1024,
+    maxSegments: 12,
+    reserveBytes: 32 * 1024,
+    maxGroupBytes: 64 * 1024,
+    maxGroupEntries: 64,
+    maxGroups: 16,
+    maxVdis: 16,
+    maxFronts: 64,
+    windowDepth: 256,
+    checkpointEveryBytes: MIB,
+    checkpointEveryNs: 50e6,
+    retryNs: 5e6,
+  },
+};
+
 export interface ParallaxArenas {
   readonly log: Arena;
   readonly nodes: Arena;

@@ -4,8 +4,8 @@
  * ```
  * submit    known already (the log has it from a former life)?  answer it, and that is all
  * park      no room: behind what waits already. Reads are not held up by this
- * number    vdiSeq, and the order tap hears of it
  * append    the payload is copied into the log's open group; or, by policy, into memory
+ * number    its vdiSeq is taken, and the order tap hears of it: before any disk does
  * logged    as durable as the policy says: enter it in the dirty map, in the order of numbers
  * answer    now, or when the batch is under a published root (W0)
  * ```
@@ -59,11 +59,11 @@ export type Numbered = (request: DeviceRequest, vdiSeq: number, generation: numb
 export class WritePath {
   readonly #parts: WritePathParts;
   readonly #free: MutationRecord[] = [];
-  /** In the order in which they will be numbered; the first may have its number already. */
+  /** In the order in which they will be numbered. */
   readonly #parked = new Fifo<MutationRecord>();
   /** Answered when their batch is under a published root. */
   readonly #unpublished = new Fifo<MutationRecord>();
-  readonly #numbered = new Map<number, Numbered>();
+  readonly #fronts = new Map<number, Numbered>();
 
   constructor(parts: WritePathParts) {
     this.#parts = parts;
@@ -75,7 +75,7 @@ export class WritePath {
 
   /** Mutations of this front end are told to `numbered` when they get their numbers. */
   addFront(frontId: number, numbered: Numbered): void {
-    this.#numbered.set(frontId, numbered);
+    this.#fronts.set(frontId, numbered);
   }
 
   /** A write or a discard that nothing in flight overlaps. */
@@ -159,21 +159,26 @@ export class WritePath {
 
   /** False: there is no room now, and it keeps its place. */
   #start(record: MutationRecord): boolean {
-    const { vdi, log, throttle, world } = this.#parts;
+    const { vdi, log, throttle } = this.#parts;
     if (vdi.state !== 'serving') {
       this.#answer(record, false);
       return true;
     }
     const bytes = record.sectors * SECTOR_BYTES;
-    if (record.vdiSeq === 0) {
-      if (record.request !== null && !throttle.mayTake(bytes)) return this.#noRoom();
-      this.#number(record);
-    }
+    if (record.request !== null && !throttle.mayTake(bytes)) return this.#noRoom();
+    record.vdi = vdi.id;
+    record.generation = vdi.image.generation;
+    record.vdiSeq = vdi.nextSeq;
     if (!vdi.clauses.logged) return this.#keepInMemory(record);
-    record.needsSync ||= vdi.clauses.syncBeforeAck && this.#parts.plantedBug !== 'ack-before-log';
-    if (!log.append(record)) return this.#noRoom();
+    record.needsSync ||= vdi.clauses.syncBeforeAck && this.#parts.plantedBug !== 'ack-before-sync';
+    if (!log.append(record)) {
+      record.vdiSeq = 0;
+      if (!log.latched) return this.#noRoom();
+      this.#answer(record, false);
+      return true;
+    }
+    this.#numbered(record);
     throttle.taken(bytes);
-    world.crashPoint('log.after-append');
     return true;
   }
 
@@ -183,24 +188,27 @@ export class WritePath {
     return false;
   }
 
-  #number(record: MutationRecord): void {
-    const { vdi } = this.#parts;
-    record.vdi = vdi.id;
-    record.generation = vdi.image.generation;
-    record.vdiSeq = vdi.nextSeq++;
+  /** The number is taken, and nothing of it is on any disk yet: the order tap hears of it. */
+  #numbered(record: MutationRecord): void {
+    this.#parts.vdi.nextSeq++;
     if (record.request === null) return;
-    this.#numbered.get(record.frontId)?.(record.request, record.vdiSeq, record.generation);
+    const { request, frontId, vdiSeq, generation } = record;
+    this.#fronts.get(frontId)?.(request, vdiSeq, generation);
+    this.#parts.world.crashPoint('log.after-append');
   }
 
   /** A policy without log: the payload waits in memory for its batch. */
   #keepInMemory(record: MutationRecord): boolean {
-    const { payloads, throttle, world } = this.#parts;
+    const { payloads, throttle } = this.#parts;
     if (record.kind === MutationKind.write) {
       const blocks = lastBlock(record) - firstBlock(record) + 1;
-      if (payloads.free < blocks) return this.#noRoom();
+      if (payloads.free < blocks) {
+        record.vdiSeq = 0;
+        return this.#noRoom();
+      }
     }
+    this.#numbered(record);
     throttle.taken(record.sectors * SECTOR_BYTES);
-    world.crashPoint('log.after-append');
     this.logged(record, LogStatus.ok);
     return true;
   }
