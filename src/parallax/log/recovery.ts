@@ -179,7 +179,8 @@ class Recovery {
     return [...lost]
       .sort(([one], [other]) => one - other)
       .map(([incarnation, segments]) => {
-        segments.sort((one, other) => one.serial - other.serial);
+        const rank = ({ serial }: CheckpointSegment): number => serial || NOTHING_AFTER;
+        segments.sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
         return { incarnation, state: ChainState.damaged, cutGroupSeq: 0, segments };
       });
   }

@@ -6,7 +6,7 @@
  * Each recovery must find a contiguous piece of that order which ends not before the last mutation
  * that was promised to survive; what it does not find is then struck from the ledger for ever.
  */
-import { invariant } from '../../../src/base/invariant.ts';
+import { present } from '../../../src/base/invariant.ts';
 import type { Prng } from '../../../src/base/prng.ts';
 import { nanos } from '../../../src/base/units.ts';
 import { type LogEntry, MutationKind } from '../../../src/parallax/formats/log-group.ts';
@@ -16,7 +16,7 @@ import { LogStatus, type Mutation } from '../../../src/parallax/log/mutation.ts'
 import type { RecoveredLog } from '../../../src/parallax/log/recovered-log.ts';
 import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { ActorHandle } from '../../../src/world/actor.ts';
-import type { SimHost } from '../../../src/world/sim/sim-host.ts';
+import { SimHost } from '../../../src/world/sim/sim-host.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
 import { Simulator } from '../../../src/world/sim/simulator.ts';
 import { DiskStatus, type World } from '../../../src/world/world.ts';
@@ -220,7 +220,9 @@ export class Life {
         log.answered(entry.frontId, entry.frontSeq, entry.partOffset),
         `${entry.frontSeq} is in the log and would be executed again`,
       );
-      if (entry.kind !== MutationKind.write) continue;
+      // What is published may be retired as soon as the log looks at it.
+      const published = recovered.vdis.get(entry.vdi)?.published ?? 0;
+      if (entry.kind !== MutationKind.write || entry.vdiSeq <= published) continue;
       const { vdi, vdiSeq, segment, offset, sectors } = entry;
       check(this.payloadIs(vdi, vdiSeq, segment, offset, sectors), `payload of ${vdi}/${vdiSeq}`);
     }
@@ -323,7 +325,7 @@ export class Life {
 
   #unpark(): void {
     const parked = this.#parked;
-    if (parked === null || this.log === null || this.log.latched) return;
+    if (parked === null || this.log === null) return;
     this.#parked = null;
     this.#offer(this.log, parked.mutation, parked.record);
   }
@@ -342,7 +344,7 @@ export class Life {
   #publish(log: DirtyLog): void {
     const { records, published } = this.#ledger;
     for (const vdi of [1, 2, 3]) {
-      const logged = records.filter((one) => one.vdi === vdi && one.status === 'logged');
+      const logged = records.filter((one) => one.vdi === vdi && one.status !== 'waits');
       const upTo = logged[logged.length - 1 - this.#workload.publishLag];
       if (upTo === undefined || upTo.vdiSeq <= (published.get(vdi) ?? 0)) continue;
       if (this.#random.chance(0.5)) continue;
@@ -376,7 +378,7 @@ export class LogBench {
 
   spawn(workload: Workload, prepare: (life: Life) => void = () => {}): {
     handle: ActorHandle;
-    life: () => Life;
+    life: () => Life | null;
   } {
     let life: Life | null = null;
     const wasPowerLost = (): boolean => {
@@ -398,11 +400,7 @@ export class LogBench {
       links: [],
       config: null,
     });
-    const get = (): Life => {
-      invariant(life !== null, 'the driver VM has started');
-      return life;
-    };
-    return { handle, life: get };
+    return { handle, life: () => life };
   }
 
   /** One life until nothing happens any more; killed at its end if it is not dead already. */
@@ -412,7 +410,7 @@ export class LogBench {
     this.noFailure();
     handle.kill();
     await this.sim.run();
-    return life();
+    return present(life(), 'the driver VM has started');
   }
 
   /** As soon as the file is there, its n-th write or flush fails, once. */
@@ -427,6 +425,21 @@ export class LogBench {
       }
     };
     look();
+  }
+
+  /** The disks are well again. */
+  heal(): void {
+    for (const name of this.host.diskNames()) this.host.disk(name).faults.clear();
+    this.host.addDisk = SimHost.prototype.addDisk;
+  }
+
+  /** New files of segments cannot be allocated. */
+  forbidNewFiles(): void {
+    this.host.addDisk = (name, sizeBytes, options) => {
+      const disk = SimHost.prototype.addDisk.call(this.host, name, sizeBytes, options);
+      disk.capacityBytes = 8192;
+      return disk;
+    };
   }
 
   noFailure(): void {
