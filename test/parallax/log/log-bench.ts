@@ -26,7 +26,9 @@ import { scripted } from '../../world/sim/helper-actors.ts';
 const PAYLOAD_ADDRESS = 4096;
 const READ_ADDRESS = 16_384;
 const ARENA_ADDRESS = 65_536;
-const MEMORY_BYTES = 131_072;
+const MEMORY_BYTES = 262_144;
+/** For a second driver VM that lives at the same time. */
+const OTHER_ARENA_ADDRESS = 131_072;
 
 export const SMALL: LogOptions = {
   segmentBytes: 65_536,
@@ -70,6 +72,18 @@ export class Ledger {
 
   isPublished({ vdi, vdiSeq }: Record): boolean {
     return vdiSeq <= (this.published.get(vdi) ?? 0);
+  }
+
+  /** As it is now, for somebody who goes on alone. */
+  copy(): Ledger {
+    const copy = new Ledger();
+    copy.records = this.records.map((one) => ({ ...one }));
+    for (const [vdi, vdiSeq] of this.published) copy.published.set(vdi, vdiSeq);
+    return Object.assign(copy, {
+      generation: this.generation,
+      frontSeq: this.frontSeq,
+      writeIndex: this.writeIndex,
+    });
   }
 
   /** Judges what a recovery found, and takes it as the truth. */
@@ -169,8 +183,8 @@ export const MIXED: Workload = {
 export class Life {
   readonly #world: World;
   readonly #options: LogOptions;
-  readonly #ledger: Ledger;
-  readonly #workload: Workload;
+  #ledger: Ledger;
+  #workload: Workload;
   readonly #random: Prng;
   readonly #next = new Map<number, number>();
   readonly #unanswered = new Map<number, number[]>();
@@ -207,12 +221,25 @@ export class Life {
     this.tick();
   }
 
+  /** Told just before what was found is judged. */
+  beforeJudge: () => void = () => {};
+
+  stopPublishing(): void {
+    this.#workload = { ...this.#workload, publishLag: Number.POSITIVE_INFINITY };
+  }
+
+  /** From now on a zombie: what it does is its own affair. */
+  becomeZombie(ledger: Ledger): void {
+    this.#ledger = ledger;
+  }
+
   #checkFound(
     entries: readonly LogEntry[],
     log: DirtyLog,
     recovered: RecoveredLog,
     powerLost: boolean,
   ): void {
+    this.beforeJudge();
     const before = this.#ledger.records;
     this.#ledger.judge(entries, powerLost);
     for (const entry of entries) {
@@ -221,7 +248,7 @@ export class Life {
         `${entry.frontSeq} is in the log and would be executed again`,
       );
       // What is published may be retired as soon as the log looks at it.
-      const published = recovered.vdis.get(entry.vdi)?.published ?? 0;
+      const published = this.#ledger.published.get(entry.vdi) ?? 0;
       if (entry.kind !== MutationKind.write || entry.vdiSeq <= published) continue;
       const { vdi, vdiSeq, segment, offset, sectors } = entry;
       check(this.payloadIs(vdi, vdiSeq, segment, offset, sectors), `payload of ${vdi}/${vdiSeq}`);
@@ -376,7 +403,7 @@ export class LogBench {
     this.host.powerCut();
   };
 
-  spawn(workload: Workload, prepare: (life: Life) => void = () => {}): {
+  spawn(workload: Workload, prepare: (life: Life) => void = () => {}, name = 'd0'): {
     handle: ActorHandle;
     life: () => Life | null;
   } {
@@ -386,17 +413,20 @@ export class LogBench {
       this.#powerLost = false;
       return was;
     };
+    const { arena } = this.options;
+    const address = name === 'd0' ? arena.address : OTHER_ARENA_ADDRESS;
+    const options = { ...this.options, arena: { ...arena, address } };
     const script = scripted((world) => {
-      life = new Life(world, this.options, this.ledger, workload);
+      life = new Life(world, options, this.ledger, workload);
       prepare(life);
       const own = life;
       return { start: () => own.start(wasPowerLost) };
     });
     const handle = this.sim.spawner(script).spawn({
       kind: 'driver-vm',
-      name: 'd0',
+      name,
       host: 'h0',
-      bellAddress: 64,
+      bellAddress: name === 'd0' ? 64 : 128,
       links: [],
       config: null,
     });
