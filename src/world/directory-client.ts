@@ -112,7 +112,7 @@ export class DirectoryClient implements Directory {
     for (const watch of this.#watches.keys()) this.#tell({ kind: 'unwatch', request: watch });
     this.#watches.clear();
     this.#open = false;
-    for (const request of [...this.#pending.keys()]) {
+    for (const request of this.#pending.keys()) {
       this.#take(request)?.reject(directoryError('this end of the link was closed'));
     }
     this.#link.close();

@@ -10,6 +10,11 @@ export const CRASH_POINTS = [
   'back.before-device-submit',
   'back.before-response-publish',
   'back.after-response-publish',
+  'extent.before-claim',
+  'extent.after-claim',
+  'extent.before-map-write',
+  'extent.after-map-write',
+  'extent.before-give-back',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
