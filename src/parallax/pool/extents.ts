@@ -5,7 +5,7 @@
  * memory, without asking anybody. What makes this safe:
  * - A record in the directory says who may allocate in an extent: the session for which it is
  *   `open`. It becomes open by one txn, and only from nothing or from `partial`.
- * - An extent that is open when its session ends without a word stays as it is until the host's next
+ * - An extent that is open when its session ends without a word stays so until the host's next
  *   attachment marks it `closed`; nobody allocates in it before a sweep. The old session may go on
  *   to allocate in it as a zombie: nobody else does, so no block is handed out twice.
  * - `partial` is written by the session itself, after the map in the extent is durable, and names
@@ -13,7 +13,7 @@
  *   blocks as free that are in use. An extent whose map is not the one that is named is closed.
  *
  * One extent's states here: open (allocates), full (nothing is free; its map is being written, then
- * is), closed (the outcome of a write is unknown). Changes of an extent's record and map are done by
+ * is), closed (the outcome of a write is unknown). An extent's record and map are changed by
  * one story at a time (`tend`), which looks at what is wanted and at what is so, until they agree.
  * A story that fails leaves the extent open in the directory, which is safe; it is tended again at
  * the end.

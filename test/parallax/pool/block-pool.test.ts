@@ -161,6 +161,22 @@ test('without a directory plain blocks are read and written, and writeIf says so
   });
 });
 
+test('a zombie that has not heard of its fence is refused by the directory itself', async (t) => {
+  const bench = simPoolBench(1);
+  bench.directory.set({ lostHints: 1 });
+  await bench.run(async () => {
+    await bench.create();
+    const zombie = await bench.attached('h0');
+    await attach(bench.directory, bench.world.digest, 'main', 'h0');
+    t.false(zombie.guard.fenced);
+    const refused = zombie.pool.writeIf(3, 0, filledBlocks(1, 1));
+    await t.throwsAsync(refused, { code: 'E_FENCED' });
+    t.true(zombie.guard.fenced, 'and then it knows');
+    const keys = bench.directory.entries().map(({ key }) => key);
+    t.false(keys.includes('cond/main/3'));
+  });
+});
+
 test('a guard learns of its fence by a hint, and by itself when the hint is lost', async (t) => {
   for (const lostHints of [0, 1]) {
     const bench = simPoolBench(1);
