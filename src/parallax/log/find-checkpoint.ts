@@ -1,0 +1,48 @@
+/** Finds the newest valid checkpoint among the files of all incarnations. */
+import { UsageError } from '../../base/errors.ts';
+import { DiskStatus, type World } from '../../world/world.ts';
+import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
+import { readBytes } from './disk-story.ts';
+import { parseLogName } from './log-names.ts';
+
+export interface FoundCheckpoint {
+  readonly checkpoint: Checkpoint | null;
+  readonly remarks: readonly string[];
+}
+
+/** Throws `UsageError` E_FORMAT_NEWER if a later version of this program wrote one of them. */
+export async function findCheckpoint(
+  world: World,
+  names: readonly string[],
+): Promise<FoundCheckpoint> {
+  let newest: Checkpoint | null = null;
+  const remarks: string[] = [];
+  for (const name of names) {
+    if (parseLogName(name)?.kind !== 'checkpoint') continue;
+    const disk = await world.disks.open(name, { writable: false });
+    const bytes = new Uint8Array(disk.sizeBytes);
+    const status = await readBytes(disk, bytes, 0);
+    await disk.close();
+    const found = decodeCheckpoint(bytes, world.digest);
+    if (found.kind === 'newer') throw newer(name, found.version);
+    if (status !== DiskStatus.ok) remarks.push(`${name} cannot be read`);
+    else if (found.kind === 'whole') newest = newerOf(newest, found.checkpoint);
+    else if (bytes.some((byte) => byte !== 0)) remarks.push(`${name}: ${found.problem}`);
+  }
+  return { checkpoint: newest, remarks };
+}
+
+function newerOf(one: Checkpoint | null, other: Checkpoint): Checkpoint {
+  if (one === null || other.incarnation > one.incarnation) return other;
+  const later = other.incarnation === one.incarnation && other.sequence > one.sequence;
+  return later ? other : one;
+}
+
+function newer(name: string, version: number): UsageError {
+  return new UsageError(
+    'E_FORMAT_NEWER',
+    `${name} is a checkpoint of version ${version}, expected at most 1: a later version of ` +
+      'stordom wrote this log; start that version, or move the files log-* and ckpt-* away',
+    { fields: { file: name, version } },
+  );
+}

@@ -1,0 +1,387 @@
+/**
+ * Recovery: what the log of dead incarnations holds, found without changing a byte of it.
+ *
+ *  1. The number of this incarnation: one more than that of any file there is. It is taken, durably,
+ *     by creating a checkpoint file, before anything else is looked at.
+ *  2. The newest valid checkpoint names the chains of groups, oldest incarnation first, and the
+ *     segments of each. Its own chain may go on in segments it does not name, if the newer one of
+ *     the two checkpoint files is damaged; they are found by their headers.
+ *  3. Each segment is synced, so that what is read now is there for every later recovery too, and
+ *     scanned in order (`chain-scan.ts`). Chains that were cut by an earlier recovery end where it
+ *     cut them, whatever an old incarnation has appended since.
+ *  4. Where a chain ends early: a torn tail is cut; but a group that any checkpoint or later group
+ *     says was durable, or that lies in blocks which cannot be read, is damage. It is reported,
+ *     nothing behind it is recovered, in this or any later chain, and the files are kept.
+ *  5. `DirtyLog.start` writes all this into the first checkpoint of the new incarnation. Until that
+ *     is durable the old one counts, and a recovery that dies is repeated from the beginning.
+ *
+ * The caller has raised the generation of each VDI in the pool before this, so that nobody else can
+ * publish and so retire a segment meanwhile. It drops entries that its roots have already.
+ */
+import { StorageError } from '../../base/errors.ts';
+import { type Disk, DiskStatus, type World } from '../../world/world.ts';
+import {
+  type Checkpoint,
+  type CheckpointChain,
+  type CheckpointSegment,
+  ChainState,
+} from '../formats/checkpoint.ts';
+import {
+  decodeGroupHeader,
+  GroupHeader,
+  type LogEntry,
+  MutationKind,
+  payloadBytesOf,
+} from '../formats/log-group.ts';
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
+import { AnsweredWindow } from './answered-window.ts';
+import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
+import { flushDisk, preallocate, readBytes } from './disk-story.ts';
+import { findCheckpoint } from './find-checkpoint.ts';
+import { checkpointName, parseLogName, segmentName } from './log-names.ts';
+import { checkpointFileBytes, type LogOptions } from './log-options.ts';
+import type {
+  LogDamage,
+  RecoveredChain,
+  RecoveredLog,
+  RecoveredVdi,
+  RecoveryStatistics,
+} from './recovered-log.ts';
+import { LogSegment, PlacementTable } from './segment.ts';
+
+const NOTHING_AFTER = Number.POSITIVE_INFINITY;
+
+/**
+ * Sees an entry. Of a write, its payload is in `bytes` from `at` on. Both are the log's, and are
+ * filled again for the next one.
+ */
+export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => void;
+
+/**
+ * Finds the log on the host's disks. `visit` is called for each entry in log order. Rejects with a `StorageError` if the disk cannot be
+ * read or synced at all; nothing is changed then, and it can be tried again.
+ */
+export function recoverLog(
+  world: World,
+  options: LogOptions,
+  visit: EntryVisitor,
+): Promise<RecoveredLog> {
+  return new Recovery(world, options, visit).run();
+}
+
+class Recovery {
+  readonly #world: World;
+  readonly #options: LogOptions;
+  readonly #visit: EntryVisitor;
+  readonly #table = new PlacementTable();
+  readonly #window: AnsweredWindow;
+  readonly #vdis = new Map<number, RecoveredVdi>();
+  readonly #chains: RecoveredChain[] = [];
+  readonly #live: LogSegment[] = [];
+  readonly #damage: LogDamage[] = [];
+  readonly #remarks: string[] = [];
+  readonly #handles = new Map<LogSegment, number>();
+  readonly #statistics: RecoveryStatistics = {
+    groups: 0,
+    entries: 0,
+    payloadBytes: 0,
+    scannedBytes: 0,
+    durationNs: 0,
+  };
+  #names: readonly string[] = [];
+  /** New damage was found: what comes after it in the log is not recovered. */
+  #cutOff = false;
+
+  constructor(world: World, options: LogOptions, visit: EntryVisitor) {
+    this.#world = world;
+    this.#options = options;
+    this.#visit = visit;
+    this.#window = new AnsweredWindow(options.windowDepth, options.maxFronts);
+  }
+
+  async run(): Promise<RecoveredLog> {
+    const world = this.#world;
+    const startNs = world.clock.nowNs();
+    const all = await world.disks.list();
+    this.#names = all.filter((name) => parseLogName(name) !== null);
+    const numbers = this.#names.map((name) => parseLogName(name)?.incarnation ?? 0);
+    const incarnation = 1 + Math.max(0, ...numbers);
+    const sides = [
+      await this.#createSide(incarnation, 'a'),
+      await this.#createSide(incarnation, 'b'),
+    ] as const;
+    world.crashPoint('log.after-incarnation');
+    const { checkpoint, remarks } = await findCheckpoint(world, this.#names);
+    this.#remarks.push(...remarks);
+    if (checkpoint !== null) this.#restore(checkpoint);
+    for (const chain of await this.#chainsOf(checkpoint)) {
+      await this.#recoverChain(chain, checkpoint);
+      world.crashPoint('log.after-scan');
+    }
+    this.#statistics.durationNs = world.clock.nowNs() - startNs;
+    return {
+      incarnation,
+      sides,
+      table: this.#table,
+      live: this.#live,
+      chains: this.#chains,
+      stale: this.#staleNames(),
+      vdis: this.#vdis,
+      window: this.#window,
+      damage: this.#damage,
+      remarks: this.#remarks,
+      statistics: this.#statistics,
+    };
+  }
+
+  async #createSide(incarnation: number, side: 'a' | 'b'): Promise<Disk> {
+    const name = checkpointName(incarnation, side);
+    const createBytes = checkpointFileBytes(this.#options);
+    const disk = await this.#world.disks.open(name, { writable: true, createBytes });
+    const status = await preallocate(disk);
+    if (status === DiskStatus.ok) return disk;
+    throw new StorageError(
+      'E_LOG_NO_SPACE',
+      `the dirty log cannot begin: no room for ${name} (${createBytes} bytes, status ${status}); ` +
+        'free space on the disk of the host',
+      { fields: { file: name, createBytes, status } },
+    );
+  }
+
+  #restore(checkpoint: Checkpoint): void {
+    for (const { vdi, generation, nextVdiSeq, published } of checkpoint.vdis) {
+      const reservedVdiSeq = nextVdiSeq - 1;
+      this.#vdis.set(vdi, { vdi, generation, lastVdiSeq: 0, reservedVdiSeq, published });
+    }
+    this.#window.restore(checkpoint.fronts);
+  }
+
+  /** The chains to read; the newest one with the segments that its checkpoint does not name. */
+  async #chainsOf(checkpoint: Checkpoint | null): Promise<CheckpointChain[]> {
+    const chains: CheckpointChain[] = [];
+    for (const chain of checkpoint?.chains ?? []) {
+      const unnamed = chain.state === ChainState.open ? await this.#unnamedSegments(chain) : [];
+      chains.push({ ...chain, segments: [...chain.segments, ...unnamed] });
+    }
+    return [...chains, ...(await this.#lostChains(checkpoint?.incarnation ?? 0))];
+  }
+
+  /**
+   * Chains of incarnations of which no checkpoint is left. As a segment is made only after the
+   * first checkpoint is durable, that is damage, and all of it.
+   */
+  async #lostChains(newestKnown: number): Promise<CheckpointChain[]> {
+    const lost = new Map<number, CheckpointSegment[]>();
+    for (const name of this.#names) {
+      const file = parseLogName(name);
+      if (file?.kind !== 'segment' || file.incarnation <= newestKnown) continue;
+      const unused = { number: file.number, serial: 0, salt: 0, firstGroupSeq: 0 };
+      const segments = lost.get(file.incarnation) ?? [];
+      segments.push((await this.#usedSegment(name)) ?? unused);
+      lost.set(file.incarnation, segments);
+      this.#remarks.push(`${name}: no checkpoint of its incarnation is whole`);
+    }
+    return [...lost]
+      .sort(([one], [other]) => one - other)
+      .map(([incarnation, segments]) => {
+        segments.sort((one, other) => one.serial - other.serial);
+        return { incarnation, state: ChainState.damaged, cutGroupSeq: 0, segments };
+      });
+  }
+
+  /** Segments with groups, newer than those the checkpoint names. */
+  async #unnamedSegments(chain: CheckpointChain): Promise<CheckpointSegment[]> {
+    const newest = Math.max(0, ...chain.segments.map(({ serial }) => serial));
+    const found: CheckpointSegment[] = [];
+    for (const name of this.#names) {
+      const file = parseLogName(name);
+      if (file?.kind !== 'segment' || file.incarnation !== chain.incarnation) continue;
+      if (chain.segments.some(({ number }) => number === file.number)) continue;
+      const segment = await this.#usedSegment(name);
+      if (segment === null || segment.serial <= newest) continue;
+      this.#remarks.push(`${name} is in use and the newest whole checkpoint does not name it`);
+      found.push(segment);
+    }
+    return found.sort((one, other) => one.serial - other.serial);
+  }
+
+  async #usedSegment(name: string): Promise<CheckpointSegment | null> {
+    const disk = await this.#world.disks.open(name, { writable: false });
+    const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
+    const status = await readBytes(disk, bytes, 0);
+    await disk.close();
+    const header = decodeSegmentHeader(bytes, this.#world.digest);
+    if (status !== DiskStatus.ok || typeof header === 'string') return null;
+    const group = new GroupHeader();
+    const view = new DataView(bytes.buffer);
+    const { digest } = this.#world;
+    const problem = decodeGroupHeader(bytes, view, SEGMENT_HEADER_BYTES, group, digest);
+    const { number, serial, salt } = header;
+    if (problem !== null || group.serial !== serial || group.salt !== salt) return null;
+    return { number, serial, salt, firstGroupSeq: group.groupSeq };
+  }
+
+  async #recoverChain(chain: CheckpointChain, checkpoint: Checkpoint | null): Promise<void> {
+    const { incarnation } = chain;
+    const isOpen = chain.state === ChainState.open;
+    const durable = isOpen ? (checkpoint?.durableGroupSeq ?? 0) : chain.cutGroupSeq;
+    const { segments, missing } = await this.#openSegments(chain);
+    const firstUsed = chain.segments.find(({ firstGroupSeq }) => firstGroupSeq > 0);
+    const start = firstUsed?.firstGroupSeq ?? durable + 1;
+    const limit = this.#cutOff ? 0 : isOpen ? NOTHING_AFTER : chain.cutGroupSeq;
+    const scan = this.#scanOf(segments, start, limit, isOpen ? durable : NOTHING_AFTER);
+    let bad = this.#cutOff ? scan.end('behind damage') : await scan.run();
+    if (chain.state === ChainState.damaged && bad === null) bad = scan.end('not accepted yet');
+    const known = chain.state === ChainState.damaged;
+    const lost = await this.#judge(scan, bad, known ? NOTHING_AFTER : durable);
+    if (lost !== null) this.#damage.push(lost);
+    // A file goes only when no checkpoint names it any more.
+    else if (missing !== null) {
+      this.#damage.push(missingDamage(missing, incarnation, scan.lastGroupSeq + 1, durable));
+    }
+    const isDamaged = lost !== null || this.#damage.some((one) => one.incarnation === incarnation);
+    if (isDamaged && !known) this.#cutOff = true;
+    this.#keep(chain, segments, scan, isDamaged);
+  }
+
+  /** Decides between a torn tail, which is cut, and damage. */
+  async #judge(
+    scan: ChainScan,
+    bad: BadPlace | null,
+    durableGroupSeq: number,
+  ): Promise<LogDamage | null> {
+    if (bad === null) return null;
+    const survey = await scan.survey(bad);
+    const durable = Math.max(durableGroupSeq, survey.durableGroupSeq);
+    const behindDamage = this.#cutOff && survey.groups > 0;
+    if (bad.groupSeq > durable && !bad.unreadable && !behindDamage) return null;
+    const { incarnation, number } = bad.segment;
+    const last = durableGroupSeq === NOTHING_AFTER ? survey.lastGroupSeq : durable;
+    const lastGroupSeq = Math.max(bad.groupSeq, last, survey.lastGroupSeq);
+    return {
+      file: segmentName(incarnation, number),
+      position: bad.position,
+      reason: bad.reason,
+      incarnation,
+      firstGroupSeq: bad.groupSeq,
+      lastGroupSeq,
+      vdis: lastGroupSeq > survey.lastGroupSeq ? null : survey.vdis,
+    };
+  }
+
+  #scanOf(
+    segments: readonly LogSegment[],
+    start: number,
+    limit: number,
+    answeredThrough: number,
+  ): ChainScan {
+    const visit: GroupVisitor = (segment, position, header, entry, bytes, at) => {
+      // Older parts are in the window already: the checkpoint has them.
+      if (header.groupSeq > answeredThrough) {
+        this.#window.add(entry.frontId, entry.frontSeq, entry.partOffset);
+      }
+      const payloadAt = at + entry.offset;
+      entry.segment = this.#handles.get(segment) ?? 0;
+      entry.offset += position;
+      this.#count(entry);
+      this.#visit(entry, bytes, payloadAt);
+    };
+    return new ChainScan(this.#world.digest, segments, start, limit, visit);
+  }
+
+  #count(entry: LogEntry): void {
+    const { vdi, generation, vdiSeq } = entry;
+    this.#statistics.entries++;
+    this.#statistics.payloadBytes += payloadBytesOf(entry.kind as MutationKind, entry.sectors);
+    const known = this.#vdis.get(vdi);
+    if (known === undefined) {
+      const one = { vdi, generation, lastVdiSeq: vdiSeq, reservedVdiSeq: 0, published: 0 };
+      this.#vdis.set(vdi, one);
+      return;
+    }
+    known.generation = Math.max(known.generation, generation);
+    known.lastVdiSeq = vdiSeq;
+  }
+
+  async #openSegments(
+    chain: CheckpointChain,
+  ): Promise<{ segments: LogSegment[]; missing: string | null }> {
+    const segments: LogSegment[] = [];
+    let missing: string | null = null;
+    for (const { number, serial, salt } of chain.segments) {
+      const name = segmentName(chain.incarnation, number);
+      if (!this.#names.includes(name)) {
+        missing ??= name;
+        continue;
+      }
+      const disk = await this.#world.disks.open(name, { writable: false });
+      await this.#sync(disk);
+      await this.#remarkHeader(disk, serial);
+      const segment = new LogSegment(chain.incarnation, number, serial, salt, disk);
+      segment.open = false;
+      this.#handles.set(segment, this.#table.place(segment).id);
+      segments.push(segment);
+    }
+    return { segments, missing };
+  }
+
+  async #sync(disk: Disk): Promise<void> {
+    if ((await flushDisk(disk)) === DiskStatus.ok) return;
+    throw new StorageError(
+      'E_LOG_SYNC',
+      `the dirty log cannot be recovered: ${disk.name} cannot be synced; the disk of the host ` +
+        'fails, or start again',
+      { fields: { file: disk.name } },
+    );
+  }
+
+  async #remarkHeader(disk: Disk, serial: number): Promise<void> {
+    const block = new Uint8Array(SEGMENT_HEADER_BYTES);
+    await readBytes(disk, block, 0);
+    const header = decodeSegmentHeader(block, this.#world.digest);
+    if (typeof header === 'string') this.#remarks.push(`${disk.name}: ${header}`);
+    else if (header.serial !== serial) {
+      this.#remarks.push(`${disk.name} holds segment ${header.serial} instead of ${serial}`);
+    }
+  }
+
+  /** Sorts the segments of a chain into needed ones and others, whose files go. */
+  #keep(
+    chain: CheckpointChain,
+    segments: readonly LogSegment[],
+    scan: ChainScan,
+    damaged: boolean,
+  ): void {
+    this.#statistics.groups += scan.groups;
+    this.#statistics.scannedBytes += scan.scannedBytes;
+    const used = segments.filter((segment) => segment.tops.size > 0);
+    this.#live.push(...used);
+    for (const segment of segments) segment.quarantined = damaged;
+    const kept = damaged ? segments : used;
+    this.#chains.push({
+      incarnation: chain.incarnation,
+      state: damaged ? ChainState.damaged : ChainState.cut,
+      cutGroupSeq: scan.lastGroupSeq,
+      segments: kept,
+    });
+  }
+
+  #staleNames(): string[] {
+    const kept = new Set<string>();
+    for (const { segments } of this.#chains) {
+      for (const { incarnation, number } of segments) kept.add(segmentName(incarnation, number));
+    }
+    return this.#names.filter((name) => !kept.has(name));
+  }
+}
+
+function missingDamage(
+  file: string,
+  incarnation: number,
+  firstGroupSeq: number,
+  lastGroupSeq: number,
+): LogDamage {
+  const reason = 'the file is missing';
+  const last = Math.max(firstGroupSeq, lastGroupSeq);
+  return { file, position: 0, reason, incarnation, firstGroupSeq, lastGroupSeq: last, vdis: null };
+}

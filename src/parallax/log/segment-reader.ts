@@ -1,0 +1,80 @@
+/**
+ * Reads a segment from front to back in large pieces, for a scan: few reads, however small the
+ * groups are. A piece that cannot be read is read again block by block; blocks that still fail
+ * read as zeros and are remembered, so that a group that is missing there is not taken for one
+ * that was never written.
+ */
+import { PAGE_BYTES } from '../../base/units.ts';
+import { type Disk, DiskStatus } from '../../world/world.ts';
+import { readBytes } from './disk-story.ts';
+
+const PIECE_BYTES = 4 * 2 ** 20;
+
+export class SegmentReader {
+  readonly disk: Disk;
+  readonly #pieceBytes: number;
+  #bytes: Uint8Array;
+  #view: DataView;
+  #start = 0;
+  #end = 0;
+  /** Positions of blocks that cannot be read. */
+  readonly #unreadable = new Set<number>();
+  scannedBytes = 0;
+
+  constructor(disk: Disk) {
+    this.disk = disk;
+    this.#pieceBytes = Math.min(PIECE_BYTES, disk.sizeBytes);
+    this.#bytes = new Uint8Array(this.#pieceBytes);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /** Index in `bytes` of a position that was loaded. */
+  indexOf(position: number): number {
+    return position - this.#start;
+  }
+
+  /** Whether the range is inside the disk. */
+  holds(position: number, lengthBytes: number): boolean {
+    return position + lengthBytes <= this.disk.sizeBytes;
+  }
+
+  has(position: number, lengthBytes: number): boolean {
+    return position >= this.#start && position + lengthBytes <= this.#end;
+  }
+
+  /** Makes the range available in `bytes`, which may be another array afterwards. */
+  async load(position: number, lengthBytes: number): Promise<void> {
+    if (lengthBytes > this.#bytes.length) {
+      this.#bytes = new Uint8Array(lengthBytes);
+      this.#view = new DataView(this.#bytes.buffer);
+    }
+    const wanted = Math.max(lengthBytes, this.#pieceBytes);
+    const length = Math.min(wanted, this.disk.sizeBytes - position);
+    const into = this.#bytes.subarray(0, length);
+    this.#start = position;
+    this.#end = position + length;
+    this.scannedBytes += length;
+    if ((await readBytes(this.disk, into, position)) === DiskStatus.ok) return;
+    for (let at = 0; at < length; at += PAGE_BYTES) {
+      const block = into.subarray(at, at + PAGE_BYTES);
+      if ((await readBytes(this.disk, block, position + at)) === DiskStatus.ok) continue;
+      block.fill(0);
+      this.#unreadable.add(position + at);
+    }
+  }
+
+  isUnreadable(position: number, lengthBytes: number): boolean {
+    for (const at of this.#unreadable) {
+      if (at + PAGE_BYTES > position && at < position + lengthBytes) return true;
+    }
+    return false;
+  }
+}

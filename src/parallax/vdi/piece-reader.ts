@@ -1,0 +1,73 @@
+/**
+ * Reads dirty data where it lies: in a segment of the log, in memory, or nowhere because it is
+ * zeros.
+ *
+ * Every piece has the CRC of its bytes, taken when they were acknowledged, and it is checked at each
+ * reading: what a disk has changed since is an error, and never reaches a guest or the pool. Log
+ * segments are expected in the page cache, so they are read inline; callers bound how much they read
+ * in one step.
+ */
+import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
+import { DeviceStatus } from '../../world/block-device.ts';
+import { DiskStatus, type World } from '../../world/world.ts';
+import type { DirtyLog } from '../log/dirty-log.ts';
+import { type DirtyMap, IN_MEMORY, ZEROS } from './dirty-map.ts';
+import { copySectors } from './sectors.ts';
+
+export class PieceReader {
+  readonly #world: World;
+  readonly #log: DirtyLog;
+  /** Byte address of a page of its own. */
+  readonly #scratch: number;
+  /** Pieces that were not what they had been. */
+  damaged = 0;
+
+  constructor(world: World, log: DirtyLog, scratchAddress: number) {
+    this.#world = world;
+    this.#log = log;
+    this.#scratch = scratchAddress;
+  }
+
+  /**
+   * Copies what `dirty.cover` has just found of a block. `target` is the byte address of the block's
+   * sector 0, of which only the sectors found are written.
+   */
+  copyFound(dirty: DirtyMap, target: number): DeviceStatus {
+    for (let at = 0; at < dirty.found; at++) {
+      const segment = dirty.foundSegment[at] as number;
+      const mask = dirty.foundMask[at] as number;
+      if (segment === ZEROS) {
+        copySectors(this.#world.memory, mask, -1, target);
+        continue;
+      }
+      const first = dirty.foundFirst[at] as number;
+      const source = this.#fetch(dirty, at, segment);
+      if (source < 0) return DeviceStatus.ioError;
+      copySectors(this.#world.memory, mask, source - first * SECTOR_BYTES, target);
+    }
+    return DeviceStatus.ok;
+  }
+
+  /** Byte address of the piece's first sector, checked; -1 if it is not what it was. */
+  #fetch(dirty: DirtyMap, at: number, segment: number): number {
+    const { memory, digest } = this.#world;
+    const lengthBytes = (dirty.foundSectors[at] as number) * SECTOR_BYTES;
+    const offset = dirty.foundOffset[at] as number;
+    if (segment === IN_MEMORY) return offset;
+    const status = this.#log.readNow(segment, offset, lengthBytes, this.#scratch);
+    const isRead = status === DiskStatus.ok;
+    if (isRead && digest.crc32(memory.u8, this.#scratch, lengthBytes) === dirty.foundCrc[at]) {
+      return this.#scratch;
+    }
+    this.damaged++;
+    return -1;
+  }
+}
+
+/** Whether a page of RAM is all zeros. */
+export function isZeroPage(world: World, address: number): boolean {
+  const { u32 } = world.memory;
+  const end = (address + PAGE_BYTES) / 4;
+  for (let at = address / 4; at < end; at++) if (u32[at] !== 0) return false;
+  return true;
+}
