@@ -4,7 +4,7 @@
  * Every call is one request with a number of its own, never used again on this link, and settles
  * once: by its answer, or with `E_DIRECTORY` when none came in time. A request is never sent a
  * second time, because nobody could tell one txn from two. Answers may come late, twice or for
- * nothing; an answer whose request is not waited for is dropped, and one of the wrong kind fails its
+ * nothing; an answer whose request is not waited for is dropped, one of the wrong kind fails its
  * request, since no better one will come.
  *
  * At most `WINDOW` requests are out; the others wait here, in order, and their time runs already.

@@ -53,7 +53,7 @@ export interface SimDirectoryBench {
   readonly world: World;
   readonly server: DirectoryServer;
   /** A client over a link of its own, whose two directions can be disturbed. */
-  client(name: string, options?: Partial<DirectoryClientOptions>): Connected;
+  readonly client: (name: string, options?: Partial<DirectoryClientOptions>) => Connected;
 }
 
 export interface Connected {

@@ -61,8 +61,9 @@ for (const [binding, makeBench] of Object.entries(BENCHES)) {
   }
 }
 
+const MODULE = new URL('../../src/world/real/lmdb-directory.js', import.meta.url).href;
 const WRITER = `
-import { LmdbDirectory } from ${JSON.stringify(new URL('../../src/world/real/lmdb-directory.js', import.meta.url).href)};
+import { LmdbDirectory } from ${JSON.stringify(MODULE)};
 const directory = new LmdbDirectory(process.argv[2]);
 for (let i = Number(process.argv[3]); ; i++) {
   const value = new Uint8Array(new Uint32Array([i]).buffer);

@@ -17,7 +17,8 @@
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { type Damage, getU48, seal, sealDamage, setU48, viewOf } from './sealed.ts';
+import { getU48, setU48 } from './little-endian.ts';
+import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
 
 const VERSION = 1;
 const CRC_OFFSET = 8;

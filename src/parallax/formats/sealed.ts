@@ -50,12 +50,3 @@ export function sealDamage(
   if (digest.crc32(copy, 0, copy.length) === stored) return null;
   return { damage: 'its checksum does not hold' };
 }
-
-export function setU48(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value % 2 ** 32, true);
-  view.setUint16(offset + 4, Math.floor(value / 2 ** 32), true);
-}
-
-export function getU48(view: DataView, offset: number): number {
-  return view.getUint32(offset, true) + view.getUint16(offset + 4, true) * 2 ** 32;
-}

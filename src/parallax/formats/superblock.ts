@@ -19,7 +19,8 @@
  */
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { type Damage, getU48, seal, sealDamage, setU48, viewOf } from './sealed.ts';
+import { getU48, setU48 } from './little-endian.ts';
+import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
 
 export const SUPERBLOCK_VERSION = 1;
 /** Versions of the formats that a store of today holds. */

@@ -11,7 +11,7 @@ import type { Comparison, Directory, DirectoryEntry } from '../../world/director
 import type { Digest } from '../../world/world.ts';
 import { decodeConditionalRecord, encodeConditionalRecord } from '../formats/directory-records.ts';
 import { isDamage } from '../formats/sealed.ts';
-import { fencedError, type FenceGuard, stillAttached } from './attach.ts';
+import { type FenceGuard, fencedError, stillAttached } from './attach.ts';
 import { conditionalKey } from './keys.ts';
 
 export class ConditionalBlocks {

@@ -11,7 +11,7 @@ import type { Directory } from '../../world/directory.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { decodePoolLabel, encodePoolLabel } from '../formats/pool-label.ts';
 import { isDamage } from '../formats/sealed.ts';
-import { sameUuid, type Superblock } from '../formats/superblock.ts';
+import { type Superblock, sameUuid } from '../formats/superblock.ts';
 import type { FenceGuard } from './attach.ts';
 import { ConditionalBlocks } from './conditional-blocks.ts';
 import { FilePool } from './file-pool.ts';

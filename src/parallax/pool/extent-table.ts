@@ -9,11 +9,11 @@ import type { Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
 import {
   decodeExtentRecord,
-  encodeExtentRecord,
   type ExtentRecord,
+  encodeExtentRecord,
 } from '../formats/directory-records.ts';
 import { isDamage } from '../formats/sealed.ts';
-import { fencedError, type FenceGuard, stillAttached } from './attach.ts';
+import { type FenceGuard, fencedError, stillAttached } from './attach.ts';
 import { extentKey, extentPrefix } from './keys.ts';
 
 export interface ListedExtent {

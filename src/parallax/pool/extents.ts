@@ -5,7 +5,7 @@
  * memory, without asking anybody. What makes this safe:
  * - A record in the directory says who may allocate in an extent: the session for which it is
  *   `open`. It becomes open by one txn, and only from nothing or from `partial`.
- * - An extent that is open when its session ends without a word stays as it is until the host's next
+ * - An extent that is open when its session ends without a word stays so until the host's next
  *   attachment marks it `closed`; nobody allocates in it before a sweep. The old session may go on
  *   to allocate in it as a zombie: nobody else does, so no block is handed out twice.
  * - `partial` is written by the session itself, after the map in the extent is durable, and names
@@ -13,7 +13,7 @@
  *   blocks as free that are in use. An extent whose map is not the one that is named is closed.
  *
  * One extent's states here: open (allocates), full (nothing is free; its map is being written, then
- * is), closed (the outcome of a write is unknown). Changes of an extent's record and map are done by
+ * is), closed (the outcome of a write is unknown). An extent's record and map are changed by
  * one story at a time (`tend`), which looks at what is wanted and at what is so, until they agree.
  * A story that fails leaves the extent open in the directory, which is safe; it is tended again at
  * the end.
@@ -39,13 +39,13 @@ import type { World } from '../../world/world.ts';
 import type { ExtentRecord, ExtentState } from '../formats/directory-records.ts';
 import {
   decodeExtentMap,
-  encodeExtentMap,
   type ExtentMap,
+  encodeExtentMap,
   MAP_COPY_BLOCKS,
   MAP_COPY_BYTES,
 } from '../formats/extent-map.ts';
 import { isDamage } from '../formats/sealed.ts';
-import { type Attachment, fencedError, type FenceGuard } from './attach.ts';
+import { type Attachment, type FenceGuard, fencedError } from './attach.ts';
 import { ExtentSpace } from './extent-space.ts';
 import { ExtentTable, type ListedExtent } from './extent-table.ts';
 import { poolCall } from './pool-call.ts';
@@ -126,10 +126,7 @@ export class ExtentAllocator {
    * the promise settles and with nothing in between. Rejects with `E_POOL_FULL`, `E_FENCED` or
    * `E_DIRECTORY`, and then has handed out nothing.
    */
-  async allocate(
-    count: number,
-    visit: (first: PoolBlock, blocks: number) => void,
-  ): Promise<void> {
+  async allocate(count: number, visit: (first: PoolBlock, blocks: number) => void): Promise<void> {
     invariant(Number.isInteger(count) && count > 0, 'an allocation asks for blocks');
     while (this.#freeBlocks() < count) {
       this.#checkUsable();

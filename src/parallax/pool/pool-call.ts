@@ -1,4 +1,4 @@
-/** A pool operation and a disk operation as promises, for stories: an object each, never on the data path. */
+/** Pool and disk operations as promises, for stories: an object each, never on the data path. */
 import type { BlockPool, PoolBlock, PoolStatus } from '../../world/block-pool.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Disk, DiskStatus } from '../../world/world.ts';

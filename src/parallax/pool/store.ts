@@ -14,10 +14,10 @@ import {
   decodeSuperblock,
   encodeSuperblock,
   formatUuid,
-  sameUuid,
   STORE_FORMATS,
   type StoreFormats,
   type Superblock,
+  sameUuid,
 } from '../formats/superblock.ts';
 
 const SUPERBLOCK = 0;

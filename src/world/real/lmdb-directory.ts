@@ -174,8 +174,8 @@ export class LmdbDirectory implements Directory {
 function unusable(path: string, why: string, cause: unknown): UsageError {
   return new UsageError(
     'E_DIRECTORY_FILE',
-    `${path} cannot be opened as a directory: ${why}. Expected a file that stordom made, or a new ` +
-      'name in a folder that exists and can be written',
+    `${path} cannot be opened as a directory: ${why}. Expected a file that stordom made, or a ` +
+      'new name in a folder that exists and can be written',
     { fields: { path }, cause },
   );
 }
