@@ -57,7 +57,12 @@ export function addSimCommand(program: Command): void {
     .option('--twice', 'run every seed twice and compare the two, event by event', false)
     .option('--calm', 'no faults at all: nothing must be reported', false)
     .option('--beyond-contract', 'disks may lie, and what they break must be reported', false)
-    .option('--images <policy>', 'disks are images of a store, written back by W0 to W5', parsePolicy, null)
+    .option(
+      '--images <policy>',
+      'disks are images of a store, written back by W0 to W5',
+      parsePolicy,
+      null,
+    )
     .option(
       '--jobs <n>',
       'threads (default: one a core)',

@@ -41,7 +41,7 @@ const STRICT_TRIES = 50;
 /** Failures of a start that may pass by themselves. */
 const PASSING = new Set([
   'E_DIRECTORY',
-  'E_POOL_READ',
+  'E_POOL_IO',
   'E_ATTACH_CONTENTION',
   'E_LOG_NO_SPACE',
   'E_LOG_UNREADABLE',

@@ -9,6 +9,7 @@ import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { Nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
+import type { DomainLayout } from '../hypervisor/machine.ts';
 import type {
   DiskSpec,
   DriverDomain,
@@ -16,7 +17,6 @@ import type {
   Ids,
   Toolstack,
 } from '../hypervisor/toolstack.ts';
-import type { DomainLayout } from '../hypervisor/machine.ts';
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';

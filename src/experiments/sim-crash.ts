@@ -9,10 +9,10 @@
 import { Prng } from '../base/prng.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
-import { fitNone } from '../traces/fit.ts';
-import { syntheticTrace } from '../traces/synthetic.ts';
 import type { Policy } from '../parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../parallax/vdi/sizes.ts';
+import { fitNone } from '../traces/fit.ts';
+import { syntheticTrace } from '../traces/synthetic.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { GuestScenario, Scenario } from './scenario.ts';

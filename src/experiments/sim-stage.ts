@@ -1,7 +1,7 @@
 /** The simulator as a stage: one seed, one run. */
 import { toErrorRecord } from '../base/errors.ts';
-import { PAGE_BYTES } from '../base/units.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
+import { PAGE_BYTES } from '../base/units.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
 import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';

@@ -37,9 +37,9 @@ import type {
 } from '../world/faults.ts';
 import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
+import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
-import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
 import type { Clock, Link, Timers, World } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
@@ -233,7 +233,10 @@ export class ThreadStage implements Stage {
   }
 
   #worldOf(name: string, host: string): RealWorld {
-    const { memory, folder, poolFolder } = present(this.#places.get(host), 'a world is on a host that exists');
+    const { memory, folder, poolFolder } = present(
+      this.#places.get(host),
+      'a world is on a host that exists',
+    );
     const world = toolstackWorld({
       name,
       memory,

@@ -30,7 +30,7 @@
  */
 import { nanos } from '../../base/units.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
-import { type Checkpoint, type CheckpointChain, ChainState } from '../formats/checkpoint.ts';
+import { ChainState, type Checkpoint, type CheckpointChain } from '../formats/checkpoint.ts';
 import { LogEntry } from '../formats/log-group.ts';
 import type { AnsweredWindow } from './answered-window.ts';
 import { Checkpointer } from './checkpointer.ts';

@@ -22,11 +22,12 @@
  * All writes of a segment are synced before the next segment gets its first group, so only the last
  * segment of a chain can end in groups that are not durable.
  */
+
+import { Fifo } from '../../base/fifo.ts';
 import { fail, invariant } from '../../base/invariant.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
 import { groupBytesOf } from '../formats/log-group.ts';
 import { SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
-import { Fifo } from '../../base/fifo.ts';
 import { type Group, payloadOf } from './group.ts';
 import { GroupArena } from './group-arena.ts';
 import { type LogOptions, maxPayloadBytes } from './log-options.ts';
@@ -104,8 +105,9 @@ export class GroupCommit {
   get hasWork(): boolean {
     const first = this.arena.groups[0];
     if (first === undefined || this.#busy || this.#stranded) return false;
-    return first.state !== 'written' || this.#nextToWrite() !== null
-      || this.#syncsFirst(first, null);
+    return (
+      first.state !== 'written' || this.#nextToWrite() !== null || this.#syncsFirst(first, null)
+    );
   }
 
   append(mutation: Mutation): boolean {

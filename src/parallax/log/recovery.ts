@@ -25,10 +25,10 @@
 import { StorageError } from '../../base/errors.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import {
+  ChainState,
   type Checkpoint,
   type CheckpointChain,
   type CheckpointSegment,
-  ChainState,
 } from '../formats/checkpoint.ts';
 import {
   decodeGroupHeader,

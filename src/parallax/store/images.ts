@@ -163,7 +163,10 @@ export class Images {
     digits[16] = 8 + ((digits[16] as number) & 3);
     const hex = digits.map((digit) => digit.toString(16)).join('');
     const ends = [0, 8, 12, 16, 20, 32];
-    return ends.slice(1).map((end, i) => hex.slice(ends[i], end)).join('-');
+    return ends
+      .slice(1)
+      .map((end, i) => hex.slice(ends[i], end))
+      .join('-');
   }
 }
 

@@ -2,8 +2,9 @@
  * Reads single blocks of a published tree, for stories. Guests' reads have a path of their own
  * (`read-path.ts`), without promises.
  */
-import { BLOCK_BYTES, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
+
 import { DeviceStatus } from '../../world/block-device.ts';
+import { BLOCK_BYTES, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
 import { TreeStatus } from '../tree/node-loader.ts';

@@ -26,9 +26,9 @@ import { DeviceStatus } from '../../world/block-device.ts';
 import type { BlockPool, ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
+import { nextBirth } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
-import { nextBirth } from '../formats/lineage-numbers.ts';
 import { ChangeList } from '../tree/change-list.ts';
 import { appendSnapshots } from '../tree/snapshot-log.ts';
 import type { UpdateParts } from '../tree/update-tree.ts';
@@ -312,7 +312,10 @@ export class Destage {
       throw new StorageError('E_LOG_DAMAGED', why);
     }
     if (copied !== PieceStatus.ok) {
-      throw new StorageError('E_LOG_READ', `the log of block ${block} of ${vdi.name} is unreadable`);
+      throw new StorageError(
+        'E_LOG_READ',
+        `the log of block ${block} of ${vdi.name} is unreadable`,
+      );
     }
     const isAllDirtyZeros = vdi.dirty.found === 1 && vdi.dirty.foundSegment[0] === ZEROS;
     return (missing === 0 && isAllDirtyZeros) || isZeroPage(world, target);

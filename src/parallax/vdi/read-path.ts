@@ -242,7 +242,8 @@ export class Read implements Lookup {
     if (this.#answered) return this.#takeMapped(this.block, this.crc, true);
     const slot = parts.slab.lookup(vdi.id, this.#cursor);
     if (slot >= 0) return this.#takeSlot(slot);
-    if (slot === MAPPED) return this.#takeMapped(parts.slab.mappedBlock, parts.slab.mappedCrc, false);
+    if (slot === MAPPED)
+      return this.#takeMapped(parts.slab.mappedBlock, parts.slab.mappedCrc, false);
     this.root = vdi.root;
     this.index = this.#cursor;
     this.#edition = parts.slab.edition;
@@ -338,4 +339,3 @@ export class Read implements Lookup {
 }
 
 const NO_ROOT: TreeRoot = { block: 0, crc: 0, birth: 0, flags: 0, height: 1 };
-

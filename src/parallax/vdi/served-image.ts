@@ -198,7 +198,6 @@ export class ServedImage {
     this.writes.pump();
   }
 
-
   /** Appends a record of the image's own; settles with its number when it is durable. */
   async #record(
     kind: MutationKind,

@@ -22,14 +22,14 @@
  */
 import { Fifo } from '../../base/fifo.ts';
 import { fail, invariant } from '../../base/invariant.ts';
-import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
 import { DeviceOp, type DeviceRequest, DeviceStatus } from '../../world/block-device.ts';
+import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
 import type { MemoryCache } from '../cache/memory-cache.ts';
-import type { DirtyLog } from '../log/dirty-log.ts';
 import { MutationKind } from '../formats/log-group.ts';
+import type { DirtyLog } from '../log/dirty-log.ts';
 import { LogStatus } from '../log/mutation.ts';
 import type { BatchMark } from './batches.ts';
 import { IN_MEMORY, ZEROS } from './dirty-map.ts';

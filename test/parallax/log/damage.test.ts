@@ -1,9 +1,9 @@
 /** Sentence 7 of the dirty log: bits that flip, files that go missing, old bytes that look valid. */
 import test from 'ava';
-import type { LogDamage } from '../../../src/parallax/log/recovered-log.ts';
-import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
-import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import { MutationKind } from '../../../src/parallax/formats/log-group.ts';
+import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
+import type { LogDamage } from '../../../src/parallax/log/recovered-log.ts';
+import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { World } from '../../../src/world/world.ts';
 import { fillPayload, LogBench, MIXED } from './log-bench.ts';
 
@@ -166,7 +166,11 @@ test('a group header that is zeroed in the middle is damage; zeroed at the tail 
   const bytes = (files.get('log-1-1') as Uint8Array).slice();
   const view = new DataView(bytes.buffer);
   const positions: number[] = [];
-  for (let at = 4096; view.getUint32(at, true) === 0x47584c50; at += view.getUint32(at + 32, true)) {
+  for (
+    let at = 4096;
+    view.getUint32(at, true) === 0x47584c50;
+    at += view.getUint32(at + 32, true)
+  ) {
     positions.push(at);
   }
   for (const [index, at] of positions.entries()) {

@@ -16,8 +16,8 @@ import { LogStatus, type Mutation } from '../../../src/parallax/log/mutation.ts'
 import type { RecoveredLog } from '../../../src/parallax/log/recovered-log.ts';
 import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { ActorHandle } from '../../../src/world/actor.ts';
-import { SimHost } from '../../../src/world/sim/sim-host.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
+import { SimHost } from '../../../src/world/sim/sim-host.ts';
 import { Simulator } from '../../../src/world/sim/simulator.ts';
 import { DiskStatus, type World } from '../../../src/world/world.ts';
 import { check } from '../../helpers/property.ts';
@@ -265,7 +265,13 @@ export class Life {
     }
   }
 
-  payloadIs(vdi: number, vdiSeq: number, segment: number, offset: number, sectors: number): boolean {
+  payloadIs(
+    vdi: number,
+    vdiSeq: number,
+    segment: number,
+    offset: number,
+    sectors: number,
+  ): boolean {
     const log = this.log as DirtyLog;
     const expected = new Uint8Array(sectors * 512);
     fillPayload(expected, vdi, vdiSeq);
@@ -403,7 +409,11 @@ export class LogBench {
     this.host.powerCut();
   };
 
-  spawn(workload: Workload, prepare: (life: Life) => void = () => {}, name = 'd0'): {
+  spawn(
+    workload: Workload,
+    prepare: (life: Life) => void = () => {},
+    name = 'd0',
+  ): {
     handle: ActorHandle;
     life: () => Life | null;
   } {
