@@ -27,6 +27,7 @@ import {
   GUEST_GRANT_ENTRIES,
   type GuestScenario,
   imageName,
+  losesAtPowerCut,
   type Scenario,
 } from './scenario.ts';
 import type { Stage } from './stage.ts';
@@ -186,7 +187,9 @@ export class HostKeeper {
     await stage.powerCut(this.name);
     const unfinished = guests.filter((guest) => !guest.isOver && guest.struckAtNs === null);
     for (const guest of guests) if (guest.struckAtNs !== null) this.#ejected(guest);
-    for (const guest of unfinished) guest.powerCut(stage.clock.nowNs());
+    for (const guest of unfinished) {
+      if (losesAtPowerCut(guest.scenario)) guest.powerCut(stage.clock.nowNs());
+    }
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
     this.#parts.recoveryBegins(this.name);

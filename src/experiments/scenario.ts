@@ -6,7 +6,7 @@ import type { LossPolicy } from '../guests/blkfront.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
-import type { Policy } from '../parallax/vdi/policy.ts';
+import { Policy } from '../parallax/vdi/policy.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
 import type { Fault, PlantedBug } from '../world/faults.ts';
@@ -54,6 +54,13 @@ export interface StoreScenario {
   readonly sizes: ParallaxSizes;
   /** Size of the pool, blocks of 4 KiB. */
   readonly poolBlocks: number;
+}
+
+/** What a guest may lose when its host loses power: by its disk, and by the policy of an image. */
+export function losesAtPowerCut({ device, writeBack }: GuestScenario): boolean {
+  if (device !== 'vdi') return true;
+  const policy = writeBack ?? Policy.w2;
+  return policy === Policy.w1 || policy === Policy.w3 || policy === Policy.w5;
 }
 
 export const GUEST_GRANT_ENTRIES = 8192;

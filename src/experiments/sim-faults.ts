@@ -109,7 +109,7 @@ function faultOf(
       return { kind, host, when: powerCutOf(random) };
     }
     case 'disk': {
-      if (guest.device !== 'file') return null;
+      if (guest.device === 'memory') return null;
       const trouble = troubleOf(random, beyond);
       return { kind, guest: guest.name, trouble, forNs, when: progressOf(random) };
     }
@@ -155,7 +155,7 @@ function clockFaultOf(random: Prng, actor: string, forNs: number): Fault {
 
 /** What is in RAM is gone with the power: only files can be asked for afterwards. */
 function canLosePower(host: string, guests: readonly GuestScenario[]): boolean {
-  return guests.every((guest) => guest.host !== host || guest.device === 'file');
+  return guests.every((guest) => guest.host !== host || guest.device !== 'memory');
 }
 
 function troubleOf(random: Prng, beyond: boolean): DiskTrouble {

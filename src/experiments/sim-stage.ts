@@ -7,6 +7,7 @@ import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
 import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
+import { isParallaxDisk } from '../parallax/engine.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import { SimDirectory } from '../world/sim/sim-directory.ts';
@@ -97,9 +98,16 @@ export class SimStage implements Stage {
   }
 
   trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void {
-    const victim = this.simulator.host(host).findDisk(diskName(guest));
-    // A disk that was not opened yet has nothing to lose.
-    return victim === undefined ? () => {} : strikeDisk(victim, trouble, this.clock.nowNs(), forNs);
+    const there = this.simulator.host(host);
+    const own = there.findDisk(diskName(guest));
+    // Of an image it is the host's disk that has trouble: its log and its slab.
+    const names = own === undefined ? there.diskNames().filter(isParallaxDisk) : [diskName(guest)];
+    const heal = names.map((name) =>
+      strikeDisk(there.disk(name), trouble, this.clock.nowNs(), forNs),
+    );
+    return () => {
+      for (const end of heal) end();
+    };
   }
 
   linkTrouble(link: string, measure: LinkMeasure): () => void {

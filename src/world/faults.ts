@@ -1,6 +1,9 @@
 /** Names of faults and of the places they strike: one vocabulary for both worlds. */
 
-/** Where the simulator may end an actor inside a step, in the order a request passes them. */
+/**
+ * Where the simulator may end an actor inside a step: in the order a request passes them, then those
+ * of stories that run beside requests.
+ */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
   'front.before-index-publish',
@@ -36,6 +39,8 @@ export const CRASH_POINTS = [
   'tree.after-node-write',
   'publish.before-root',
   'publish.after-root',
+  'slab.before-table',
+  'slab.before-superblock',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 

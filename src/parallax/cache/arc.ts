@@ -2,9 +2,9 @@
  * ARC, the adaptive replacement cache (Megiddo and Modha, FAST 2003, figure 4).
  *
  * Entries used once lately are in T1, entries used more often in T2, both in LRU order. B1 and B2
- * remember the keys that left T1 and T2. `target` is how large T1 wants to be: a key that comes back
- * from B1 says that T1 is too small, one from B2 that it is too large. With `c` slots, T1 and B1
- * together have at most c entries, all four at most 2c.
+ * remember the keys that left T1 and T2. `target` is how large T1 wants to be: a key that comes
+ * back from B1 says that T1 is too small, one from B2 that it is too large. With `c` slots, T1 and
+ * B1 together have at most c entries, all four at most 2c.
  *
  * The paper's cache is full for ever once it was; here entries may be removed, so free slots appear
  * again. Filling one evicts nothing and so does not move the target.
@@ -108,7 +108,9 @@ class GhostLists {
   readonly #lists: SlotLists;
   readonly #listOf: Uint8Array;
   readonly #counts: [number, number] = [0, 0];
-  /** Nodes that were used and are free, in a list of their own; those never used follow `#fresh`. */
+  /**
+   * Nodes that were used and are free, in a list of their own; those never used follow `#fresh`.
+   */
   readonly #freeList = 2;
   #fresh = 0;
 

@@ -1,13 +1,14 @@
 /**
  * Finds the slot of a key of two 32-bit parts: (VDI, block) or the halves of a pool block's number.
  *
- * Open addressing with linear probing, in typed arrays of a fixed size. A table entry is one byte of
- * tag and the number of a slot; the keys lie with the slots, where their owner reads them too. A
- * probe looks at tags, which lie side by side, and at a key only where seven bits of its hash agree:
- * so a lookup costs about three cache misses when it finds and one when it does not.
+ * Open addressing with linear probing, in typed arrays of a fixed size. A table entry is one byte
+ * of tag and the number of a slot; the keys lie with the slots, where their owner reads them too. A
+ * probe looks at tags, which lie side by side, and at a key only where seven bits of its hash
+ * agree: so a lookup costs about three cache misses when it finds and one when it does not.
  *
  * The table is never fuller than `LOAD_MAX`. Removal shifts entries back instead of leaving marks,
- * so a table that lives long stays as fast as a new one.
+ * so a table that lives long stays as fast as a new one. Each entry says how far it lies from where
+ * its probe begins, so that shifting reads no keys.
  *
  * Guests choose block numbers. The salt, which they cannot know, keeps them from choosing numbers
  * that all hash to one place.
@@ -18,6 +19,8 @@ const LOAD_MAX = 0.7;
 const KEY_WORDS = 2;
 const USED = 0x80;
 const U32_RANGE = 2 ** 32;
+/** Farther from its place no entry gets: at this load some hundred places are far already. */
+const STEPS_MAX = 65_535;
 
 export class BlockIndex {
   readonly slots: number;
@@ -27,6 +30,8 @@ export class BlockIndex {
   /** 0: free; else `USED` and seven bits of the hash. */
   readonly #tags: Uint8Array;
   readonly #table: Int32Array;
+  /** How far each entry lies from where its probe begins. */
+  readonly #steps: Uint16Array;
   /** Turns a hash into the place where its probe begins. */
   readonly #placesPerHash: number;
   #count = 0;
@@ -39,6 +44,7 @@ export class BlockIndex {
     const places = Math.ceil(slots / LOAD_MAX) + 1;
     this.#tags = new Uint8Array(places);
     this.#table = new Int32Array(places);
+    this.#steps = new Uint16Array(places);
     this.#placesPerHash = places / U32_RANGE;
   }
 
@@ -49,7 +55,8 @@ export class BlockIndex {
 
   /** Bytes of its arrays. */
   get sizeBytes(): number {
-    return this.keys.byteLength + this.#tags.byteLength + this.#table.byteLength;
+    const arrays = [this.keys, this.#tags, this.#table, this.#steps];
+    return arrays.reduce((sum, array) => sum + array.byteLength, 0);
   }
 
   /** The slot of the key, -1 if it is not there. */
@@ -72,8 +79,11 @@ export class BlockIndex {
     this.keys[slot * KEY_WORDS + 1] = low;
     const hash = this.#hash(high, low);
     let at = Math.floor(hash * this.#placesPerHash);
-    while (this.#tags[at] !== 0) if (++at === this.#tags.length) at = 0;
+    let steps = 0;
+    for (; this.#tags[at] !== 0; steps++) if (++at === this.#tags.length) at = 0;
     this.#tags[at] = USED | hash;
+    invariant(steps <= STEPS_MAX, 'a salted hash spreads keys over the table');
+    this.#steps[at] = steps;
     this.#table[at] = slot;
     this.#count++;
   }
@@ -110,14 +120,13 @@ export class BlockIndex {
     for (;;) {
       if (++at === places) at = 0;
       if (this.#tags[at] === 0) break;
-      const slot = this.#table[at] as number;
-      const key = slot * KEY_WORDS;
-      const hash = this.#hash(this.keys[key] as number, this.keys[key + 1] as number);
-      const home = Math.floor(hash * this.#placesPerHash);
+      const steps = this.#steps[at] as number;
+      const back = distance(hole, at, places);
       // An entry whose probe begins behind the hole would not be found there.
-      if (distance(home, at, places) < distance(hole, at, places)) continue;
+      if (steps < back) continue;
       this.#tags[hole] = this.#tags[at] as number;
-      this.#table[hole] = slot;
+      this.#table[hole] = this.#table[at] as number;
+      this.#steps[hole] = steps - back;
       hole = at;
     }
     this.#tags[hole] = 0;

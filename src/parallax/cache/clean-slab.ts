@@ -1,10 +1,11 @@
 /**
- * The clean slab: copies of pool blocks in a file on the host's own disk, that outlive the driver VM.
+ * The clean slab: copies of pool blocks in a file on the host's own disk, that outlive the driver
+ * VM.
  *
- * A slot is keyed by the number of its pool block, whose content never changes while the block is in
- * use: an entry that is out of date is dead, not wrong, and clones share slots. Links (`SlabLinks`)
- * lead from (VDI, block) to the pool block, so that a hit walks no tree. `KeySpaces`, `SlabSlots`
- * and `SlabTableFile` say how entries die, what states a slot has, and what is on disk.
+ * A slot is keyed by the number of its pool block, whose content never changes while the block is
+ * in use: an entry that is out of date is dead, not wrong, and clones share slots. Links
+ * (`SlabLinks`) lead from (VDI, block) to the pool block, so that a hit walks no tree. `KeySpaces`,
+ * `SlabSlots` and `SlabTableFile` say how entries die, what states a slot has, and what is on disk.
  *
  * What is promised: a read gives the bytes that the tree's CRC is of, or it is a miss. Every read
  * checks the CRC, not only the first one after a start: the file lies on the same kind of disk as
@@ -237,11 +238,11 @@ export class CleanSlab {
   }
 
   /**
-   * Takes in a pool block that was read, or is about to be published, with the CRC of its content at
-   * `address`. `link`: what `linkOf` gives for who has it, which is then remembered with the slot.
-   * True if it is in the slab, or will be when it is written.
+   * Takes in a pool block that was read, or is about to be published, with the CRC of its content
+   * at `address`. `link`: what `linkOf` gives for who has it, which is then remembered with the
+   * slot. True if it is in the slab, or will be when it is written.
    */
-  insert(block: PoolBlock, crc: number, address: number, link: number): boolean {
+  insert(block: PoolBlock, crc: number, address: number, link: number = NO_LINK): boolean {
     invariant(block > 0 && block < 2 ** 48, 'a block of the pool has a number of 48 bits');
     if (this.#disabled !== null || this.#closing) return false;
     const present = this.#slots.find(block);

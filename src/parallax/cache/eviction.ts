@@ -2,9 +2,9 @@
  * Which slot of a cache gives way to a new entry: the interface of the policies.
  *
  * A policy knows slots by number. It keeps those that were `inserted` until it names them as
- * `victim` or hears that they were `removed`. It reads the keys of slots from the index of the cache
- * it serves, and remembers by key some of the entries that it has sent away (*ghosts*): an entry
- * that comes back soon was sent away too early.
+ * `victim` or hears that they were `removed`. It reads the keys of slots from the index of the
+ * cache it serves, and remembers by key some of the entries that it has sent away (*ghosts*): an
+ * entry that comes back soon was sent away too early.
  *
  * All memory is taken when a policy is made. Each call takes a bounded time.
  */

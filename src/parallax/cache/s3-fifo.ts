@@ -1,10 +1,10 @@
 /**
  * S3-FIFO: three queues, first in first out (Yang, Zhang, Qiu, Yue, Rashmi, SOSP 2023).
  *
- * A new entry enters the *small* queue, a tenth of the slots. When its turn comes there, it moves to
- * *main* if it was used more than once since it came, else it leaves and its key enters the *ghost*
- * queue. A key that comes back while it is a ghost enters main at once. In main an entry that was
- * used gets another round for each use, three at the most.
+ * A new entry enters the *small* queue, a tenth of the slots. When its turn comes there, it moves
+ * to *main* if it was used more than once since it came, else it leaves and its key enters the
+ * *ghost* queue. A key that comes back while it is a ghost enters main at once. In main an entry
+ * that was used gets another round for each use, three at the most.
  *
  * A scan so passes through a tenth of the cache and leaves the rest alone. A hit writes one byte,
  * where LRU relinks six words in three places.

@@ -134,8 +134,8 @@ export class SlabLinks {
    */
   open(vdi: number, root: RootIdentity): boolean {
     const bound = this.#bindings.get(vdi);
-    // An empty tree has no links. All empty trees look the same, also those of two VDIs of which the
-    // second one was given the number of the first.
+    // An empty tree has no links. All empty trees look the same, also those of two VDIs of which
+    // the second one was given the number of the first.
     const kept = bound !== undefined && root.block !== 0 && sameRoot(bound.root, root);
     if (kept) this.spaces.adopt(vdi, bound.space);
     else this.spaces.renew(vdi);

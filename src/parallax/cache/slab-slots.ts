@@ -9,8 +9,8 @@
  * writing, clean, leaving ---retire---> failing (while in use) ---> retired, for ever
  * ```
  * A slot that is writing or clean has its key in the index and is the policy's. A pin is an
- * operation of the disk in flight on the slot: nobody else gets the slot until the last one is over,
- * though its entry may be gone long before.
+ * operation of the disk in flight on the slot: nobody else gets the slot until the last one is
+ * over, though its entry may be gone long before.
  *
  * Free slots are chained through the array of CRCs, which they have no other use for.
  */

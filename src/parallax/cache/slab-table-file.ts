@@ -13,15 +13,16 @@
  * - Links newer than the bindings. The bindings then name a root that is not the published one any
  *   more, because links change only after a publish: they are void.
  * - Links older than the bindings: never, because all that was marked when the bindings were noted
- *   is durable before they are. What voids links without marking them, a new key space, is safe too:
- *   no binding names the old number again.
+ *   is durable before they are. What voids links without marking them, a new key space, is safe
+ *   too: no binding names the old number again.
  *
  * Key spaces must not be used twice, not even by a driver VM that died before its superblock was
- * durable. So a superblock reserves `SPACES_AHEAD` of them, opening writes one before any new number
- * is used, and skips as many again: the newest superblock may have been the one that is damaged.
+ * durable. So a superblock reserves `SPACES_AHEAD` of them, opening writes one before any new
+ * number is used, and skips as many again: the newest superblock may have been the one that is
+ * damaged.
  *
- * Out of scope: a disk that acknowledges a flush and keeps an older table block can bring back links
- * that are wrong. Such a disk is outside of what the project promises for.
+ * Out of scope: a disk that acknowledges a flush and keeps an older table block can bring back
+ * links that are wrong. Such a disk is outside of what the project promises for.
  */
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';

@@ -24,11 +24,11 @@
  *    18 u48  block of the tree's top
  *    24 u32  its CRC
  * ```
- * All little-endian; a CRC is taken with its own field zero. The sequence grows by one a superblock,
- * and picks the copy that is written: even A, odd B. A table block has the sequence of the superblock
- * that was to follow it. A key space stands for a VDI: an entry belongs to the VDI whose binding
- * names its key space, or to none. Superblocks and table are zeroed first when a file is laid
- * out. A table block that is not valid says nothing of its slots: they are free.
+ * All little-endian; a CRC is taken with its own field zero. The sequence grows by one a
+ * superblock, and picks the copy that is written: even A, odd B. A table block has the sequence of
+ * the superblock that was to follow it. A key space stands for a VDI: an entry belongs to the VDI
+ * whose binding names its key space, or to none. Superblocks and table are zeroed first when a file
+ * is laid out. A table block that is not valid says nothing of its slots: they are free.
  */
 import { BLOCK_BYTES, type PoolBlock } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';

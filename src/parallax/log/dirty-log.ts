@@ -316,7 +316,9 @@ export class DirtyLog implements CommitOwner {
   #checkpointWritten(): void {
     const had = this.#store.hasRetired;
     this.#store.release();
-    if (had && !this.#store.hasSpare && this.#checkpointer.sequence > 1) this.segmentNeeded();
+    if (!had) return;
+    if (!this.#store.hasSpare && this.#checkpointer.sequence > 1) this.segmentNeeded();
+    this.#commit.roomMade();
   }
 
   async #prepare(): Promise<void> {

@@ -109,7 +109,10 @@ export class GroupCommit {
   }
 
   append(mutation: Mutation): boolean {
-    if (this.latched) return false;
+    if (this.latched) {
+      this.#wantsRoom = true;
+      return false;
+    }
     const payloadBytes = payloadOf(mutation);
     invariant(payloadBytes <= this.#maxPayloadBytes, 'a mutation fits into one group');
     let group = this.arena.openGroup;
@@ -152,6 +155,11 @@ export class GroupCommit {
     if (this.#stranded) this.#relocate();
     this.#tellRoom();
     this.#pump();
+  }
+
+  /** Files were freed, though perhaps none that is ready. */
+  roomMade(): void {
+    this.#tellRoom();
   }
 
   /** No segment can be made. If groups have nowhere to go, everybody who waits is told so. */

@@ -52,18 +52,29 @@ export class SegmentReader {
 
   /** Makes the range available in `bytes`, which may be another array afterwards. */
   async load(position: number, lengthBytes: number): Promise<void> {
-    if (lengthBytes > this.#bytes.length) {
-      this.#bytes = new Uint8Array(lengthBytes);
+    const wanted = Math.max(lengthBytes, this.#pieceBytes);
+    const end = Math.min(position + wanted, this.disk.sizeBytes);
+    // The beginning of a group that a piece ended in is there already.
+    const kept = position >= this.#start && position < this.#end ? this.#end - position : 0;
+    const from = position - this.#start;
+    const before = this.#bytes;
+    if (wanted > before.length) {
+      this.#bytes = new Uint8Array(wanted);
       this.#view = new DataView(this.#bytes.buffer);
     }
-    const wanted = Math.max(lengthBytes, this.#pieceBytes);
-    const length = Math.min(wanted, this.disk.sizeBytes - position);
-    const into = this.#bytes.subarray(0, length);
+    if (kept > 0) this.#bytes.set(before.subarray(from, from + kept), 0);
     this.#start = position;
-    this.#end = position + length;
-    this.scannedBytes += length;
+    this.#end = end;
+    await this.#read(kept, end - position);
+  }
+
+  /** Fills a part of the buffer. */
+  async #read(from: number, to: number): Promise<void> {
+    const into = this.#bytes.subarray(from, to);
+    const position = this.#start + from;
+    this.scannedBytes += into.length;
     if ((await readBytes(this.disk, into, position)) === DiskStatus.ok) return;
-    for (let at = 0; at < length; at += PAGE_BYTES) {
+    for (let at = 0; at < into.length; at += PAGE_BYTES) {
       const block = into.subarray(at, at + PAGE_BYTES);
       if ((await readBytes(this.disk, block, position + at)) === DiskStatus.ok) continue;
       block.fill(0);

@@ -37,7 +37,7 @@ import type { BaseReader } from './base-reader.ts';
 import type { Batch, BatchMark } from './batches.ts';
 import type { BlockWriter } from './block-writer.ts';
 import { WHOLE, ZEROS } from './dirty-map.ts';
-import { isZeroPage, type PieceReader } from './piece-reader.ts';
+import { isZeroPage, type PieceReader, PieceStatus } from './piece-reader.ts';
 import type { PublishTurn } from './publish-turn.ts';
 import type { Vdi } from './vdi.ts';
 
@@ -305,10 +305,14 @@ export class Destage {
       }
       missing = vdi.dirty.cover(block, WHOLE, lastBatch);
     }
-    if (pieces.copyFound(vdi.dirty, target) !== DeviceStatus.ok) {
-      const why = `what was acknowledged of block ${block} cannot be read from the log`;
+    const copied = pieces.copyFound(vdi.dirty, target);
+    if (copied === PieceStatus.changed) {
+      const why = `what the log has of block ${block} is not what was acknowledged`;
       this.#give('damaged', why);
       throw new StorageError('E_LOG_DAMAGED', why);
+    }
+    if (copied !== PieceStatus.ok) {
+      throw new StorageError('E_LOG_READ', `the log of block ${block} of ${vdi.name} is unreadable`);
     }
     const isAllDirtyZeros = vdi.dirty.found === 1 && vdi.dirty.foundSegment[0] === ZEROS;
     return (missing === 0 && isAllDirtyZeros) || isZeroPage(world, target);

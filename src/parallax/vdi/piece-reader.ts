@@ -8,19 +8,28 @@
  * in one step.
  */
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
-import { DeviceStatus } from '../../world/block-device.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import type { DirtyLog } from '../log/dirty-log.ts';
 import { type DirtyMap, IN_MEMORY, ZEROS } from './dirty-map.ts';
 import { copySectors } from './sectors.ts';
+
+export const PieceStatus = {
+  ok: 0,
+  /** The disk does not give it now. */
+  unreadable: -5,
+  /** It is not what was acknowledged: the disk has changed it. */
+  changed: -74,
+} as const;
+export type PieceStatus = (typeof PieceStatus)[keyof typeof PieceStatus];
 
 export class PieceReader {
   readonly #world: World;
   readonly #log: DirtyLog;
   /** Byte address of a page of its own. */
   readonly #scratch: number;
-  /** Pieces that were not what they had been. */
-  damaged = 0;
+  /** Pieces that could not be read, and that were not what they had been. */
+  failed = 0;
+  changed = 0;
 
   constructor(world: World, log: DirtyLog, scratchAddress: number) {
     this.#world = world;
@@ -32,35 +41,43 @@ export class PieceReader {
    * Copies what `dirty.cover` has just found of a block. `target` is the byte address of the block's
    * sector 0, of which only the sectors found are written.
    */
-  copyFound(dirty: DirtyMap, target: number): DeviceStatus {
+  copyFound(dirty: DirtyMap, target: number): PieceStatus {
+    const { memory } = this.#world;
     for (let at = 0; at < dirty.found; at++) {
-      const segment = dirty.foundSegment[at] as number;
       const mask = dirty.foundMask[at] as number;
+      const segment = dirty.foundSegment[at] as number;
       if (segment === ZEROS) {
-        copySectors(this.#world.memory, mask, -1, target);
+        copySectors(memory, mask, -1, target);
         continue;
       }
+      let source = dirty.foundOffset[at] as number;
+      if (segment !== IN_MEMORY) {
+        const status = this.#fetch(dirty, at);
+        if (status !== PieceStatus.ok) return status;
+        source = this.#scratch;
+      }
       const first = dirty.foundFirst[at] as number;
-      const source = this.#fetch(dirty, at, segment);
-      if (source < 0) return DeviceStatus.ioError;
-      copySectors(this.#world.memory, mask, source - first * SECTOR_BYTES, target);
+      copySectors(memory, mask, source - first * SECTOR_BYTES, target);
     }
-    return DeviceStatus.ok;
+    return PieceStatus.ok;
   }
 
-  /** Byte address of the piece's first sector, checked; -1 if it is not what it was. */
-  #fetch(dirty: DirtyMap, at: number, segment: number): number {
+  /** Reads the whole piece into the scratch page and checks it. */
+  #fetch(dirty: DirtyMap, at: number): PieceStatus {
     const { memory, digest } = this.#world;
     const lengthBytes = (dirty.foundSectors[at] as number) * SECTOR_BYTES;
+    const segment = dirty.foundSegment[at] as number;
     const offset = dirty.foundOffset[at] as number;
-    if (segment === IN_MEMORY) return offset;
     const status = this.#log.readNow(segment, offset, lengthBytes, this.#scratch);
-    const isRead = status === DiskStatus.ok;
-    if (isRead && digest.crc32(memory.u8, this.#scratch, lengthBytes) === dirty.foundCrc[at]) {
-      return this.#scratch;
+    if (status !== DiskStatus.ok) {
+      this.failed++;
+      return PieceStatus.unreadable;
     }
-    this.damaged++;
-    return -1;
+    if (digest.crc32(memory.u8, this.#scratch, lengthBytes) === dirty.foundCrc[at]) {
+      return PieceStatus.ok;
+    }
+    this.changed++;
+    return PieceStatus.changed;
   }
 }
 

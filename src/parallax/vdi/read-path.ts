@@ -33,7 +33,7 @@ import type { Lookup, TreeReader } from '../tree/tree-reader.ts';
 import { ALL_BATCHES, maskOf, WHOLE } from './dirty-map.ts';
 import { Fetch } from './fetch.ts';
 import type { PayloadMemory } from './payload-memory.ts';
-import type { PieceReader } from './piece-reader.ts';
+import { type PieceReader, PieceStatus } from './piece-reader.ts';
 import { copySectors } from './sectors.ts';
 import type { Vdi } from './vdi.ts';
 
@@ -226,9 +226,8 @@ export class Read implements Lookup {
     this.#missing = vdi.dirty.cover(block, wanted, ALL_BATCHES);
     if (vdi.dirty.found > 0) {
       counters.fromLog++;
-      const status = parts.pieces.copyFound(vdi.dirty, this.#target());
-      if (status !== DeviceStatus.ok) {
-        this.#status = status;
+      if (parts.pieces.copyFound(vdi.dirty, this.#target()) !== PieceStatus.ok) {
+        this.#status = DeviceStatus.ioError;
         return true;
       }
     }

@@ -285,3 +285,45 @@ test('a file of a newer version is left as it is, and the slab is off', async (t
     t.deepEqual(stage.host.disk(SLAB_FILE).peek('visible', 0, 3 * BLOCK), before);
   });
 });
+
+test('a link that was forgotten does not come back with the next driver VM', async (t) => {
+  const stage = slabStage(1, 20);
+  const { world } = stage;
+  await tell(stage, async () => {
+    const first = await openSlab(world);
+    first.openVdi(1, ROOT);
+    for (const block of [1, 2]) {
+      await put(world, first, block, block);
+      first.remap(1, block, block, crcOf(world, block));
+    }
+    await first.checkpoint();
+    first.forget(1, 1);
+    first.published(1, NEXT_ROOT);
+    await first.close();
+    const second = await openSlab(world);
+    t.true(second.openVdi(1, NEXT_ROOT));
+    t.is(second.lookup(1, 1), MISS);
+    t.true(second.lookup(1, 2) >= 0);
+    await second.close();
+  });
+});
+
+test('a slot that is being read or written is nobody else’s until that is over', async (t) => {
+  const stage = slabStage(1, 1);
+  const { world } = stage;
+  await tell(stage, async () => {
+    const slab = await openSlab(world);
+    await put(world, slab, 1, 1);
+    const reading = readAsync(slab, slab.findBlock(1, crcOf(world, 1)), OTHER_ADDRESS);
+    fill(world, DATA_ADDRESS, 2);
+    t.false(slab.insert(2, crcOf(world, 2), DATA_ADDRESS, NO_LINK), 'it is being read');
+    t.is(await reading, SlabStatus.ok);
+    t.true(slab.insert(2, crcOf(world, 2), DATA_ADDRESS, NO_LINK));
+    slab.forgetBlocks(2, 1);
+    t.false(slab.insert(3, crcOf(world, 3), DATA_ADDRESS, NO_LINK), 'it is being written');
+    await world.timers.sleep(1e6);
+    await put(world, slab, 4, 4);
+    t.is(slab.stats().dropped, 2);
+    await slab.close();
+  });
+});

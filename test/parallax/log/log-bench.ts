@@ -6,7 +6,7 @@
  * Each recovery must find a contiguous piece of that order which ends not before the last mutation
  * that was promised to survive; what it does not find is then struck from the ledger for ever.
  */
-import { invariant } from '../../../src/base/invariant.ts';
+import { present } from '../../../src/base/invariant.ts';
 import type { Prng } from '../../../src/base/prng.ts';
 import { nanos } from '../../../src/base/units.ts';
 import { type LogEntry, MutationKind } from '../../../src/parallax/formats/log-group.ts';
@@ -16,7 +16,7 @@ import { LogStatus, type Mutation } from '../../../src/parallax/log/mutation.ts'
 import type { RecoveredLog } from '../../../src/parallax/log/recovered-log.ts';
 import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { ActorHandle } from '../../../src/world/actor.ts';
-import type { SimHost } from '../../../src/world/sim/sim-host.ts';
+import { SimHost } from '../../../src/world/sim/sim-host.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
 import { Simulator } from '../../../src/world/sim/simulator.ts';
 import { DiskStatus, type World } from '../../../src/world/world.ts';
@@ -26,7 +26,9 @@ import { scripted } from '../../world/sim/helper-actors.ts';
 const PAYLOAD_ADDRESS = 4096;
 const READ_ADDRESS = 16_384;
 const ARENA_ADDRESS = 65_536;
-const MEMORY_BYTES = 131_072;
+const MEMORY_BYTES = 262_144;
+/** For a second driver VM that lives at the same time. */
+const OTHER_ARENA_ADDRESS = 131_072;
 
 export const SMALL: LogOptions = {
   segmentBytes: 65_536,
@@ -70,6 +72,18 @@ export class Ledger {
 
   isPublished({ vdi, vdiSeq }: Record): boolean {
     return vdiSeq <= (this.published.get(vdi) ?? 0);
+  }
+
+  /** As it is now, for somebody who goes on alone. */
+  copy(): Ledger {
+    const copy = new Ledger();
+    copy.records = this.records.map((one) => ({ ...one }));
+    for (const [vdi, vdiSeq] of this.published) copy.published.set(vdi, vdiSeq);
+    return Object.assign(copy, {
+      generation: this.generation,
+      frontSeq: this.frontSeq,
+      writeIndex: this.writeIndex,
+    });
   }
 
   /** Judges what a recovery found, and takes it as the truth. */
@@ -169,8 +183,8 @@ export const MIXED: Workload = {
 export class Life {
   readonly #world: World;
   readonly #options: LogOptions;
-  readonly #ledger: Ledger;
-  readonly #workload: Workload;
+  #ledger: Ledger;
+  #workload: Workload;
   readonly #random: Prng;
   readonly #next = new Map<number, number>();
   readonly #unanswered = new Map<number, number[]>();
@@ -207,12 +221,25 @@ export class Life {
     this.tick();
   }
 
+  /** Told just before what was found is judged. */
+  beforeJudge: () => void = () => {};
+
+  stopPublishing(): void {
+    this.#workload = { ...this.#workload, publishLag: Number.POSITIVE_INFINITY };
+  }
+
+  /** From now on a zombie: what it does is its own affair. */
+  becomeZombie(ledger: Ledger): void {
+    this.#ledger = ledger;
+  }
+
   #checkFound(
     entries: readonly LogEntry[],
     log: DirtyLog,
     recovered: RecoveredLog,
     powerLost: boolean,
   ): void {
+    this.beforeJudge();
     const before = this.#ledger.records;
     this.#ledger.judge(entries, powerLost);
     for (const entry of entries) {
@@ -220,7 +247,9 @@ export class Life {
         log.answered(entry.frontId, entry.frontSeq, entry.partOffset),
         `${entry.frontSeq} is in the log and would be executed again`,
       );
-      if (entry.kind !== MutationKind.write) continue;
+      // What is published may be retired as soon as the log looks at it.
+      const published = this.#ledger.published.get(entry.vdi) ?? 0;
+      if (entry.kind !== MutationKind.write || entry.vdiSeq <= published) continue;
       const { vdi, vdiSeq, segment, offset, sectors } = entry;
       check(this.payloadIs(vdi, vdiSeq, segment, offset, sectors), `payload of ${vdi}/${vdiSeq}`);
     }
@@ -323,7 +352,7 @@ export class Life {
 
   #unpark(): void {
     const parked = this.#parked;
-    if (parked === null || this.log === null || this.log.latched) return;
+    if (parked === null || this.log === null) return;
     this.#parked = null;
     this.#offer(this.log, parked.mutation, parked.record);
   }
@@ -342,7 +371,7 @@ export class Life {
   #publish(log: DirtyLog): void {
     const { records, published } = this.#ledger;
     for (const vdi of [1, 2, 3]) {
-      const logged = records.filter((one) => one.vdi === vdi && one.status === 'logged');
+      const logged = records.filter((one) => one.vdi === vdi && one.status !== 'waits');
       const upTo = logged[logged.length - 1 - this.#workload.publishLag];
       if (upTo === undefined || upTo.vdiSeq <= (published.get(vdi) ?? 0)) continue;
       if (this.#random.chance(0.5)) continue;
@@ -374,9 +403,9 @@ export class LogBench {
     this.host.powerCut();
   };
 
-  spawn(workload: Workload, prepare: (life: Life) => void = () => {}): {
+  spawn(workload: Workload, prepare: (life: Life) => void = () => {}, name = 'd0'): {
     handle: ActorHandle;
-    life: () => Life;
+    life: () => Life | null;
   } {
     let life: Life | null = null;
     const wasPowerLost = (): boolean => {
@@ -384,25 +413,24 @@ export class LogBench {
       this.#powerLost = false;
       return was;
     };
+    const { arena } = this.options;
+    const address = name === 'd0' ? arena.address : OTHER_ARENA_ADDRESS;
+    const options = { ...this.options, arena: { ...arena, address } };
     const script = scripted((world) => {
-      life = new Life(world, this.options, this.ledger, workload);
+      life = new Life(world, options, this.ledger, workload);
       prepare(life);
       const own = life;
       return { start: () => own.start(wasPowerLost) };
     });
     const handle = this.sim.spawner(script).spawn({
       kind: 'driver-vm',
-      name: 'd0',
+      name,
       host: 'h0',
-      bellAddress: 64,
+      bellAddress: name === 'd0' ? 64 : 128,
       links: [],
       config: null,
     });
-    const get = (): Life => {
-      invariant(life !== null, 'the driver VM has started');
-      return life;
-    };
-    return { handle, life: get };
+    return { handle, life: () => life };
   }
 
   /** One life until nothing happens any more; killed at its end if it is not dead already. */
@@ -412,7 +440,7 @@ export class LogBench {
     this.noFailure();
     handle.kill();
     await this.sim.run();
-    return life();
+    return present(life(), 'the driver VM has started');
   }
 
   /** As soon as the file is there, its n-th write or flush fails, once. */
@@ -427,6 +455,21 @@ export class LogBench {
       }
     };
     look();
+  }
+
+  /** The disks are well again. */
+  heal(): void {
+    for (const name of this.host.diskNames()) this.host.disk(name).faults.clear();
+    this.host.addDisk = SimHost.prototype.addDisk;
+  }
+
+  /** New files of segments cannot be allocated. */
+  forbidNewFiles(): void {
+    this.host.addDisk = (name, sizeBytes, options) => {
+      const disk = SimHost.prototype.addDisk.call(this.host, name, sizeBytes, options);
+      disk.capacityBytes = 8192;
+      return disk;
+    };
   }
 
   noFailure(): void {
