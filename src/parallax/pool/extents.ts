@@ -103,6 +103,7 @@ export class ExtentAllocator {
   #supersededPrivate = 0;
   #supersededShared = 0;
   #closing: Promise<void> | null = null;
+  #broken: { readonly thrown: unknown } | null = null;
 
   private constructor(parts: ExtentParts) {
     this.#world = parts.world;
@@ -147,6 +148,7 @@ export class ExtentAllocator {
 
   /** A write to this block ended in an unknown state: its extent is not allocated from any more. */
   closeExtentOf(block: PoolBlock): void {
+    this.#rethrow();
     const held = this.#heldOf(block);
     if (held.wanted === 'closed') return;
     held.wanted = 'closed';
@@ -187,6 +189,7 @@ export class ExtentAllocator {
   }
 
   #checkUsable(): void {
+    this.#rethrow();
     invariant(this.#closing === null, 'nobody allocates after the end');
     if (this.#guard.fenced) throw fencedError(this.#attachment);
   }
@@ -233,8 +236,8 @@ export class ExtentAllocator {
     if (this.#claiming !== null || this.#world.clock.nowNs() < this.#claimAgainNs) return;
     this.#claim().catch((thrown: unknown) => {
       // Whoever needs the blocks will ask again and hear why there are none.
-      if (!(thrown instanceof StorageError)) throw thrown;
       this.#claimAgainNs = this.#world.clock.nowNs() + BACKGROUND_RETRY_NS;
+      this.#keepIfBug(thrown);
     });
   }
 
@@ -364,10 +367,21 @@ export class ExtentAllocator {
   #tendSoon(held: Held): void {
     this.#tend(held).catch((thrown: unknown) => {
       // It stays open in the directory: safe, and tried again at the end.
-      if (!(thrown instanceof StorageError)) throw thrown;
-      const text = `extent ${held.space.extent} is not yet ${held.wanted}: ${thrown.message}`;
+      if (this.#keepIfBug(thrown)) return;
+      const text = `extent ${held.space.extent} is not yet ${held.wanted}: ${String(thrown)}`;
       this.#world.log.note(text);
     });
+  }
+
+  /** Nobody waits for a story of the background: what broke it is thrown at the next call. */
+  #keepIfBug(thrown: unknown): boolean {
+    if (thrown instanceof StorageError) return false;
+    this.#broken ??= { thrown };
+    return true;
+  }
+
+  #rethrow(): void {
+    if (this.#broken !== null) throw this.#broken.thrown;
   }
 
   #tend(held: Held): Promise<void> {
@@ -434,6 +448,7 @@ export class ExtentAllocator {
 
   async #giveBack(): Promise<void> {
     await this.#claiming?.catch(() => undefined);
+    this.#rethrow();
     const open = this.#open;
     this.#open = [];
     let first: unknown = null;
