@@ -36,8 +36,17 @@ export interface ImageServerParts {
 
 /** Between two tries to start. */
 const RETRY_NS = 100e6;
+/** A disk that cannot be read may come back in that many tries; then what it keeps back is lost. */
+const STRICT_TRIES = 50;
 /** Failures of a start that may pass by themselves. */
-const PASSING = new Set(['E_DIRECTORY', 'E_POOL_READ', 'E_ATTACH_CONTENTION', 'E_LOG_SPACE']);
+const PASSING = new Set([
+  'E_DIRECTORY',
+  'E_POOL_READ',
+  'E_ATTACH_CONTENTION',
+  'E_LOG_NO_SPACE',
+  'E_LOG_UNREADABLE',
+  'E_LOG_SYNC',
+]);
 
 export class ImageServer {
   readonly #parts: ImageServerParts;
@@ -78,11 +87,12 @@ export class ImageServer {
     const { world, directory, store, address, bytes, plantedBug, failed } = this.#parts;
     const { name, host, sizes } = store;
     const parts = { world, directory, store: name, host, sizes, address, bytes };
-    for (;;) {
+    for (let tries = 1; ; tries++) {
+      const toleratesUnreadable = tries > STRICT_TRIES;
       try {
-        const engine = await Parallax.start({ ...parts, plantedBug, failed });
-        this.#engine = engine;
-        return engine;
+        const started = { ...parts, toleratesUnreadable, plantedBug, failed };
+        this.#engine = await Parallax.start(started);
+        return this.#engine;
       } catch (thrown) {
         if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
         world.log.note(`the store ${name} cannot be used yet: ${toErrorRecord(thrown).message}`);

@@ -22,6 +22,7 @@ import type { World } from '../world/world.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
 import { type Arena, MemoryCache } from './cache/memory-cache.ts';
 import type { RootBlock } from './formats/root-block.ts';
+import type { LogEntry } from './formats/log-group.ts';
 import { formatUuid } from './formats/superblock.ts';
 import { DirtyLog } from './log/dirty-log.ts';
 import { parseLogName } from './log/log-names.ts';
@@ -56,6 +57,8 @@ export interface EngineParts {
   /** RAM of the driver VM that is Parallax's: as much as `ramBytes` says. */
   readonly address: number;
   readonly bytes: number;
+  /** What of the log cannot be read is damage; else the start rejects, to be tried again. */
+  readonly toleratesUnreadable: boolean;
   readonly plantedBug: PlantedBug;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;
@@ -267,9 +270,11 @@ class EngineStart {
     const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
     const replayed = new ReplayedLog(world, byNumber, snapshotNames);
     const options = { ...sizes.log, arena };
-    const found = await recoverLog(world, options, (entry, bytes, at) => {
+    const { toleratesUnreadable } = this.#parts;
+    const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
       replayed.enter(entry, bytes, at);
-    });
+    };
+    const found = await recoverLog(world, options, enter, !toleratesUnreadable);
     for (const { reason, file, position, vdis: hit } of found.damage) {
       world.log.note(`the log is damaged: ${file}, byte ${position}: ${reason}`);
       for (const { vdi } of vdis) if (hit === null || hit.includes(vdi.id)) vdi.fail('damaged');

@@ -41,7 +41,7 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-he
 import { AnsweredWindow } from './answered-window.ts';
 import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
 import { flushDisk, preallocate, readBytes } from './disk-story.ts';
-import { findCheckpoint } from './find-checkpoint.ts';
+import { findCheckpoint, unreadable } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
 import { checkpointFileBytes, type LogOptions } from './log-options.ts';
 import type {
@@ -62,21 +62,25 @@ const NOTHING_AFTER = Number.POSITIVE_INFINITY;
 export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => void;
 
 /**
- * Finds the log on the host's disks. `visit` is called for each entry in log order. Rejects with a `StorageError` if the disk cannot be
- * read or synced at all; nothing is changed then, and it can be tried again.
+ * Finds the log on the host's disks. `visit` is called for each entry in log order. Rejects with a
+ * `StorageError` if the disk cannot be read or synced at all, or, if `strict`, when anything of the
+ * log cannot be read; nothing is changed then, and it can be tried again. If not `strict`, what
+ * cannot be read is damage.
  */
 export function recoverLog(
   world: World,
   options: LogOptions,
   visit: EntryVisitor,
+  strict = false,
 ): Promise<RecoveredLog> {
-  return new Recovery(world, options, visit).run();
+  return new Recovery(world, options, visit, strict).run();
 }
 
 class Recovery {
   readonly #world: World;
   readonly #options: LogOptions;
   readonly #visit: EntryVisitor;
+  readonly #strict: boolean;
   readonly #table = new PlacementTable();
   readonly #window: AnsweredWindow;
   readonly #vdis = new Map<number, RecoveredVdi>();
@@ -96,7 +100,8 @@ class Recovery {
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
 
-  constructor(world: World, options: LogOptions, visit: EntryVisitor) {
+  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+    this.#strict = strict;
     this.#world = world;
     this.#options = options;
     this.#visit = visit;
@@ -114,7 +119,7 @@ class Recovery {
       await this.#createSide(incarnation, 'b'),
     ] as const;
     world.crashPoint('log.after-incarnation');
-    const { checkpoint, remarks } = await findCheckpoint(world, before);
+    const { checkpoint, remarks } = await findCheckpoint(world, before, this.#strict);
     // Again: should an old incarnation still run, it has all that its checkpoint names by now.
     this.#names = await this.#listLog(incarnation);
     this.#remarks.push(...remarks);
@@ -222,6 +227,7 @@ class Recovery {
     const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
     const status = await readBytes(disk, bytes, 0);
     await disk.close();
+    if (this.#strict && status !== DiskStatus.ok) throw unreadable(name);
     const header = decodeSegmentHeader(bytes, this.#world.digest);
     if (status !== DiskStatus.ok || typeof header === 'string') return null;
     const group = new GroupHeader();
@@ -243,10 +249,13 @@ class Recovery {
     const limit = this.#cutOff ? 0 : isOpen ? NOTHING_AFTER : chain.cutGroupSeq;
     const scan = this.#scanOf(segments, start, limit, isOpen ? durable : NOTHING_AFTER);
     let bad = this.#cutOff ? scan.end('behind damage') : await scan.run();
+    if (this.#strict && bad?.unreadable === true) throw unreadable(bad.segment.disk.name);
     if (chain.state === ChainState.damaged && bad === null) bad = scan.end('not accepted yet');
     const known = chain.state === ChainState.damaged;
     const lost = await this.#judge(scan, bad, known ? NOTHING_AFTER : durable);
-    if (lost !== null) this.#damage.push(lost);
+    // Without a checkpoint nobody knows what else there was: it may be any VDI's.
+    const isKnown = incarnation <= (checkpoint?.incarnation ?? 0);
+    if (lost !== null) this.#damage.push(isKnown ? lost : { ...lost, vdis: null });
     // A file goes only when no checkpoint names it any more.
     else if (missing !== null) {
       this.#damage.push(missingDamage(missing, incarnation, scan.lastGroupSeq + 1, durable));
