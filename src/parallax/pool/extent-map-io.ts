@@ -1,4 +1,4 @@
-/** Reads and writes the maps of extents in the pool: which copy, and whether it is the right one. */
+/** Reads and writes maps of extents in the pool: which copy, and whether it is the right one. */
 import { type BlockPool, EXTENT_BLOCKS, PoolStatus } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
 import type { ExtentRecord } from '../formats/directory-records.ts';
