@@ -72,6 +72,8 @@ export function isParallaxDisk(name: string): boolean {
   return name === SLAB_DISK || parseLogName(name) !== null;
 }
 const FENCE_POLL_NS = 1e9;
+/** What is wrong with one image alone. */
+const UNUSABLE = new Set(['E_ROOT_DAMAGED', 'E_ROOT_MISPLACED', 'E_GENERATIONS_EXHAUSTED']);
 
 export class Parallax {
   readonly images: Images;
@@ -145,6 +147,7 @@ export class Parallax {
   async release(vdi: number): Promise<void> {
     const image = present(this.#served.get(vdi), 'an image is served before it is released');
     await image.close();
+    image.forgetCached();
     this.#served.delete(vdi);
     this.log.forgetVdi(vdi);
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
@@ -232,30 +235,53 @@ class EngineStart {
       pollNs: FENCE_POLL_NS,
       onFenced: () => this.#engine?.fenced(),
     });
-    const place = { store, directory, diskName: POOL_DISK };
-    const { pool, superblock } = await openEmbeddedStore(world, place, guard);
-    const { uuid } = superblock;
-    const images = new Images(world, pool, new Registry(directory, store), formatUuid(uuid));
+    let pool: BlockPool | null = null;
+    try {
+      const place = { store, directory, diskName: POOL_DISK };
+      const opened = await openEmbeddedStore(world, place, guard);
+      pool = opened.pool;
+      this.#engine = await this.#serve(arenas, guard, pool, opened.superblock.uuid);
+      return this.#engine;
+    } catch (thrown) {
+      guard.close();
+      await pool?.close();
+      throw thrown;
+    }
+  }
+
+  async #serve(
+    arenas: ParallaxArenas,
+    guard: FenceGuard,
+    pool: BlockPool,
+    uuid: Uint8Array,
+  ): Promise<Parallax> {
+    const { world, directory, store } = this.#parts;
+    const registry = new Registry(directory, store);
+    const images = new Images(world, pool, registry, formatUuid(uuid));
     const names = new SnapshotNames(directory, store);
     const payloads = new PayloadMemory(arenas.payloads);
     const vdis = await this.#startImages(images, payloads);
-    const log = await this.#recover(vdis, await names.all(), arenas.log);
+    const log = await this.#recover(vdis, registry, await names.all(), arenas.log);
     const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
     const slab = await this.#openSlab(arenas.slab, uuid);
     const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
-    const state = { guard, images, names, allocator, serving, vdis };
-    this.#engine = new Parallax(this.#parts, state);
-    return this.#engine;
+    return new Parallax(this.#parts, { guard, images, names, allocator, serving, vdis });
   }
 
   /** Raises the generation of every image that this host may start. */
   async #startImages(images: Images, payloads: PayloadMemory): Promise<StartedVdi[]> {
-    const { host, sizes } = this.#parts;
+    const { world, host, sizes } = this.#parts;
     const started: StartedVdi[] = [];
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
-      const { image, version, before } = await images.start(vdi);
-      started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      try {
+        const { image, version, before } = await images.start(vdi);
+        started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      } catch (thrown) {
+        // One image that cannot be started keeps no other from its guest.
+        if (!(thrown instanceof StorageError) || !UNUSABLE.has(thrown.code)) throw thrown;
+        world.log.note(`image ${name} is not started: ${thrown.message}`);
+      }
     }
     return started;
   }
@@ -263,6 +289,7 @@ class EngineStart {
   /** The log of this incarnation, and what the old ones hold in the dirty maps. */
   async #recover(
     vdis: readonly StartedVdi[],
+    registry: Registry,
     snapshotNames: ReadonlyMap<string, string>,
     arena: Arena,
   ): Promise<DirtyLog> {
@@ -287,6 +314,11 @@ class EngineStart {
     const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
     await log.start();
     for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
+    for (const [vdi, entries] of replayed.counts.foreign) {
+      const named = await registry.get(vdi);
+      if (named === null) log.forgetVdi(vdi);
+      else world.log.note(`the log keeps ${entries} mutations of ${named.name}, served elsewhere`);
+    }
     return log;
   }
 

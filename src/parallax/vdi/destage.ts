@@ -249,8 +249,9 @@ export class Destage {
     const { mark } = last;
     if (mark === null) return next;
     if (mark.kind === 'policy') return { ...next, policy: mark.policy };
-    const tree = { ...this.#parts.tree, superseded };
-    return this.#takeSnapshot(tree, next, mark);
+    // No snapshot has the log of snapshots itself: what it leaves behind is this image's alone.
+    const own = (block: number): void => superseded(block, image.birth);
+    return this.#takeSnapshot({ ...this.#parts.tree, superseded: own }, next, mark);
   }
 
   /** The tree of this run becomes a snapshot: whatever is written from here on is younger. */

@@ -64,7 +64,8 @@ export class ServedImage {
       throttle,
       plantedBug,
       onDirty: () => this.#onDirty(),
-      onNoRoom: () => this.hurry(true),
+      // An epoch that is larger than what may be dirty cannot be kept back whole.
+      onNoRoom: () => this.hurry(vdi.batches.isOneEpoch),
     });
     this.#destage = new Destage({
       ...parts,
@@ -152,7 +153,14 @@ export class ServedImage {
   async resize(sectors: number): Promise<void> {
     await this.drain();
     await this.#destage.resize(sectors / SECTORS_PER_PAGE);
+    this.forgetCached();
+    this.#parts.slab.openVdi(this.vdi.id, identityOf(this.vdi.image));
+  }
+
+  /** What the caches have of the image is not of it any more. */
+  forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);
+    this.#parts.slab.forgetVdi(this.vdi.id);
   }
 
   /** Publishes everything and stops; nothing may be in flight. */

@@ -165,7 +165,10 @@ export class WritePath {
       return true;
     }
     const bytes = record.sectors * SECTOR_BYTES;
-    if (record.request !== null && !throttle.mayTake(bytes)) return this.#noRoom();
+    if (record.request !== null) {
+      const may = throttle.mayTake(bytes);
+      if (may !== 'now') return may === 'later' ? false : this.#noRoom();
+    }
     record.vdi = vdi.id;
     record.generation = vdi.image.generation;
     record.vdiSeq = vdi.nextSeq;
