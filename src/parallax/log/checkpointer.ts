@@ -24,11 +24,7 @@ export class Checkpointer {
   failures = 0;
   bytes = 0;
 
-  constructor(
-    world: World,
-    sides: readonly [Disk, Disk],
-    build: (sequence: number) => Checkpoint,
-  ) {
+  constructor(world: World, sides: readonly [Disk, Disk], build: (sequence: number) => Checkpoint) {
     this.#world = world;
     this.#sides = sides;
     this.#build = build;

@@ -4,8 +4,8 @@
  * One log per incarnation of a driver VM serves all its VDIs. What it promises, each sentence held
  * by a test:
  *
- * 1. A mutation with `needsSync` that was `logged` with `ok` is found by every later recovery, whole
- *    and with its number, after a kill of the driver VM and after a loss of power, until its VDI is
+ * 1. A mutation with `needsSync` that was `logged` with `ok` is found by every later recovery, with
+ *    its number and whole, after a kill of the driver VM and after a loss of power, until its VDI is
  *    `published` up to it.
  * 2. One without `needsSync` is found after a kill. A loss of power may take it, but only together
  *    with everything that was appended after it; never if a `sync` that began later has ended.
@@ -30,7 +30,7 @@
  */
 import { nanos } from '../../base/units.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
-import { type Checkpoint, type CheckpointChain, ChainState } from '../formats/checkpoint.ts';
+import { ChainState, type Checkpoint, type CheckpointChain } from '../formats/checkpoint.ts';
 import { LogEntry } from '../formats/log-group.ts';
 import type { AnsweredWindow } from './answered-window.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -112,8 +112,8 @@ export class DirtyLog implements CommitOwner {
   }
 
   /**
-   * Makes what the recovery found the truth of this incarnation, and a segment to append to. Nothing
-   * is appended before. False if the disk has no room for a segment: it is tried again.
+   * Makes what the recovery found the truth of this incarnation, and a segment to append to.
+   * Nothing is appended before. False if the disk has no room for a segment: it is tried again.
    */
   async start(): Promise<boolean> {
     this.#retire();
@@ -200,8 +200,8 @@ export class DirtyLog implements CommitOwner {
   }
 
   /**
-   * Reads payload into `io.buffer`, which is the host's RAM; position is set here. True: it is done,
-   * and `diskDone` is not called. False: it will be. The segment is pinned meanwhile, by the caller.
+   * Reads payload into `io.buffer`, which is the host's RAM; position is set here. True: it is
+   * done, and `diskDone` is not called. False: it will be. The caller pins the segment meanwhile.
    */
   read(segment: number, offset: number, io: DiskIo): boolean {
     if (this.#readVolatile(segment, offset, io.lengthBytes, io.bufferOffset)) return true;

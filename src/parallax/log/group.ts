@@ -82,9 +82,7 @@ export class Group {
   fits(mutation: Mutation, payloadBytes: number): boolean {
     if (this.entries === this.#maxEntries) return false;
     const runs = this.runs + (this.#continuesRun(mutation) ? 0 : 1);
-    return (
-      groupBytesOf(this.payloadBytes + payloadBytes, runs, this.entries + 1) <= this.capacity
-    );
+    return groupBytesOf(this.payloadBytes + payloadBytes, runs, this.entries + 1) <= this.capacity;
   }
 
   /** Takes a mutation that fits, and copies its payload. */
@@ -127,7 +125,8 @@ export class Group {
     const { segment } = this;
     let at = this.address + GROUP_HEADER_BYTES + this.payloadBytes;
     for (let run = 0; run < this.runs; run++, at += RUN_BYTES) {
-      const first = this.#view.getUint16(at + 12, true) * 2 ** 32 + this.#view.getUint32(at + 8, true);
+      const first =
+        this.#view.getUint16(at + 12, true) * 2 ** 32 + this.#view.getUint32(at + 8, true);
       const count = this.#view.getUint16(at + 14, true);
       segment.addTop(this.#view.getUint32(at, true), first + count - 1);
     }

@@ -35,13 +35,7 @@ export class LogSegment {
   /** Once it is retired: sequence of the first checkpoint that is sure not to name it. */
   omittedFrom = 0;
 
-  constructor(
-    incarnation: number,
-    number: number,
-    serial: number,
-    salt: number,
-    disk: Disk,
-  ) {
+  constructor(incarnation: number, number: number, serial: number, salt: number, disk: Disk) {
     this.incarnation = incarnation;
     this.number = number;
     this.serial = serial;

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import {
-  type Checkpoint,
   ChainState,
+  type Checkpoint,
   decodeCheckpoint,
   encodeCheckpoint,
 } from '../../../src/parallax/formats/checkpoint.ts';
@@ -96,7 +96,14 @@ const MUTATIONS: readonly Mutation[] = [
   mutation({}),
   mutation({ vdiSeq: 101, frontSeq: 1001, partOffset: 0, unitSectors: 4096, lba: 8, sectors: 2 }),
   mutation({ vdiSeq: 102, frontSeq: 1001, partOffset: 2048, unitSectors: 4096, lba: 2056 }),
-  mutation({ vdi: 9, vdiSeq: 2 ** 40, frontId: 0, frontSeq: 0, kind: MutationKind.snapshot, detail: 6 }),
+  mutation({
+    vdi: 9,
+    vdiSeq: 2 ** 40,
+    frontId: 0,
+    frontSeq: 0,
+    kind: MutationKind.snapshot,
+    detail: 6,
+  }),
   mutation({ vdiSeq: 103, frontSeq: 1005, kind: MutationKind.discard, sectors: 2 ** 31 }),
 ];
 
@@ -134,7 +141,9 @@ test('version 1 is read as it was written', (t) => {
   t.like(header, { incarnation: 3, serial: 5, salt: 0xcafef00d, groupSeq: 42 });
   t.like(header, { durableGroupSeq: 41, runs: 3, extents: 5, payloadBytes: 2048 });
   const entries: LogEntry[] = [];
-  forEachEntry(view, 0, header, new LogEntry(), (entry) => entries.push({ ...entry }));
+  forEachEntry(view, 0, header, new LogEntry(), (entry) => {
+    entries.push(Object.assign(new LogEntry(), entry));
+  });
   t.is(entries.length, MUTATIONS.length);
   let offset = 64;
   for (const [i, entry] of entries.entries()) {

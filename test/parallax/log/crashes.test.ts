@@ -31,7 +31,10 @@ async function dieAtEvent(seed: number, nth: number, power: boolean): Promise<bo
     await bench.live(SHORT);
     await bench.live(RECOVER_ONLY);
   } catch (cause) {
-    throw new Error(`seed ${seed}, event ${nth}, ${power ? 'power cut' : 'kill'}: ${String(cause)}`, { cause });
+    throw new Error(
+      `seed ${seed}, event ${nth}, ${power ? 'power cut' : 'kill'}: ${String(cause)}`,
+      { cause },
+    );
   }
   return true;
 }

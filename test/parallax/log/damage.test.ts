@@ -1,9 +1,9 @@
-/** Sentence 7 of the dirty log: bits that flip, files that go missing, old bytes that look valid. */
+/** Sentence 7 of the dirty log: bits that flip, groups and files that are gone. */
 import test from 'ava';
-import type { LogDamage } from '../../../src/parallax/log/recovered-log.ts';
-import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
-import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import { MutationKind } from '../../../src/parallax/formats/log-group.ts';
+import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
+import type { LogDamage } from '../../../src/parallax/log/recovered-log.ts';
+import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { World } from '../../../src/world/world.ts';
 import { fillPayload, LogBench, MIXED } from './log-bench.ts';
 
@@ -150,6 +150,37 @@ test('a bit that flips in either checkpoint file loses nothing', async (t) => {
   }
 });
 
+/** In the n-th life, at some event of it, the newest checkpoint is lost. False: no such event. */
+async function loseNewest(life: number, nth: number): Promise<boolean> {
+  const bench = new LogBench(nth % 4);
+  for (let before = 1; before < life; before++) await bench.live(MIXED);
+  bench.sim.armKillAtEvent('d0', nth);
+  await bench.live({ ...MIXED, mutations: 200, publishLag: 2 });
+  if (bench.sim.armedCount > 0) return false;
+  const sides = ['a', 'b'].map((side) => bench.host.findDisk(`ckpt-${life}-${side}`));
+  const sequences = sides.map((disk) => disk?.peek('visible', 20, 1)[0] ?? 0);
+  const newest = (sequences[0] as number) > (sequences[1] as number) ? sides[0] : sides[1];
+  if (Math.min(...sequences) === 0) return true;
+  newest?.resize(0);
+  newest?.resize(8192);
+  // The bench judges what is found, and takes no damage.
+  await bench.live(MIXED);
+  return true;
+}
+
+test('the newest checkpoint is lost at any moment: the older one leads to the same', async (t) => {
+  let lost = 0;
+  for (const life of [1, 2]) {
+    for (let nth = 40; nth <= 300; nth += 3, lost++) {
+      const happened = await loseNewest(life, nth).catch((cause: unknown) => {
+        throw new Error(`life ${life}, event ${nth}: ${String(cause)}`, { cause });
+      });
+      if (!happened) break;
+    }
+  }
+  t.true(lost > 100, `${lost}`);
+});
+
 test('both checkpoint files gone: everything is damage, nothing is removed, until accepted', async (t) => {
   const { files } = await written(2, STUCK);
   const without = new Map([...files].filter(([name]) => !name.startsWith('ckpt')));
@@ -166,7 +197,11 @@ test('a group header that is zeroed in the middle is damage; zeroed at the tail 
   const bytes = (files.get('log-1-1') as Uint8Array).slice();
   const view = new DataView(bytes.buffer);
   const positions: number[] = [];
-  for (let at = 4096; view.getUint32(at, true) === 0x47584c50; at += view.getUint32(at + 32, true)) {
+  for (
+    let at = 4096;
+    view.getUint32(at, true) === 0x47584c50;
+    at += view.getUint32(at + 32, true)
+  ) {
     positions.push(at);
   }
   for (const [index, at] of positions.entries()) {
