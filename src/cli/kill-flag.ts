@@ -8,12 +8,13 @@
  * WHEN     50%                  when so much of the victim's requests were issued
  *          2s                   that long after the start of the run
  *          POINT or POINT:100   where it passes a crash point, for the first or the 100th time
+ *          flush-submitted:3    at the third such protocol event of the victim's guests
  *          event:500            instead of its 500th event; only in the simulator
  * ```
  */
 import { UsageError } from '../base/errors.ts';
 import { parseDuration, parsePercent } from '../base/parse-units.ts';
-import { CRASH_POINTS, type Fault, type Trigger } from '../world/faults.ts';
+import { CRASH_POINTS, type Fault, PROTOCOL_EVENTS, type Trigger } from '../world/faults.ts';
 import { unknownName } from './flags.ts';
 
 const FORM = 'VICTIM@WHEN, as driver-vm@50%, driver-vm:h1@2s or guest:1@30%';
@@ -63,6 +64,11 @@ function parseTrigger(text: string, side: 'back.' | 'front.'): Trigger {
     if (point === undefined) throw unknownName('--kill: the crash point', name, points);
     return { kind: 'crash-point', point, nth: count === undefined ? 1 : parseCount(count, text) };
   }
+  if (name !== undefined && /^[a-z]+-/.test(name)) {
+    const event = PROTOCOL_EVENTS.find((one) => one === name);
+    if (event === undefined) throw unknownName('--kill: the event', name, PROTOCOL_EVENTS);
+    return { kind: 'protocol', event, nth: count === undefined ? 1 : parseCount(count, text) };
+  }
   return { kind: 'time', atNs: parseDuration(text, '--kill') };
 }
 
@@ -74,7 +80,7 @@ function parseCount(text: string | undefined, whole: string): number {
   throw new UsageError(
     'E_KILL',
     `--kill: ${JSON.stringify(whole)} does not say the how manieth time; expected a whole number ` +
-      'above 0 behind the colon, as event:500 or back.before-device-submit:100',
+      'above 0 behind the colon, as event:500 or flush-submitted:3',
     { fields: { given: whole } },
   );
 }

@@ -15,6 +15,7 @@ import { diskFolder, runInThreads } from '../experiments/thread-stage.ts';
 import { stringifyResult } from '../report/result-file.ts';
 import { ANSI_STYLE, renderTerminal, renderVerdictLine } from '../report/terminal.ts';
 import { commandLine } from './command-line.ts';
+import { commitText } from './commit.ts';
 import { ExitCode, Interrupted } from './exit.ts';
 import { checkDiskFile, makeFolder, type TraceFile, writeRunFolder } from './files.ts';
 import type { CommonFlags } from './flags.ts';
@@ -181,6 +182,7 @@ function manifestOf(request: ScenarioRequest, result: RunResult, finished: Finis
     format: 'stordom-manifest',
     version: 1,
     stordom: stordomVersion(),
+    commit: commitText(),
     command: result.command,
     world,
     seed: flags.seed,

@@ -1,62 +1,86 @@
-/** One seed of the simulator, looked at closely: its checks, its story, its last events. */
+/** One seed, looked at closely: its checks, its story, and in the simulator its last events. */
 import { formatCount, formatDuration } from '../base/format-units.ts';
-import { checksOf, outagesOf } from '../experiments/account.ts';
-import { simCrashScenario } from '../experiments/sim-crash.ts';
-import { runInSimulator, type SimRun } from '../experiments/sim-stage.ts';
-import type { Fault, PlantedBug } from '../world/faults.ts';
+import type { Check } from '../experiments/result.ts';
 import type { LogRecord } from '../world/sim/event-log.ts';
+import { commitText } from './commit.ts';
 import { ExitCode } from './exit.ts';
+import { changeText, configLines, faultText } from './fault-text.ts';
+import { type RepeatFlags, repeatCommand } from './seed-report.ts';
+import { type SeedRun, simulateSeed } from './seed-run.ts';
+import { runSeedInThreads, untilInterrupted } from './thread-seed.ts';
 
-export interface OneSeedFlags {
+export interface OneSeedFlags extends RepeatFlags {
   /** How many of the last events are printed. */
   readonly trace: number;
-  readonly plant: PlantedBug;
-  readonly calm: boolean;
-  readonly beyondContract: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
 }
 
 export async function runOneSeed(seed: number, flags: OneSeedFlags): Promise<ExitCode> {
-  const { plant: plantedBug, calm, beyondContract: beyond } = flags;
-  const scenario = simCrashScenario(seed, { plantedBug, calm, beyond });
+  const { plant: plantedBug, calm, beyondContract: beyond, images } = flags;
+  const options = { plantedBug, calm, beyond, images };
   const window = flags.trace === 0 ? null : { last: flags.trace };
-  const simulated = await runInSimulator(scenario, seed, window);
-  const { run, outcome, log } = simulated;
-  const checks = checksOf(run, outagesOf(run, outcome.endNs));
-  const ok = checks.every((check) => check.ok);
-  if (flags.json) {
-    const { events, endNs, hash } = outcome;
-    const facts = { scenario: 'crash', seed, ok, events, simulatedNs: endNs, hash };
-    const told = { checks, faults: scenario.faults, story: run.events, trace: log.kept() };
-    process.stdout.write(`${JSON.stringify({ ...facts, ...told })}\n`);
-  } else {
-    const verdict = `${ok ? '✔' : '✘'} seed ${seed} ${ok ? 'passed' : 'failed'}`;
-    const lines = flags.quiet
-      ? [verdict]
-      : [verdict, ...storyLines(simulated), ...checks.map(checkLine), ...traceLines(log.kept())];
-    process.stdout.write(`${lines.join('\n')}\n`);
-  }
+  const seedRun =
+    flags.world === 'sim'
+      ? await simulateSeed(seed, options, window)
+      : await untilInterrupted((signal) => runSeedInThreads(seed, options, signal));
+  const ok = seedRun.checks.every((check) => check.ok);
+  process.stdout.write(flags.json ? seedJson(seedRun, ok, flags) : seedText(seedRun, ok, flags));
   return ok ? ExitCode.ok : ExitCode.broken;
 }
 
-function storyLines({ run, outcome }: SimRun): string[] {
-  const { events, endNs, hash, limitReached } = outcome;
-  const end = limitReached === null ? '' : `, stopped by the limit of ${limitReached}`;
+function seedJson(seedRun: SeedRun, ok: boolean, flags: OneSeedFlags): string {
+  const { seed, sim, durationNs, scenario, changes, run, checks } = seedRun;
+  const facts = {
+    scenario: 'crash',
+    world: flags.world,
+    seed,
+    commit: commitText(),
+    ok,
+    events: sim?.events ?? null,
+    durationNs,
+    hash: sim?.hash ?? null,
+    config: configLines(scenario),
+    faults: scenario.faults,
+    changes,
+    checks,
+    story: run.events,
+    trace: sim?.trace ?? [],
+    again: repeatCommand(seed, flags, false),
+  };
+  return `${JSON.stringify(facts)}\n`;
+}
+
+function seedText(seedRun: SeedRun, ok: boolean, flags: OneSeedFlags): string {
+  const { seed, checks, sim } = seedRun;
+  const verdict = `${ok ? '✔' : '✘'} seed ${seed} ${ok ? 'passed' : 'failed'}`;
+  if (flags.quiet) return `${verdict}\n`;
+  // What was asked for with a trace is the repetition already.
+  const again = ok || flags.trace > 0 ? [] : ['', `Again: ${repeatCommand(seed, flags, false)}`];
+  const lines = [
+    verdict,
+    `  commit ${commitText()}`,
+    ...storyLines(seedRun),
+    ...checks.map(checkLine),
+    ...traceLines(sim?.trace ?? []),
+    ...again,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function storyLines(seedRun: SeedRun): string[] {
+  const { scenario, changes, run } = seedRun;
   return [
-    `  ${formatCount(events)} events, ${formatDuration(endNs)} simulated, hash ${hash}${end}`,
+    endLine(seedRun),
     '',
     'Guests',
-    ...run.guests.map(({ name, scenario }) => {
-      const { host, device, pace, trace, front } = scenario;
-      return (
-        `  ${name} on ${host}: ${trace.requests} requests, ${device} device, ` +
-        `depth ${pace.depth}, ${front.queues} queues of order ${front.ringOrder}`
-      );
-    }),
+    ...configLines(scenario).map((line) => `  ${line}`),
     '',
     'Faults',
-    ...run.scenario.faults.map((fault) => `  ${faultText(fault)}`),
+    ...scenario.faults.map((fault) => `  ${faultText(fault)}`),
+    ...(changes.length === 0
+      ? []
+      : ['', 'In threads', ...changes.map((c) => `  ${changeText(c)}`)]),
     '',
     'Story',
     ...run.events.map(({ atNs, text }) => `  ${clock(atNs)}  ${text}`),
@@ -65,30 +89,16 @@ function storyLines({ run, outcome }: SimRun): string[] {
   ];
 }
 
-function checkLine({ name, ok, text }: { name: string; ok: boolean; text: string }): string {
+function endLine({ sim, durationNs }: SeedRun): string {
+  const lasted = formatDuration(durationNs);
+  if (sim === null) return `  ${lasted} in threads, which promise nothing of a seed`;
+  const { events, hash, limitReached } = sim;
+  const end = limitReached === null ? '' : `, stopped by the limit of ${limitReached}`;
+  return `  ${formatCount(events)} events, ${lasted} simulated, hash ${hash}${end}`;
+}
+
+function checkLine({ name, ok, text }: Check): string {
   return `  ${ok ? '✔' : '✘'} ${name}: ${text.split('\n').join('\n    ')}`;
-}
-
-function faultText(fault: Fault): string {
-  const victim = 'host' in fault ? fault.host : fault.guest;
-  const what = fault.kind === 'disk' ? `disk ${fault.trouble}` : fault.kind;
-  const lasts = 'forNs' in fault ? ` for ${formatDuration(fault.forNs)}` : '';
-  return `${what} ${victim} ${whenText(fault)}${lasts}`;
-}
-
-function whenText({ when }: Fault): string {
-  switch (when.kind) {
-    case 'time':
-      return `at ${formatDuration(when.atNs)}`;
-    case 'progress':
-      return `at ${(when.share * 100).toFixed(0)}% of the requests`;
-    case 'event':
-      return `instead of its event ${when.nth}`;
-    case 'recovery':
-      return `instead of event ${when.nth} of a successor's recovery`;
-    case 'crash-point':
-      return `at passage ${when.nth} of ${when.point}`;
-  }
 }
 
 function traceLines(records: readonly LogRecord[]): string[] {

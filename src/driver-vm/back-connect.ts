@@ -28,6 +28,7 @@ import type { OrderTap } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { type DeviceDescription, DeviceStack, openDevice } from './device-factory.ts';
 import { plant } from './filters/planted-filter.ts';
+import type { ImageServer } from './image-server.ts';
 import { DiskOrder } from './order.ts';
 import type { ConnectedRings, RingAttacher } from './ring-attach.ts';
 import { areStale, MAX_QUEUES, readRingKeys } from './ring-keys.ts';
@@ -41,6 +42,8 @@ export interface BackConnectParts {
   readonly path: string;
   readonly attacher: RingAttacher;
   readonly tap: OrderTap | null;
+  /** null: the driver VM has no store. */
+  readonly images: ImageServer | null;
   readonly plantedBug: PlantedBug;
   /** The disk is closed for good. */
   readonly onClosed: (disk: BackDisk) => void;
@@ -295,7 +298,10 @@ export class BackDisk {
       sectors: (await store.readNumber(`${this.path}/${BackendExtra.size}`)) ?? 0,
       writable: (await store.read(`${this.path}/${BackendKey.mode}`)) !== 'r',
     };
-    const bottom = await openDevice(description, world);
+    const bottom =
+      description.type === 'vdi'
+        ? await this.#openImage(description.params, identity)
+        : await openDevice(description, world);
     this.#stack = new DeviceStack(
       plant(bottom, this.#parts.plantedBug),
       world,
@@ -303,6 +309,20 @@ export class BackDisk {
       identity.bare,
     );
     return this.#stack.device;
+  }
+
+  async #openImage(name: string, identity: Identity): Promise<BlockDevice> {
+    const { images, tap, world } = this.#parts;
+    if (images === null) {
+      throw new StorageError('E_NO_STORE', `image ${name}: this driver VM has no store`);
+    }
+    const { frontId, disk } = identity;
+    return images.open(name, frontId, ({ origin, queue }, vdiSeq, generation) => {
+      const { frontSeq, writeIndex } = origin;
+      const nowNs = world.recordClock.nowNs();
+      tap?.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, nowNs);
+      world.crashPoint('back.after-order-given');
+    });
   }
 
   async #readLimit(): Promise<TokenBucket> {

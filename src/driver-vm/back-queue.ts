@@ -95,6 +95,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   #halted: string | null = null;
   #onDrained: (() => void) | null = null;
   #nowNs: Nanos = 0 as Nanos;
+  /** Time of the run, for the order tap. */
+  #runNs: Nanos = 0 as Nanos;
   #readyAtNs: Nanos = 0 as Nanos;
   readonly #runReady = (record: RequestRecord): void => record.owner.run(record);
 
@@ -105,7 +107,9 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     const slots = parts.ring.slots;
     this.#pages = parts.pages;
     for (let slot = 0; slot < slots; slot++) {
-      this.#pool.push(new RequestRecord(this, slot, Math.max(11, parts.vbd.maxIndirectSegments)));
+      this.#pool.push(
+        new RequestRecord(this, parts.index, slot, Math.max(11, parts.vbd.maxIndirectSegments)),
+      );
       this.#free.push(slots - 1 - slot);
     }
   }
@@ -133,7 +137,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   drain(budget: number, nowNs: Nanos): number {
     this.#nowNs = nowNs;
     this.#readyAtNs = NEVER;
-    this.#vbd.order.givePostponed(nowNs);
+    if (this.#vbd.order.isTapped) this.#runNs = this.#parts.world.recordClock.nowNs();
+    this.#vbd.order.givePostponed(this.#runNs);
     if (this.#halted !== null) return 0;
     if (this.#held !== null && !this.#admitHeld()) return 0;
     const waiting = this.#ring.unread();
@@ -256,8 +261,9 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
         return true;
       }
     }
-    if (record.sectors > 0 && record.mutates && !this.#vbd.order.givenLate) {
-      record.vdiSeq = this.#vbd.order.give(record.side, this.#parts.index, this.#nowNs);
+    const isNumbered = this.#vbd.info.ordersItself || this.#vbd.order.givenLate;
+    if (record.sectors > 0 && record.mutates && !isNumbered) {
+      record.vdiSeq = this.#vbd.order.give(record.side, this.#parts.index, this.#runNs);
       this.#parts.world.crashPoint('back.after-order-given');
     }
     this.#active.push(record);

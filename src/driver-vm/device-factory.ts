@@ -9,6 +9,7 @@ import { NullDevice } from './devices/null-device.ts';
 import { PatternDevice } from './devices/pattern-device.ts';
 import { DelayFilter, type Delays } from './filters/delay-filter.ts';
 import { ErrorFilter, type ErrorRule } from './filters/error-filter.ts';
+import { MediumFilter, type MediumTrouble } from './filters/medium-filter.ts';
 import { ReadonlyFilter } from './filters/readonly-filter.ts';
 import { type DeviceStats, StatsFilter } from './filters/stats-filter.ts';
 
@@ -28,11 +29,13 @@ export class DeviceStack {
   readonly #errors: ErrorFilter;
   readonly #stats: StatsFilter;
   readonly #delay: DelayFilter;
+  readonly #medium: MediumFilter;
 
   /** Filters are left out of the path where they would do nothing (`bare`), for benchmarks. */
   constructor(bottom: BlockDevice, world: World, writable: boolean, bare: boolean) {
     const random = world.random.fork(`filters/${bottom.info.kind}`);
-    this.#delay = new DelayFilter(bottom, NO_DELAY, world.clock, world.timers, random);
+    this.#medium = new MediumFilter(bottom, random);
+    this.#delay = new DelayFilter(this.#medium, NO_DELAY, world.clock, world.timers, random);
     this.#errors = new ErrorFilter(this.#delay, [], random);
     this.#stats = new StatsFilter(this.#errors, world.clock);
     const top = bare ? bottom : this.#stats;
@@ -45,6 +48,10 @@ export class DeviceStack {
 
   setDelays(delays: Delays): void {
     this.#delay.setDelays(delays);
+  }
+
+  setMedium(trouble: MediumTrouble | null): void {
+    this.#medium.setTrouble(trouble);
   }
 
   stats(): DeviceStats {

@@ -9,13 +9,23 @@
  * replay, the devices keep what they have.
  */
 import { invariant } from '../base/invariant.ts';
-import { type DomainId, type Nanos } from '../base/units.ts';
+import {
+  type DomainId,
+  type FrameNo,
+  frameToAddress,
+  type Nanos,
+  NEVER,
+  PAGE_BYTES,
+} from '../base/units.ts';
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
 import { parseState, XenbusState } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
+import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
 import type { HostedActor, StepResult } from '../world/actor.ts';
+import { DirectoryClient } from '../world/directory-client.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { OrderTap } from '../world/history.ts';
 import type { World } from '../world/world.ts';
@@ -23,7 +33,9 @@ import { BackDisk } from './back-connect.ts';
 import type { PublishMode, QueueCounters } from './back-queue.ts';
 import type { Delays } from './filters/delay-filter.ts';
 import type { ErrorRule } from './filters/error-filter.ts';
+import type { MediumTrouble } from './filters/medium-filter.ts';
 import type { DeviceStats } from './filters/stats-filter.ts';
+import { type DriverStore, ImageServer } from './image-server.ts';
 import { RingAttacher } from './ring-attach.ts';
 import { Rounds } from './rounds.ts';
 import { StagingMemory } from './staging.ts';
@@ -35,6 +47,8 @@ export interface DriverVmConfig {
   readonly tap: SharedArrayBuffer | null;
   readonly publish: PublishMode;
   readonly plantedBug: PlantedBug;
+  /** The store whose images it serves; none unless said. */
+  readonly store?: DriverStore;
 }
 
 export interface DiskStatus {
@@ -51,6 +65,8 @@ export interface DriverVmStatus {
   readonly mappedGrants: number;
   /** Notifications sent to guests. */
   readonly notifications: number;
+  /** Images of its store that it serves. */
+  readonly images: readonly ImageStatus[];
   /** Times a doorbell that rang for nothing was masked. */
   readonly maskedPorts: number;
 }
@@ -70,6 +86,7 @@ export interface DriverVmControl {
   resize(path: string, sectors: number): Promise<void>;
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
+  setMedium(path: string, trouble: MediumTrouble | null): void;
 }
 
 /** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
@@ -86,6 +103,8 @@ export class DriverVm implements HostedActor {
   readonly #staging: StagingMemory;
   readonly #tap: OrderTap | null;
   readonly #config: DriverVmConfig;
+  /** null: it has no store. */
+  readonly #images: ImageServer | null;
   readonly #disks = new Map<string, BackDisk>();
   #looking = false;
   #lookAgain = false;
@@ -101,9 +120,13 @@ export class DriverVm implements HostedActor {
     this.#rounds = new Rounds(this.#events);
     const directory = new DomainDirectory(world.memory);
     this.#grants = new MemoryGrantMapper(world.memory, directory, layout.domain, MAX_MAPPINGS);
-    this.#staging = new StagingMemory(layout.heapFrame, layout.heapEndFrame, () => {
+    const imagePages = config.store === undefined ? 0 : ramBytes(config.store.sizes) / PAGE_BYTES;
+    const imageFrame = (layout.heapEndFrame - imagePages) as FrameNo;
+    invariant(imageFrame > layout.heapFrame, 'the heap of a driver VM has room for its images');
+    this.#staging = new StagingMemory(layout.heapFrame, imageFrame, () => {
       if (this.#rounds.anyHeld) this.#wakeSelf();
     });
+    this.#images = this.#serveImages(imageFrame, imagePages);
     this.#tap = config.tap === null ? null : new OrderTap(config.tap);
     this.#attacher = new RingAttacher({
       world,
@@ -124,11 +147,15 @@ export class DriverVm implements HostedActor {
 
   step(budget: number): StepResult {
     if (this.#failure !== null) throw this.#failure;
-    return this.#rounds.step(budget, this.#world.clock.nowNs());
+    const result = this.#rounds.step(budget, this.#world.clock.nowNs());
+    this.#images?.step();
+    return result;
   }
 
   nextDeadlineNs(): Nanos {
-    return this.#failure === null ? this.#rounds.nextDeadlineNs() : (0 as Nanos);
+    if (this.#failure !== null) return 0 as Nanos;
+    const ringsNs = this.#rounds.nextDeadlineNs();
+    return Math.min(ringsNs, this.#images?.nextDeadlineNs() ?? NEVER) as Nanos;
   }
 
   checkInvariants(): void {
@@ -136,6 +163,7 @@ export class DriverVm implements HostedActor {
       for (const queue of disk.vbd?.queues ?? []) queue.checkInvariants();
     }
     invariant(this.#grants.mappedCount >= 0, 'mappings are counted');
+    this.#images?.checkInvariants();
   }
 
   /** A driver VM serves until it is killed. */
@@ -170,7 +198,25 @@ export class DriverVm implements HostedActor {
     setDelays: (path: string, delays: Delays) => {
       this.#diskAt(path).stack?.setDelays(delays);
     },
+    setMedium: (path: string, trouble: MediumTrouble | null) => {
+      this.#diskAt(path).stack?.setMedium(trouble);
+    },
   };
+
+  #serveImages(firstFrame: FrameNo, pages: number): ImageServer | null {
+    const { store, plantedBug } = this.#config;
+    if (store === undefined) return null;
+    const world = this.#world;
+    return new ImageServer({
+      world,
+      directory: new DirectoryClient(world.net.link('directory'), world),
+      store,
+      address: frameToAddress(firstFrame),
+      bytes: pages * PAGE_BYTES,
+      plantedBug,
+      failed: (thrown) => this.#fail(thrown),
+    });
+  }
 
   #diskAt(path: string): BackDisk {
     const disk = this.#disks.get(path);
@@ -210,6 +256,7 @@ export class DriverVm implements HostedActor {
       path,
       attacher: this.#attacher,
       tap: this.#tap,
+      images: this.#images,
       plantedBug: this.#config.plantedBug,
       onClosed: (closed) => this.#disks.delete(closed.path),
       onError: (thrown) => this.#fail(thrown),
@@ -256,6 +303,7 @@ export class DriverVm implements HostedActor {
       stagingFreePages: this.#staging.freePages,
       mappedGrants: this.#grants.mappedCount,
       notifications,
+      images: this.#images?.status() ?? [],
       maskedPorts: this.#rounds.masked,
     };
   }

@@ -42,12 +42,17 @@ export class DiskOrder {
     }
   }
 
+  /** Whether anybody asks for the order, and when each number was given. */
+  get isTapped(): boolean {
+    return this.#tap !== null;
+  }
+
   get givenLate(): boolean {
     return this.#postponed !== null;
   }
 
-  /** Gives a validated mutation its place in the disk's order. */
-  give(side: SideEntry, queue: number, nowNs: number): VdiSeq {
+  /** Gives a validated mutation its place in the disk's order, at a time of the run. */
+  give(side: SideEntry, queue: number, runNs: number): VdiSeq {
     const vdiSeq = this.#next++;
     this.#tap?.append(
       this.#disk,
@@ -57,7 +62,7 @@ export class DiskOrder {
       vdiSeq,
       this.#generation,
       queue,
-      nowNs,
+      runNs,
     );
     return vdiSeq as VdiSeq;
   }
@@ -66,9 +71,9 @@ export class DiskOrder {
     this.#postponed?.push({ side: { ...side }, queue });
   }
 
-  givePostponed(nowNs: number): void {
+  givePostponed(runNs: number): void {
     for (let last = this.#postponed?.pop(); last !== undefined; last = this.#postponed?.pop()) {
-      this.give(last.side, last.queue, nowNs);
+      this.give(last.side, last.queue, runNs);
     }
   }
 }

@@ -11,6 +11,10 @@
  * overlap and at least one mutates, or when one is a barrier. Both running and waiting requests
  * count, so nothing overtakes a waiting request that it conflicts with: no starvation.
  *
+ * A device that numbers mutations itself, as they are submitted, is given them in the order of
+ * arrival: there a mutation waits behind every mutation that waits (`inOrder`). Reads that overlap
+ * nothing pass.
+ *
  * The search is linear over what is in flight. A device that completes inline leaves nothing in
  * flight and pays nothing; for the others a request costs microseconds and the pool is at most a
  * few hundred entries.
@@ -26,9 +30,11 @@ export class OverlapTracker {
   #arrivals = 0;
   /** The planted bug `ignored-overlap`: nothing ever conflicts. */
   readonly #isBlind: boolean;
+  readonly #inOrder: boolean;
 
-  constructor(isBlind = false) {
+  constructor(isBlind = false, inOrder = false) {
     this.#isBlind = isBlind;
+    this.#inOrder = inOrder;
   }
 
   get held(): number {
@@ -77,7 +83,9 @@ export class OverlapTracker {
   #conflictsBefore(record: RequestRecord, end: number): boolean {
     if (this.#isBlind) return false;
     for (let i = 0; i < end; i++) {
-      if (conflict(this.#held[i] as RequestRecord, record)) return true;
+      const earlier = this.#held[i] as RequestRecord;
+      if (this.#inOrder && record.mutates && earlier.mutates && !earlier.running) return true;
+      if (conflict(earlier, record)) return true;
     }
     return false;
   }

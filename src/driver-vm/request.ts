@@ -15,7 +15,12 @@
 
 import type { GrantHandle } from '../ring/ports.ts';
 import { newSideEntry, type SideEntry } from '../ring/side-page.ts';
-import { DeviceOp, type DeviceRequest, type DeviceStatus } from '../world/block-device.ts';
+import {
+  DeviceOp,
+  type DeviceRequest,
+  type DeviceStatus,
+  type Origin,
+} from '../world/block-device.ts';
 
 /** What is still to be done with the device, in this order; bits of `todo`. */
 export const Phase = { flushBefore: 1, transfer: 2, flushAfter: 4 } as const;
@@ -44,6 +49,8 @@ export class RequestRecord implements DeviceRequest {
   /** Operation to echo in the response. */
   echoOp = 0;
   readonly side: SideEntry = newSideEntry();
+  /** Number of its ring among the disk's. */
+  readonly queue: number;
   /** The transfer itself: read, write or discard; meaningless while only flushing. */
   transferOp: DeviceOp = DeviceOp.read;
   todo = 0;
@@ -63,13 +70,18 @@ export class RequestRecord implements DeviceRequest {
   /** Order of arrival at the disk: which of two overlapping requests is the earlier. */
   arrival = 0;
 
-  constructor(owner: RequestOwner, slot: number, maxSegments: number) {
+  constructor(owner: RequestOwner, queue: number, slot: number, maxSegments: number) {
     this.owner = owner;
+    this.queue = queue;
     this.slot = slot;
     this.segmentRefs = new Uint32Array(maxSegments);
     this.segmentFirst = new Uint8Array(maxSegments);
     this.segmentSectors = new Uint8Array(maxSegments);
     this.handles = new Int32Array(maxSegments);
+  }
+
+  get origin(): Origin {
+    return this.side;
   }
 
   get mutates(): boolean {

@@ -38,7 +38,10 @@ export class Vbd {
     this.bucket = parts.bucket;
     this.maxIndirectSegments = parts.maxIndirectSegments;
     this.weight = parts.weight;
-    this.tracker = new OverlapTracker(parts.ignoresOverlap ?? false);
+    this.tracker = new OverlapTracker(
+      parts.ignoresOverlap ?? false,
+      parts.device.info.ordersItself,
+    );
   }
 
   get info(): DeviceInfo {

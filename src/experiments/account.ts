@@ -49,6 +49,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     fullReadBack(run),
     ...judgeOffline(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
+    ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
   ];
 }
@@ -80,7 +81,9 @@ function windowOf({ killedAtNs, servingAtNs }: OutageTrack, durationNs: number) 
 }
 
 function fateGuests(run: Run) {
-  return run.guests.map(({ name, scenario, history, lives }) => ({
+  // A guest that was ejected waits for nothing, and what it had asked for is never answered.
+  const guests = run.guests.filter(({ struckAtNs }) => struckAtNs === null);
+  return guests.map(({ name, scenario, history, lives }) => ({
     name,
     host: scenario.host,
     history,
@@ -98,7 +101,7 @@ function readsAgree(run: Run): Verdict {
   const found = run.guests.flatMap(({ name, workload }) =>
     (workload?.violations ?? []).map((text) => `${name}: ${text}`),
   );
-  const seen = run.guests.reduce((sum, { stats }) => sum + stats.get('violations'), 0);
+  const seen = run.guests.reduce((sum, { violations }) => sum + violations, 0);
   if (found.length > 0) return broken('reads', found.slice(0, 5).join('; '));
   if (seen > 0) return broken('reads', `${seen} sectors disagreed in a guest that did not finish`);
   const sectors = run.guests.reduce(
@@ -110,18 +113,36 @@ function readsAgree(run: Run): Verdict {
 
 function fullReadBack(run: Run): Verdict {
   const sectors = run.guests.reduce((sum, { stats }) => sum + stats.get('readBackSectors'), 0);
-  const missing = run.guests.filter((guest) => !guest.finished).map(({ name }) => name);
+  const missing = run.guests.filter((guest) => !guest.isOver).map(({ name }) => name);
   if (missing.length > 0) {
     return broken('full-read-back', `${missing.join(', ')} did not read the whole disk back`);
   }
   const lost = run.guests.filter(({ workload }) => workload?.diskFailed === true);
   const apart = lost.map(({ name }) => `; ${name}'s disk failed for good, as its policy says`);
+  const ejected = run.guests.filter(({ struckAtNs }) => struckAtNs !== null);
+  for (const { name } of ejected) apart.push(`; ${name} was ejected and read nothing back`);
   const text = `${sectors} sectors: every block that was ever touched${apart.join('')}`;
   return holds('full-read-back', text);
+}
+
+/** A guest with garbage in its rings is thrown out, and everything of it is given back. */
+function ejection({ name, struckAtNs, ejectedAtNs }: GuestTrack): Verdict {
+  const struck = `${name} had garbage written into its rings at ${ms(struckAtNs ?? 0)} ms`;
+  if (ejectedAtNs === null) {
+    return broken('ejection', `${struck}, and its driver VM never let go of its pages`);
+  }
+  const text = `${struck} and was ejected at ${ms(ejectedAtNs)} ms: none of its pages is mapped`;
+  return holds('ejection', `${text}; it is judged by what it did before`);
+}
+
+function ms(timeNs: number): string {
+  return (timeNs / 1e6).toFixed(1);
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {
   const host = run.hosts.find(({ name }) => name === guest.scenario.host);
   if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
-  return judgeOrderTap(guest, host.tap);
+  const { name, lives } = guest;
+  const history = guest.judgedHistory();
+  return judgeOrderTap({ name, lives, history }, guest.judgedTap(host.tap));
 }

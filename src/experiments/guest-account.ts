@@ -31,6 +31,7 @@ export function accountOf(track: GuestTrack, durationNs: number, bucketNs: numbe
     readBackSectors: workload?.readBackSectors ?? 0,
     replayedRequests: track.replayedRequests,
     violations: workload?.violations ?? [],
+    ...(track.ejectedAtNs === null ? {} : { ejectedAtNs: track.ejectedAtNs }),
     latency: service.summary(),
     // In a closed loop a request has no intended start: it begins when another has ended.
     responseLatency: (isTimed ? new Histogram(track.responses) : service).summary(),

@@ -12,7 +12,14 @@ import { VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
 import type { ExitReport } from '../world/actor.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { Findings, findingsBufferFor } from '../world/findings.ts';
-import { History, HistoryKind, HistoryStatus, recordBufferFor } from '../world/history.ts';
+import {
+  History,
+  HistoryKind,
+  HistoryStatus,
+  type OrderTap,
+  recordBufferFor,
+} from '../world/history.ts';
+import { historyNow, tapPart } from './judged-records.ts';
 import type { GuestScenario } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
@@ -43,6 +50,13 @@ export class GuestTrack {
   result: GuestResult | null = null;
   replayedRequests = 0;
   kills = 0;
+  /** Garbage was written into its rings: it is ejected, and judged by what it did before. */
+  struckAtNs: number | null = null;
+  /** It is destroyed, and nothing of it is held any more. */
+  ejectedAtNs: number | null = null;
+  #violationsBefore = 0;
+  #historyBefore: History | null = null;
+  #tapBefore: OrderTap | null = null;
 
   constructor(scenario: GuestScenario, disk: number, plantedBug: PlantedBug) {
     this.scenario = scenario;
@@ -69,6 +83,34 @@ export class GuestTrack {
   /** It has read its disk back, and its account has arrived: that comes a moment later. */
   get finished(): boolean {
     return this.result !== null;
+  }
+
+  /** Nothing more is to be expected of it: it has finished, or it is gone for good. */
+  get isOver(): boolean {
+    return this.struckAtNs === null ? this.finished : this.ejectedAtNs !== null;
+  }
+
+  /** Sectors that disagreed with what it wrote, as far as it is answerable for them. */
+  get violations(): number {
+    return this.struckAtNs === null ? this.stats.get('violations') : this.#violationsBefore;
+  }
+
+  /** What it is judged by: its history, or the part from before its rings were struck. */
+  judgedHistory(): History {
+    return this.#historyBefore ?? this.history;
+  }
+
+  /** The same of the order tap of its host. */
+  judgedTap(tap: OrderTap): OrderTap {
+    return this.#tapBefore ?? tap;
+  }
+
+  /** Garbage will be written into its rings now. */
+  struck(atNs: number, tap: OrderTap): void {
+    this.#historyBefore = historyNow(this.history);
+    this.#tapBefore = tapPart(tap, this.disk, tap.length);
+    this.#violationsBefore = this.stats.get('violations');
+    this.struckAtNs = atNs;
   }
 
   /** Share of the trace that was issued. */
@@ -118,8 +160,9 @@ export class GuestTrack {
     this.history.acknowledge(record, HistoryStatus.ok, atNs, 0);
   }
 
-  /** An incarnation is gone. */
+  /** An incarnation is gone. How one with struck rings ended says nothing. */
   ended(report: ExitReport): void {
+    if (this.struckAtNs !== null) return;
     if (report.reason === 'finished') {
       this.result = report.result as GuestResult;
       this.replayedRequests += this.result.front.replayedRequests;

@@ -6,8 +6,10 @@
  * host are connected to its successor. What dies again before that belongs to the same outage.
  */
 import { present } from '../base/invariant.ts';
+import { Prng } from '../base/prng.ts';
 import type { Nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
+import type { DomainLayout } from '../hypervisor/machine.ts';
 import type {
   DiskSpec,
   DriverDomain,
@@ -15,9 +17,19 @@ import type {
   Ids,
   Toolstack,
 } from '../hypervisor/toolstack.ts';
+import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';
-import { diskName, GUEST_GRANT_ENTRIES, type GuestScenario, type Scenario } from './scenario.ts';
+import { scribble, sharedPagesOf } from './ring-garbage.ts';
+import { RUN_STORE } from './run-store.ts';
+import {
+  diskName,
+  GUEST_GRANT_ENTRIES,
+  type GuestScenario,
+  imageName,
+  losesAtPowerCut,
+  type Scenario,
+} from './scenario.ts';
 import type { Stage } from './stage.ts';
 
 export interface OutageTrack {
@@ -83,9 +95,17 @@ export class HostKeeper {
     this.#toolstack = toolstack;
     const { driverHeapBytes, publish, plantedBug } = scenario;
     const tap = this.tap.buffer;
+    const common = { tap, publish, plantedBug };
+    if (stage.store === null) {
+      const config = (layout: DomainLayout): DriverVmConfig => ({ ...common, layout });
+      await toolstack.startDriver({ heapBytes: driverHeapBytes, config });
+      return;
+    }
+    const store = { name: RUN_STORE, host: this.name, sizes: stage.store.sizes };
     await toolstack.startDriver({
-      heapBytes: driverHeapBytes,
-      config: (layout): DriverVmConfig => ({ layout, tap, publish, plantedBug }),
+      heapBytes: driverHeapBytes + ramBytes(stage.store.sizes),
+      directory: stage.store.serve,
+      config: (layout): DriverVmConfig => ({ ...common, layout, store }),
     });
   }
 
@@ -120,6 +140,41 @@ export class HostKeeper {
     if (this.#powered && this.toolstack.hasGuest(name)) this.toolstack.guest(name).handle.kill();
   }
 
+  /**
+   * Garbage is written into the rings of a guest. It lives on with them for a while and is then
+   * ejected: a domain that does not keep to its protocol is not given another try.
+   */
+  async strikeRings(track: GuestTrack, seed: number, forNs: number): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const toolstack = this.#toolstack;
+    if (!this.#powered || toolstack === null || !toolstack.hasGuest(track.name)) return;
+    const guest = toolstack.guest(track.name);
+    if (guest.exit !== null || track.struckAtNs !== null) return;
+    const memory = stage.memoryOf(this.name);
+    const pages = await sharedPagesOf(toolstack, guest, memory);
+    if (!this.#powered || toolstack !== this.#toolstack) return;
+    if (guest.exit !== null || track.struckAtNs !== null) return;
+    track.struck(stage.clock.nowNs(), this.tap);
+    scribble(memory, pages, new Prng(seed, 'ring-garbage'));
+    const rings = pages.headPages.length;
+    tell(`garbage in ${rings} rings and the event page of ${track.name}`);
+    await stage.timers.sleep(forNs);
+    await this.#eject(toolstack, track).catch((thrown: unknown) => this.#lost(toolstack, thrown));
+  }
+
+  async #eject(toolstack: Toolstack, track: GuestTrack): Promise<void> {
+    if (this.#ending || !this.#powered || toolstack !== this.#toolstack) return;
+    this.#parts.tell(`${track.name} is ejected`);
+    await toolstack.destroyGuest(track.name);
+    this.#ejected(track);
+  }
+
+  #ejected(track: GuestTrack): void {
+    if (track.ejectedAtNs !== null) return;
+    track.ejectedAtNs = this.#parts.stage.clock.nowNs();
+    this.#parts.tell(`${track.name} is gone for good; nothing of it is held`);
+  }
+
   /** The host loses its power and comes back after the delay of a driver VM. */
   async cutPower(): Promise<void> {
     const { stage, scenario, tell, guests } = this.#parts;
@@ -130,8 +185,11 @@ export class HostKeeper {
     tell(`${this.name} loses its power`);
     this.toolstack.goDark();
     await stage.powerCut(this.name);
-    const unfinished = guests.filter((guest) => !guest.finished);
-    for (const guest of unfinished) guest.powerCut(stage.clock.nowNs());
+    const unfinished = guests.filter((guest) => !guest.isOver && guest.struckAtNs === null);
+    for (const guest of guests) if (guest.struckAtNs !== null) this.#ejected(guest);
+    for (const guest of unfinished) {
+      if (losesAtPowerCut(guest.scenario)) guest.powerCut(stage.clock.nowNs());
+    }
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
     this.#parts.recoveryBegins(this.name);
@@ -193,6 +251,7 @@ export class HostKeeper {
     const report = domain.exit;
     if (track === undefined || report === null || this.#ending) return;
     track.ended(report);
+    if (track.struckAtNs !== null) return;
     if (report.reason === 'finished') {
       const end =
         track.workload?.diskFailed === true
@@ -224,7 +283,7 @@ export class HostKeeper {
 function diskOf(guest: GuestScenario): DiskSpec {
   return {
     kind: guest.device,
-    name: diskName(guest.name),
+    name: guest.device === 'vdi' ? imageName(guest.name) : diskName(guest.name),
     sectors: guest.diskSectors,
     writable: true,
     weight: 1,

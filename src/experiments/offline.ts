@@ -29,10 +29,12 @@ export function judgeOffline(run: Run): Verdict[] {
     table,
     recoveries: recoveries.filter(({ successorRecord, losing }) => successorRecord === 0 || losing),
   }));
+  // Nobody answers a guest that was ejected, nor waits for it to finish.
+  const answerable = disks.filter(({ guest }) => guest.struckAtNs === null);
   const tables = disks.map(({ table }) => table);
   return [
     judgeLiveness(
-      disks.map(({ guest, table }) => ({
+      answerable.map(({ guest, table }) => ({
         disk: table.disk,
         finished: guest.finished,
         phase: guest.stats.phaseName,
@@ -55,8 +57,9 @@ export function judgeOffline(run: Run): Verdict[] {
   ];
 }
 
-function diskOf({ name, scenario, history, lives }: GuestTrack): JudgedDisk {
-  return { name, sectors: scenario.diskSectors, history, lives };
+function diskOf(guest: GuestTrack): JudgedDisk {
+  const { name, scenario, lives } = guest;
+  return { name, sectors: scenario.diskSectors, history: guest.judgedHistory(), lives };
 }
 
 /** What a guest's disk recovered from: outages of its driver VM, and its own deaths. */

@@ -74,6 +74,8 @@ export interface GuestResult {
   readonly readBackSectors: number;
   readonly replayedRequests: number;
   readonly violations: readonly string[];
+  /** When it was thrown out because its rings held garbage; absent: it was not. */
+  readonly ejectedAtNs?: number;
   readonly latency: LatencySummary;
   /** From the intended start of each request; equal to `latency` unless the pace is timed. */
   readonly responseLatency: LatencySummary;

@@ -62,7 +62,12 @@ export class Run {
   }
 
   get finished(): boolean {
-    return this.guests.every((guest) => guest.finished || guest.problems.length > 0);
+    return this.guests.every((guest) => guest.isOver || guest.problems.length > 0);
+  }
+
+  /** A guest with garbage in its rings may fail: it is ejected all the same. */
+  mayFail(actor: string): boolean {
+    return this.guests.some(({ name, struckAtNs }) => name === actor && struckAtNs !== null);
   }
 
   /**
@@ -78,6 +83,7 @@ export class Run {
     const stage = this.#stage;
     const strikes = new Strikes(this.scenario.faults, { stage, hosts, guests, tell, failed });
     this.#strikes = strikes;
+    await stage.store?.create(stage.storeWorld, this.scenario.guests);
     for (const host of hosts) await host.open();
     for (const guest of guests) {
       const host = hosts.find(({ name }) => name === guest.scenario.host);

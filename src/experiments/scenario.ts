@@ -6,6 +6,8 @@ import type { LossPolicy } from '../guests/blkfront.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
+import { Policy } from '../parallax/vdi/policy.ts';
+import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
 import type { Fault, PlantedBug } from '../world/faults.ts';
 
@@ -20,6 +22,8 @@ export interface GuestScenario {
   readonly heapBytes: number;
   readonly front: FrontOptions;
   readonly policy: LossPolicy;
+  /** Of a `vdi`: what an acknowledgement means; W2 unless said. */
+  readonly writeBack?: Policy;
   readonly requestsPerSecond: number;
   readonly bytesPerSecond: number;
 }
@@ -41,6 +45,22 @@ export interface Scenario {
   readonly publish: 'each' | 'batch';
   /** Watch events of the store come late and twice, by seeded draw. */
   readonly disturbedStore: boolean;
+  /** Where the disks that are images lie; none is an image unless said. */
+  readonly store?: StoreScenario;
+}
+
+export interface StoreScenario {
+  /** Of Parallax in each driver VM. */
+  readonly sizes: ParallaxSizes;
+  /** Size of the pool, blocks of 4 KiB. */
+  readonly poolBlocks: number;
+}
+
+/** What a guest may lose when its host loses power: by its disk, and by the policy of an image. */
+export function losesAtPowerCut({ device, writeBack }: GuestScenario): boolean {
+  if (device !== 'vdi') return true;
+  const policy = writeBack ?? Policy.w2;
+  return policy === Policy.w1 || policy === Policy.w3 || policy === Policy.w5;
 }
 
 export const GUEST_GRANT_ENTRIES = 8192;
@@ -54,6 +74,11 @@ export const DEFAULT_FRONT: FrontOptions = {
   publish: 'each',
   startIndex: 0,
 };
+
+/** Name of a guest's image, where its disk is one. */
+export function imageName(guest: string): string {
+  return guest;
+}
 
 /** Name of a guest's disk: of its file, where it has one. */
 export function diskName(guest: string): string {

@@ -9,8 +9,11 @@
 import { Prng } from '../base/prng.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
+import type { Policy } from '../parallax/vdi/policy.ts';
+import { SMALL_SIZES } from '../parallax/vdi/sizes.ts';
 import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
+import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { GuestScenario, Scenario } from './scenario.ts';
 import { randomFaults } from './sim-faults.ts';
@@ -19,6 +22,8 @@ const BLOCKS = 256;
 const REQUESTS_MIN = 200;
 const REQUESTS_MAX = 500;
 const HOSTS = ['h0', 'h1'];
+/** 1 GiB: a crash leaves an extent of 64 MiB behind, and a seed has a few. */
+const POOL_BLOCKS = 16 * EXTENT_BLOCKS;
 
 export interface SimCrashOptions {
   readonly plantedBug: PlantedBug;
@@ -26,21 +31,30 @@ export interface SimCrashOptions {
   readonly calm: boolean;
   /** Disks may lie: violations are to be expected, and must be reported. */
   readonly beyond: boolean;
+  /** Disks are images of a store, by this policy; null: files and memory. */
+  readonly images: Policy | null;
 }
 
 export function simCrashScenario(seed: number, options: SimCrashOptions): Scenario {
   const random = new Prng(seed, 'scenario');
-  const guests = [
-    guestOf('g0', 'h0', random.fork('g0')),
-    guestOf('g1', 'h0', random.fork('g1')),
-    guestOf('g2', 'h1', random.fork('g2')),
+  // Only a host whose disks are all files can lose its power: often enough that all are.
+  const [h0OnFiles, h1OnFiles] = [random.chance(0.6), random.chance(0.6)];
+  const onFile = [
+    guestOf('g0', 'h0', random.fork('g0'), h0OnFiles),
+    guestOf('g1', 'h0', random.fork('g1'), h0OnFiles),
+    guestOf('g2', 'h1', random.fork('g2'), h1OnFiles),
   ];
+  const { images } = options;
+  const guests =
+    images === null
+      ? onFile
+      : onFile.map((guest) => ({ ...guest, device: 'vdi' as const, writeBack: images }));
   return {
     title: 'crash of the driver VM',
     summary: 'three guests on two hosts; driver VMs and guests are killed at random events',
     hosts: HOSTS,
     // Room for a driver VM for each kill in a row: frames of a dead one are kept until one serves.
-    hostMemoryBytes: 40 * 2 ** 20,
+    hostMemoryBytes: (images === null ? 40 : 64) * 2 ** 20,
     driverHeapBytes: 4 * 2 ** 20,
     guests,
     faults: options.calm ? [] : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond),
@@ -50,13 +64,14 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     plantedBug: options.plantedBug,
     publish: random.chance(0.8) ? 'each' : 'batch',
     disturbedStore: true,
+    ...(images === null ? {} : { store: { sizes: SMALL_SIZES, poolBlocks: POOL_BLOCKS } }),
   };
 }
 
-function guestOf(name: string, host: string, random: Prng): GuestScenario {
+function guestOf(name: string, host: string, random: Prng, onFile: boolean): GuestScenario {
   const requests = random.between(REQUESTS_MIN, REQUESTS_MAX);
   const trace = syntheticTrace(random.fork('trace'), { requests, blocks: BLOCKS, fuaShare: 0.05 });
-  const device = random.pick(['file', 'file', 'memory'] as const);
+  const device = onFile ? 'file' : random.pick(['file', 'file', 'memory'] as const);
   const pace: Pace = random.chance(0.2)
     ? { kind: 'timed', speed: random.pick([1, 4]), depth: 64 }
     : { kind: 'closed', depth: random.pick([1, 4, 16, 48]) };

@@ -6,6 +6,8 @@ import type { SimDisk } from '../world/sim/sim-disk.ts';
 import { DiskStatus } from '../world/world.ts';
 
 const SLOW_FACTOR = 20;
+/** One in so many sectors of the disk. */
+export const LATENT_EVERY_NTH = 64;
 
 /** Begins a trouble that is meant to last for `forNs`; the function it gives back ends it. */
 export function strikeDisk(
@@ -38,13 +40,14 @@ export function strikeDisk(
         once: true,
       });
     case 'latent-sectors':
-      return disk.faults.add({
-        fault: { kind: 'error', status: DiskStatus.ioError },
-        ops: [DiskOp.read],
-        range: { from: 0, to: 8 * 4096 },
-      });
+      disk.strikeLatent(LATENT_EVERY_NTH);
+      return () => disk.latent.clear();
+    case 'torn-write':
+      return disk.faults.add({ fault: { kind: 'torn-write', status: DiskStatus.ioError } });
     case 'lost-write':
       return disk.faults.add({ fault: { kind: 'lost-write' } });
+    case 'misdirected':
+      return disk.faults.add({ fault: { kind: 'misdirected' } });
     case 'bit-rot':
       return disk.faults.add({ fault: { kind: 'bit-rot' }, ops: [DiskOp.write] });
     case 'flush-lies':

@@ -1,23 +1,34 @@
 /**
  * A random fault script with a budget, for one seed.
  *
- * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but one
- * way), then how many and when. The budget refuses what no system could survive: the power of a
- * host is cut only where all its disks are files, troubles with one disk do not overlap, and
- * everything is healed long before the time limit, so that every guest must finish (liveness).
+ * A seed first draws which kinds of faults it has at all (swarm: some seeds are calm in all but
+ * one way), then how many and when (`random-triggers.ts`). A seed that has power cuts has one
+ * wherever the power of a host can be cut: drawn like the others they are too rare to say much of
+ * flushes. The budget refuses what no system could survive: the power of a host is cut only where
+ * all its disks are files, one disk, one link and one clock have one trouble each, garbage strikes
+ * the rings of one guest at the most, and everything is healed long before the time limit, so that
+ * every other guest must finish (liveness). Links are those to the store, which are clogged or slow
+ * and never lose anything. Clocks drift as crystals do or as far as the vocabulary goes, and jump
+ * up to past the deadline of a request.
  */
 import type { Prng } from '../base/prng.ts';
 import {
   BEYOND_CONTRACT,
-  CRASH_POINTS,
   DISK_TROUBLES,
   type DiskTrouble,
+  DRIFT_PPM_MAX,
+  DRIFT_PPM_MIN,
+  driverName,
   type Fault,
+  RELIABLE_LINK_TROUBLES,
+  type SpineFault,
   type Trigger,
 } from '../world/faults.ts';
+import { storeLinkOf } from './check-faults.ts';
+import { driverKillOf, powerCutOf, progressOf, timeOf, triggerOf } from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
-type Kind = Fault['kind'];
+type Kind = SpineFault['kind'];
 
 const KINDS: readonly Kind[] = [
   'kill-driver',
@@ -26,11 +37,18 @@ const KINDS: readonly Kind[] = [
   'hang-guest',
   'power-cut',
   'disk',
+  'link',
+  'clock',
+  'ring-garbage',
 ];
+const KIND_CHANCES: Partial<Record<Kind, number>> = { link: 0.2, clock: 0.2, 'ring-garbage': 0.15 };
+/** Beside the power cut of a seed that has power cuts. */
 const MAX_FAULTS = 4;
-/** Faults by time strike before this. */
-const LAST_STRIKE_NS = 300e6;
 const LONGEST_NS = 150e6;
+/** Garbage is in a guest's rings for this long at the most. */
+const LONGEST_GARBAGE_NS = 20e6;
+const LONGEST_DELAY_NS = 5e6;
+const LONGEST_JUMP_NS = 40e9;
 
 /** Draws the faults of a seed. `beyond` allows troubles that no contract covers. */
 export function randomFaults(
@@ -39,21 +57,32 @@ export function randomFaults(
   guests: readonly GuestScenario[],
   beyond: boolean,
 ): Fault[] {
-  const kinds = KINDS.filter(() => random.chance(0.4));
+  const kinds = KINDS.filter((kind) => random.chance(KIND_CHANCES[kind] ?? 0.4));
   if (kinds.length === 0) kinds.push('kill-driver');
   const faults: Fault[] = [];
   const troubled = new Set<string>();
   const count = random.between(1, MAX_FAULTS);
+  const cuttable = hosts.filter((host) => canLosePower(host, guests));
+  if (kinds.includes('power-cut') && cuttable.length > 0) {
+    faults.push({ kind: 'power-cut', host: random.pick(cuttable), when: powerCutOf(random) });
+  }
   for (let i = 0; i < count; i++) {
     const fault = faultOf(random.pick(kinds), random, hosts, guests, beyond);
     if (fault === null) continue;
-    if (fault.kind === 'disk') {
-      if (troubled.has(fault.guest)) continue;
-      troubled.add(fault.guest);
-    }
+    const part = partOf(fault);
+    if (part !== null && troubled.has(part)) continue;
+    if (part !== null) troubled.add(part);
     faults.push(fault);
   }
   return faults;
+}
+
+/** What may have one fault only; null: anything goes. */
+function partOf(fault: Fault): string | null {
+  if (fault.kind === 'disk') return `disk of ${fault.guest}`;
+  if (fault.kind === 'link') return fault.link;
+  if (fault.kind === 'clock') return `clock of ${fault.actor}`;
+  return fault.kind === 'ring-garbage' ? 'rings' : null;
 }
 
 function faultOf(
@@ -68,7 +97,7 @@ function faultOf(
   const forNs = random.between(1, LONGEST_NS);
   switch (kind) {
     case 'kill-driver':
-      return { kind, host, when: killTimeOf(random) };
+      return { kind, host, when: driverKillOf(random) };
     case 'pause-driver':
       return { kind, host, forNs, when: triggerOf(random, 'back.') };
     case 'kill-guest':
@@ -76,43 +105,60 @@ function faultOf(
     case 'hang-guest':
       return { kind, guest: guest.name, forNs, when: triggerOf(random, 'front.') };
     case 'power-cut': {
-      const all = guests.filter((other) => other.host === host);
-      if (all.some(({ device }) => device !== 'file')) return null;
-      return { kind, host, when: triggerOf(random, 'back.') };
+      if (!canLosePower(host, guests)) return null;
+      return { kind, host, when: powerCutOf(random) };
     }
     case 'disk': {
-      if (guest.device !== 'file') return null;
+      if (guest.device === 'memory') return null;
       const trouble = troubleOf(random, beyond);
       return { kind, guest: guest.name, trouble, forNs, when: progressOf(random) };
     }
+    case 'link': {
+      const actor = random.chance(0.5) ? driverName(host) : guest.name;
+      return linkFaultOf(random, storeLinkOf(actor), forNs);
+    }
+    case 'clock': {
+      const actor = random.chance(0.5) ? driverName(host) : guest.name;
+      return clockFaultOf(random, actor, forNs);
+    }
+    case 'ring-garbage': {
+      const when = triggerOf(random, 'front.');
+      const seed = random.nextU32();
+      const livesNs = random.between(1, LONGEST_GARBAGE_NS);
+      return { kind, guest: guest.name, seed, forNs: livesNs, when };
+    }
   }
+}
+
+/** The store is talked to when somebody connects: half of the troubles of its links are early. */
+function linkFaultOf(random: Prng, link: string, forNs: number): Fault {
+  const trouble = random.pick(RELIABLE_LINK_TROUBLES);
+  const delayNs = random.between(1, LONGEST_DELAY_NS);
+  const early: Trigger = { kind: 'time', atNs: random.between(0, 60e6) };
+  const when = random.chance(0.5) ? early : timeOf(random);
+  return { kind: 'link', link, trouble, forNs, delayNs, share: 0, messageKind: 0, when };
+}
+
+function clockFaultOf(random: Prng, actor: string, forNs: number): Fault {
+  const when = random.chance(0.5) ? progressOf(random) : timeOf(random);
+  if (random.chance(0.5)) {
+    const jumpNs = random.chance(0.3)
+      ? random.between(1, LONGEST_JUMP_NS)
+      : random.between(1, LONGEST_NS);
+    return { kind: 'clock', actor, trouble: 'jump', jumpNs, when };
+  }
+  const driftPpm = random.chance(0.5)
+    ? random.between(-500, 500)
+    : random.between(DRIFT_PPM_MIN, DRIFT_PPM_MAX);
+  return { kind: 'clock', actor, trouble: 'skew', driftPpm, forNs, when };
+}
+
+/** What is in RAM is gone with the power: only files can be asked for afterwards. */
+function canLosePower(host: string, guests: readonly GuestScenario[]): boolean {
+  return guests.every((guest) => guest.host !== host || guest.device !== 'memory');
 }
 
 function troubleOf(random: Prng, beyond: boolean): DiskTrouble {
   const possible = DISK_TROUBLES.filter((trouble) => BEYOND_CONTRACT.includes(trouble) === beyond);
   return random.pick(possible);
-}
-
-/** A driver VM is also killed while its predecessor's work is being recovered. */
-function killTimeOf(random: Prng): Trigger {
-  if (random.chance(0.2)) return { kind: 'recovery', nth: random.between(1, 400) };
-  return triggerOf(random, 'back.');
-}
-
-function progressOf(random: Prng): Trigger {
-  return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
-}
-
-function timeOf(random: Prng): Trigger {
-  return { kind: 'time', atNs: random.between(40e6, LAST_STRIKE_NS) };
-}
-
-function triggerOf(random: Prng, side: string): Trigger {
-  const draw = random.nextUnit();
-  if (draw < 0.1) return { kind: 'event', nth: random.between(1, 80) };
-  if (draw < 0.4) return { kind: 'event', nth: random.between(20, 2500) };
-  if (draw < 0.5) return progressOf(random);
-  if (draw < 0.6) return timeOf(random);
-  const points = CRASH_POINTS.filter((point) => point.startsWith(side));
-  return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, 600) };
 }

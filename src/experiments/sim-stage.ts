@@ -1,17 +1,25 @@
 /** The simulator as a stage: one seed, one run. */
 import { toErrorRecord } from '../base/errors.ts';
+import type { SharedMemory } from '../base/shared-memory.ts';
+import { PAGE_BYTES } from '../base/units.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
 import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
-import type { DiskTrouble, Trigger } from '../world/faults.ts';
+import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
+import { isParallaxDisk } from '../parallax/engine.ts';
+import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
+import { SimDirectory } from '../world/sim/sim-directory.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
 import type { Clock, Timers, World } from '../world/world.ts';
+import { checkFaults } from './check-faults.ts';
+import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
+import { strikeLink } from './sim-link-trouble.ts';
 import type { Stage } from './stage.ts';
 
 /** Virtual time that a run may take after the scenario's own limit, to end its story. */
@@ -20,18 +28,28 @@ const MAX_EVENTS = 50_000_000;
 
 export class SimStage implements Stage {
   readonly world = 'sim';
+  readonly store: RunStore | null = null;
+  readonly storeWorld: World;
   readonly simulator: Simulator;
   readonly #scenario: Scenario;
   readonly #spawner: SimSpawner;
   readonly #runner: World;
 
+  /** Throws `UsageError` for a fault that cannot be played. */
   constructor(scenario: Scenario, seed: number, trace: TraceWindow | null) {
+    checkFaults(scenario);
     this.#scenario = scenario;
     this.simulator = new Simulator(trace === null ? { seed } : { seed, trace });
     const factories = { guest: createGuest, 'driver-vm': createDriverVm };
     this.#spawner = this.simulator.spawner(factories);
+    const pool = this.simulator.addHost('pool', { memoryBytes: PAGE_BYTES });
     for (const name of scenario.hosts) {
-      this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes });
+      this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes, pool });
+    }
+    const storeHost = this.simulator.addHost('store', { memoryBytes: PAGE_BYTES, pool });
+    this.storeWorld = this.simulator.toolstackWorld('store', storeHost);
+    if (scenario.store !== undefined) {
+      this.store = new RunStore(new SimDirectory(this.simulator, 'store'), scenario.store);
     }
     const first = this.simulator.host(scenario.hosts[0] ?? '');
     this.#runner = this.simulator.toolstackWorld('runner', first);
@@ -66,6 +84,10 @@ export class SimStage implements Stage {
     }
   }
 
+  armProtocol(guests: readonly string[], trigger: ProtocolTrigger, strike: () => void): void {
+    this.simulator.armProtocolEvent(guests, trigger.event, trigger.nth, strike);
+  }
+
   pause(actor: string, durationNs: number): void {
     this.simulator.pause(actor, durationNs);
   }
@@ -76,9 +98,32 @@ export class SimStage implements Stage {
   }
 
   trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void {
-    const victim = this.simulator.host(host).findDisk(diskName(guest));
-    // A disk that was not opened yet has nothing to lose.
-    return victim === undefined ? () => {} : strikeDisk(victim, trouble, this.clock.nowNs(), forNs);
+    const there = this.simulator.host(host);
+    const own = there.findDisk(diskName(guest));
+    // Of an image it is the host's disk that has trouble: its log and its slab.
+    const names = own === undefined ? there.diskNames().filter(isParallaxDisk) : [diskName(guest)];
+    const heal = names.map((name) =>
+      strikeDisk(there.disk(name), trouble, this.clock.nowNs(), forNs),
+    );
+    return () => {
+      for (const end of heal) end();
+    };
+  }
+
+  linkTrouble(link: string, measure: LinkMeasure): () => void {
+    return strikeLink(this.simulator.link(link), measure, messageTypeOf);
+  }
+
+  setDrift(actor: string, driftPpm: number): void {
+    this.simulator.setDrift(actor, driftPpm);
+  }
+
+  jumpClock(actor: string, jumpNs: number): void {
+    this.simulator.jumpClock(actor, jumpNs);
+  }
+
+  memoryOf(host: string): SharedMemory {
+    return this.simulator.host(host).memory;
   }
 }
 
@@ -111,7 +156,7 @@ export async function runInSimulator(
     },
   );
   const outcome = await stage.simulator.run({
-    until: () => over || stage.simulator.failures.length > 0,
+    until: () => over || (stage.simulator.failures.length > 0 && anyUnforgiven(run, stage)),
     maxTimeNs: scenario.timeLimitNs + AFTERMATH_NS,
     maxEvents: MAX_EVENTS,
     ...(breathe === undefined
@@ -119,9 +164,15 @@ export async function runInSimulator(
       : { breathe: (resume) => breathe(resume, run, stage.simulator.nowNs) }),
   });
   for (const { actor, timeNs, event, error } of outcome.failures) {
+    if (run.mayFail(actor)) continue;
     run.problems.push(
       `${actor} failed at event ${event} (${timeNs} ns): ${error.message}\n${error.stack}`,
     );
   }
   return { run, outcome, log: stage.simulator.log };
+}
+
+/** A guest whose rings were struck may fail; nobody else. */
+function anyUnforgiven(run: Run, { simulator }: SimStage): boolean {
+  return simulator.failures.some(({ actor }) => !run.mayFail(actor));
 }

@@ -1,12 +1,19 @@
 /** What both worlds offer the runner: hosts with toolstacks, a clock, and ways to strike. */
+
+import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
-import type { DiskTrouble, Trigger } from '../world/faults.ts';
-import type { Clock, Timers } from '../world/world.ts';
+import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
+import type { Clock, Timers, World } from '../world/world.ts';
+import type { RunStore } from './run-store.ts';
 
 export interface Stage {
   readonly world: 'threads' | 'sim';
   readonly clock: Clock;
   readonly timers: Timers;
+  /** The store of the run; null: no disk of it is an image. */
+  readonly store: RunStore | null;
+  /** A world that reaches the store's pool, and that no fault strikes. */
+  readonly storeWorld: World;
   /**
    * Brings a host up with its toolstack; `events` hears of exits on it. Also after a power cut: the
    * same disks, and RAM with nothing in it.
@@ -18,6 +25,11 @@ export interface Stage {
    * `UsageError` for a trigger, or a strike at it, that this world does not have.
    */
   arm(actor: string, trigger: Trigger, strike: () => void, kills: boolean): void;
+  /**
+   * Has `strike` called when the guests, taken together, have come to the n-th event from now: in
+   * the simulator there and then, in threads a millisecond or so later.
+   */
+  armProtocol(guests: readonly string[], trigger: ProtocolTrigger, strike: () => void): void;
   /** The actor does nothing for a while. */
   pause(actor: string, durationNs: number): void;
   /**
@@ -30,4 +42,12 @@ export interface Stage {
    * `UsageError` for what this world cannot do.
    */
   trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void;
+  /** Gives a link of an actor trouble (`g0/xenstore`); returns what ends it. */
+  linkTrouble(link: string, measure: LinkMeasure): () => void;
+  /** The clock of a living actor goes so many parts in a million too fast from now on. */
+  setDrift(actor: string, driftPpm: number): void;
+  /** The clock of a living actor jumps ahead. */
+  jumpClock(actor: string, jumpNs: number): void;
+  /** RAM of a host. */
+  memoryOf(host: string): SharedMemory;
 }

@@ -1,13 +1,14 @@
 /**
  * The fault script of a run: when each fault is due, and what it does.
  *
- * Faults by time and progress are looked for by the runner's story; faults at an event or a crash
- * point are armed in the stage before anything runs. Each strikes once. Who is not there to be
- * struck, or is dead already, is left alone, and that is noted.
+ * Faults by time and progress are looked for by the runner's story; faults at an event, a crash
+ * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is
+ * not there to be struck, or is dead already, is left alone.
  */
-import { fail, unreachable } from '../base/invariant.ts';
+import { fail, present, unreachable } from '../base/invariant.ts';
 import type { Nanos } from '../base/units.ts';
-import type { Fault } from '../world/faults.ts';
+import { driverName, type Fault, faultName, type SpineFault, victimOf } from '../world/faults.ts';
+import { isSpineFault } from './check-faults.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { HostKeeper } from './host-keeper.ts';
 import type { Stage } from './stage.ts';
@@ -33,7 +34,8 @@ export class Strikes {
     this.#pending = new Set(faults.filter(({ when }) => isScripted(when.kind)));
     this.#recovering = new Set(faults.filter(({ when }) => when.kind === 'recovery'));
     for (const fault of faults) {
-      if (fault.when.kind === 'event' || fault.when.kind === 'crash-point') this.#arm(fault);
+      const { kind } = fault.when;
+      if (kind === 'event' || kind === 'crash-point' || kind === 'protocol') this.#arm(fault);
     }
   }
 
@@ -47,8 +49,14 @@ export class Strikes {
   }
 
   #arm(fault: Fault): void {
+    const { when } = fault;
+    if (when.kind === 'protocol') {
+      const guests = this.#guestsOf(fault).map(({ name }) => name);
+      this.#parts.stage.armProtocol(guests, when, () => this.#strike(fault));
+      return;
+    }
     const kills = fault.kind === 'kill-driver' || fault.kind === 'kill-guest';
-    this.#parts.stage.arm(victimOf(fault), fault.when, () => this.#strike(fault), kills);
+    this.#parts.stage.arm(victimOf(fault), when, () => this.#strike(fault), kills);
   }
 
   /** Strikes what is due. */
@@ -64,15 +72,14 @@ export class Strikes {
     const { when } = fault;
     if (when.kind === 'time') return nowNs >= when.atNs;
     if (when.kind !== 'progress') return false;
-    const guests = this.#parts.guests.filter(({ name, scenario }) =>
-      'host' in fault ? scenario.host === fault.host : name === fault.guest,
-    );
+    const guests = this.#guestsOf(fault);
     const sum = guests.reduce((total, guest) => total + guest.progress, 0);
     return guests.length > 0 && sum / guests.length >= when.share;
   }
 
   #strike(fault: Fault): void {
-    const cell = `${kindOf(fault)}/${this.#phaseOf(fault)}`;
+    if (!isSpineFault(fault)) fail('a script is checked before it is played');
+    const cell = `${faultName(fault)}/${this.#phaseOf(fault)}`;
     this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);
     switch (fault.kind) {
       case 'kill-driver':
@@ -80,7 +87,7 @@ export class Strikes {
         return;
       case 'pause-driver':
         this.#parts.tell(`driver VM of ${fault.host} stands still for ${ms(fault.forNs)} ms`);
-        this.#parts.stage.pause(`${fault.host}/driver-vm`, fault.forNs);
+        this.#parts.stage.pause(driverName(fault.host), fault.forNs);
         return;
       case 'kill-guest':
         this.#hostOf(fault.guest).killGuest(fault.guest);
@@ -95,12 +102,23 @@ export class Strikes {
       case 'disk':
         this.#troubleDisk(fault).catch(this.#parts.failed);
         return;
+      case 'link':
+        this.#troubleLink(fault).catch(this.#parts.failed);
+        return;
+      case 'clock':
+        this.#troubleClock(fault).catch(this.#parts.failed);
+        return;
+      case 'ring-garbage':
+        this.#hostOf(fault.guest)
+          .strikeRings(this.#guest(fault.guest), fault.seed, fault.forNs)
+          .catch(this.#parts.failed);
+        return;
       default:
         unreachable(fault);
     }
   }
 
-  async #troubleDisk(fault: Fault & { kind: 'disk' }): Promise<void> {
+  async #troubleDisk(fault: SpineFault & { kind: 'disk' }): Promise<void> {
     const { stage, tell } = this.#parts;
     const host = this.#hostOf(fault.guest).name;
     tell(`disk of ${fault.guest}: ${fault.trouble} for ${ms(fault.forNs)} ms`);
@@ -109,34 +127,57 @@ export class Strikes {
     heal();
   }
 
+  async #troubleLink(fault: SpineFault & { kind: 'link' }): Promise<void> {
+    const { stage, tell } = this.#parts;
+    tell(`link ${fault.link}: ${fault.trouble} for ${ms(fault.forNs)} ms`);
+    const heal = stage.linkTrouble(fault.link, fault);
+    await stage.timers.sleep(fault.forNs);
+    heal();
+  }
+
+  async #troubleClock(fault: SpineFault & { kind: 'clock' }): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const { actor } = fault;
+    if (fault.trouble === 'jump') {
+      tell(`clock of ${actor} jumps ${ms(fault.jumpNs)} ms ahead`);
+      stage.jumpClock(actor, fault.jumpNs);
+      return;
+    }
+    const { driftPpm, forNs } = fault;
+    tell(`clock of ${actor} drifts by ${driftPpm} ppm for ${ms(forNs)} ms`);
+    stage.setDrift(actor, driftPpm);
+    await stage.timers.sleep(forNs);
+    stage.setDrift(actor, 0);
+  }
+
   /** What the victim, or the first unfinished guest of its host, was doing. */
   #phaseOf(fault: Fault): string {
-    const host = 'host' in fault ? this.#host(fault.host) : this.#hostOf(fault.guest);
-    if (host.isOut) return 'outage';
-    const guests = this.#parts.guests.filter(({ name, scenario }) =>
-      'host' in fault ? scenario.host === fault.host : name === fault.guest,
-    );
+    const guests = this.#guestsOf(fault);
+    const host = guests[0]?.scenario.host;
+    if (host !== undefined && this.#host(host).isOut) return 'outage';
     return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
   }
 
+  /** The guest that is struck, or those whose driver VM is. */
+  #guestsOf(fault: Fault): GuestTrack[] {
+    const victim = victimOf(fault);
+    return this.#parts.guests.filter(
+      ({ name, scenario }) => name === victim || driverName(scenario.host) === victim,
+    );
+  }
+
+  #guest(name: string): GuestTrack {
+    const track = this.#parts.guests.find((guest) => guest.name === name);
+    return present(track, 'a fault names a guest of the run');
+  }
+
   #hostOf(guest: string): HostKeeper {
-    const track = this.#parts.guests.find(({ name }) => name === guest);
-    return this.#host(track?.scenario.host ?? '');
+    return this.#host(this.#guest(guest).scenario.host);
   }
 
   #host(name: string): HostKeeper {
     return this.#parts.hosts.find((host) => host.name === name) ?? fail('a fault names a host');
   }
-}
-
-/** Name of a fault in tables: each trouble of a disk is one of its own. */
-function kindOf(fault: Fault): string {
-  return fault.kind === 'disk' ? `disk ${fault.trouble}` : fault.kind;
-}
-
-/** The actor whose events and crash points a trigger of this fault counts. */
-function victimOf(fault: Fault): string {
-  return 'host' in fault ? `${fault.host}/driver-vm` : fault.guest;
 }
 
 function isScripted(kind: Fault['when']['kind']): boolean {

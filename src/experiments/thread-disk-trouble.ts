@@ -6,15 +6,21 @@ import { UsageError } from '../base/errors.ts';
 import { NO_DELAY } from '../driver-vm/device-factory.ts';
 import type { Delays } from '../driver-vm/filters/delay-filter.ts';
 import { ALWAYS_FAIL, type ErrorRule } from '../driver-vm/filters/error-filter.ts';
+import type { MediumTrouble } from '../driver-vm/filters/medium-filter.ts';
 import type { Toolstack } from '../hypervisor/toolstack.ts';
 import type { DiskTrouble } from '../world/faults.ts';
+import { LATENT_EVERY_NTH } from './sim-disk-trouble.ts';
 
 const SLOW: Delays = { readNs: 5e6, writeNs: 5e6, flushNs: 20e6, jitterNs: 2e6 };
-const LATENT_SECTORS = 64;
+const MEDIUM: Partial<Record<DiskTrouble, MediumTrouble>> = {
+  'torn-write': { kind: 'torn-write' },
+  'latent-sectors': { kind: 'latent-sectors', everyNth: LATENT_EVERY_NTH },
+  misdirected: { kind: 'misdirected' },
+};
 
 /** Throws `UsageError` for a trouble that needs a simulated disk. */
 export function checkTrouble(trouble: DiskTrouble): void {
-  if (trouble !== 'slow') rulesFor(trouble);
+  if (trouble !== 'slow' && MEDIUM[trouble] === undefined) rulesFor(trouble);
 }
 
 /** Begins a trouble now; the function it gives back ends it. */
@@ -26,6 +32,11 @@ export function troubleByFilter(
   if (trouble === 'slow') {
     tell(toolstack, guest, 'setDelays', SLOW);
     return () => tell(toolstack, guest, 'setDelays', NO_DELAY);
+  }
+  const medium = MEDIUM[trouble];
+  if (medium !== undefined) {
+    tell(toolstack, guest, 'setMedium', medium);
+    return () => tell(toolstack, guest, 'setMedium', null);
   }
   tell(toolstack, guest, 'setErrors', rulesFor(trouble));
   return () => tell(toolstack, guest, 'setErrors', []);
@@ -40,9 +51,10 @@ function rulesFor(trouble: DiskTrouble): readonly ErrorRule[] {
       return [{ ...ALWAYS_FAIL, op: 'write' }];
     case 'flush-fails':
       return [{ ...ALWAYS_FAIL, op: 'flush', times: 1 }];
-    case 'latent-sectors':
-      return [{ ...ALWAYS_FAIL, op: 'read', endLba: LATENT_SECTORS }];
     case 'slow':
+    case 'torn-write':
+    case 'latent-sectors':
+    case 'misdirected':
     case 'stall':
     case 'lost-write':
     case 'bit-rot':

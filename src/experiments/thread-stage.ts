@@ -13,26 +13,43 @@
  * Of the triggers, `time` and `progress` are the runner's own. A `crash-point` is armed in the
  * shared words of the actor that is alive, from its start; passages are counted within one life.
  * Several for one actor strike one life after the other, and one that a life did not reach, because
- * something else ended it, is armed again in the next. Threads have no events to count: `event` is
- * refused.
+ * something else ended it, is armed again in the next. Guests count their `protocol` events in the
+ * same words; the stage looks at the sums every `LOOK_NS` and strikes then, so a few more events
+ * may have happened, and a guest that is done sooner is not struck. Other events threads do not
+ * count: `event` is refused.
  */
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
+import type { SharedMemory } from '../base/shared-memory.ts';
+import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
+import { isParallaxDisk } from '../parallax/engine.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
-import type { CrashPoint, DiskTrouble, Trigger } from '../world/faults.ts';
+import type {
+  CrashPoint,
+  DiskTrouble,
+  LinkMeasure,
+  ProtocolEvent,
+  ProtocolTrigger,
+  Trigger,
+} from '../world/faults.ts';
 import type { WaitMode } from '../world/real/bell-watch.ts';
 import { startClock } from '../world/real/clock.ts';
+import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
-import type { Clock, Timers } from '../world/world.ts';
+import type { Clock, Link, Timers, World } from '../world/world.ts';
+import { checkFaults } from './check-faults.ts';
+import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
-import { checkTrouble, troubleByFilter } from './thread-disk-trouble.ts';
+import { troubleByFilter } from './thread-disk-trouble.ts';
+import { GatedPath } from './thread-link-trouble.ts';
+import { checkForThreads } from './thread-script.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -51,11 +68,17 @@ export interface ThreadStageOptions {
   readonly onNote?: (actor: string, text: string) => void;
 }
 
+/** Between two looks at the counts of protocol events. */
+const LOOK_NS = 1e6;
+const DIRECTORY_FILE = 'directory.lmdb';
+
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
 const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 
 export class ThreadStage implements Stage {
   readonly world = 'threads';
+  readonly store: RunStore | null = null;
+  readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
   readonly #places = new Map<string, HostPlace>();
@@ -63,15 +86,24 @@ export class ThreadStage implements Stage {
   readonly #arming: ArmingSpawner;
   readonly #toolstacks = new Map<string, Toolstack>();
   readonly #worlds: RealWorld[] = [];
+  readonly #paths = new Map<string, GatedPath>();
+  readonly #awaited = new Set<AwaitedEvent>();
+  #looking = false;
   readonly #runner: RealWorld;
 
-  /** The folders of the hosts exist. Throws `UsageError` for a fault that needs the simulator. */
+  /** The folders of the hosts exist. Throws `UsageError` for a fault that cannot be played here. */
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
-    for (const fault of scenario.faults) if (fault.kind === 'disk') checkTrouble(fault.trouble);
+    checkFaults(scenario);
+    for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
-      this.#places.set(name, { memory, folder: diskFolder(options.folder, name) });
+      const folder = diskFolder(options.folder, name);
+      this.#places.set(name, { memory, folder, poolFolder: poolFolder(options.folder) });
+    }
+    if (scenario.store !== undefined) {
+      this.#directory = new LmdbDirectory(join(storeFolder(options.folder), DIRECTORY_FILE));
+      this.store = new RunStore(this.#directory, scenario.store);
     }
     const { guests, driver } = options.modes ?? DEFAULT_MODES;
     this.#spawner = new ThreadSpawner({
@@ -85,8 +117,12 @@ export class ThreadStage implements Stage {
       seed: options.seed,
       onNote: this.#onNote,
     });
-    this.#arming = new ArmingSpawner(this.#spawner);
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
+    this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
+  }
+
+  get storeWorld(): World {
+    return this.#runner;
   }
 
   get clock(): Clock {
@@ -122,6 +158,28 @@ export class ThreadStage implements Stage {
     return troubleByFilter(toolstack, guest, trouble);
   }
 
+  linkTrouble(link: string, measure: LinkMeasure): () => void {
+    return this.#pathOf(link).strike(measure);
+  }
+
+  setDrift(actor: string, driftPpm: number): void {
+    this.#arming.alive(actor)?.setClockDrift(driftPpm);
+  }
+
+  jumpClock(actor: string, jumpNs: number): void {
+    this.#arming.alive(actor)?.jumpClock(Math.max(1, Math.round(jumpNs / 1e6)));
+  }
+
+  memoryOf(host: string): SharedMemory {
+    return present(this.#places.get(host), 'a host with memory exists').memory;
+  }
+
+  #pathOf(link: string): GatedPath {
+    const path = this.#paths.get(link) ?? new GatedPath(this.clock, this.timers);
+    this.#paths.set(link, path);
+    return path;
+  }
+
   arm(actor: string, trigger: Trigger, _strike: () => void, kills: boolean): void {
     if (trigger.kind === 'crash-point' && !kills) {
       throw new UsageError(
@@ -143,19 +201,47 @@ export class ThreadStage implements Stage {
     if (trigger.kind === 'crash-point') this.#arming.arm(actor, trigger.point, trigger.nth);
   }
 
+  armProtocol(
+    guests: readonly string[],
+    { event, nth }: ProtocolTrigger,
+    strike: () => void,
+  ): void {
+    const past = this.#arming.eventCount(guests, event);
+    this.#awaited.add({ guests, event, count: past + nth, strike });
+    if (!this.#looking) this.#lookForEvents();
+  }
+
+  /** Strikes what is due, as long as anything is awaited; ends with the runner's world. */
+  #lookForEvents(): void {
+    for (const awaited of this.#awaited) {
+      const { guests, event, count, strike } = awaited;
+      if (this.#arming.eventCount(guests, event) < count) continue;
+      this.#awaited.delete(awaited);
+      strike();
+    }
+    this.#looking = this.#awaited.size > 0;
+    const nextNs = nanos(this.clock.nowNs() + LOOK_NS);
+    if (this.#looking) this.timers.at(nextNs, () => this.#lookForEvents());
+  }
+
   /** Ends the stories of the run and every thread; nothing of it touches a disk afterwards. */
   async close(): Promise<void> {
     this.#arming.close();
     await Promise.all(this.#worlds.map((world) => world.bury()));
     await this.#spawner.close();
+    await this.#directory?.close();
   }
 
   #worldOf(name: string, host: string): RealWorld {
-    const { memory, folder } = present(this.#places.get(host), 'a world is on a host that exists');
+    const { memory, folder, poolFolder } = present(
+      this.#places.get(host),
+      'a world is on a host that exists',
+    );
     const world = toolstackWorld({
       name,
       memory,
       folder,
+      ...(poolFolder === undefined ? {} : { poolFolder }),
       seed: this.#options.seed,
       clockZero: this.#zero,
       onNote: (text) => this.#onNote(name, text),
@@ -169,6 +255,14 @@ export class ThreadStage implements Stage {
   };
 }
 
+interface AwaitedEvent {
+  readonly guests: readonly string[];
+  readonly event: ProtocolEvent;
+  /** Of the guests together, from the start of the run. */
+  readonly count: number;
+  readonly strike: () => void;
+}
+
 interface ArmedPoint {
   readonly point: CrashPoint;
   readonly passes: number;
@@ -176,16 +270,21 @@ interface ArmedPoint {
 
 /**
  * Arms the crash points that wait for an actor as soon as it is started, and notes which struck.
+ * Links go through the gates of their paths.
  */
 class ArmingSpawner implements Spawner {
   readonly #spawner: ThreadSpawner;
+  readonly #pathOf: (link: string) => GatedPath;
   readonly #waiting = new Map<string, ArmedPoint[]>();
   /** By host, those started there that may still be alive. */
   readonly #started = new Map<string, Set<ThreadActorHandle>>();
+  /** By name, every incarnation there ever was. */
+  readonly #incarnations = new Map<string, ThreadActorHandle[]>();
   #closed = false;
 
-  constructor(spawner: ThreadSpawner) {
+  constructor(spawner: ThreadSpawner, pathOf: (link: string) => GatedPath) {
     this.#spawner = spawner;
+    this.#pathOf = pathOf;
   }
 
   arm(actor: string, point: CrashPoint, passes: number): void {
@@ -202,19 +301,44 @@ class ArmingSpawner implements Spawner {
     const onHost = this.#started.get(spec.host) ?? new Set<ThreadActorHandle>();
     this.#started.set(spec.host, onHost.add(handle));
     void handle.exited.then(() => onHost.delete(handle));
+    this.#incarnations.set(spec.name, [...(this.#incarnations.get(spec.name) ?? []), handle]);
     const waiting = this.#waiting.get(spec.name) ?? [];
     const next = waiting[0];
-    if (next === undefined) return handle;
-    handle.killAt(next.point, next.passes);
-    void handle.exited.then(() => {
-      if (handle.stoppedAtPoint) waiting.shift();
-    });
-    return handle;
+    if (next !== undefined) {
+      handle.killAt(next.point, next.passes);
+      void handle.exited.then(() => {
+        if (handle.stoppedAtPoint) waiting.shift();
+      });
+    }
+    return this.#gated(handle);
+  }
+
+  /** The handle with its links behind the gates of their paths. */
+  #gated(handle: ThreadActorHandle): ActorHandle {
+    const { name, exited } = handle;
+    const links = new Map<string, Link>();
+    for (const [own, link] of handle.links) {
+      links.set(own, this.#pathOf(`${name}/${own}`).over(link));
+    }
+    return {
+      name,
+      links,
+      exited,
+      kill: () => handle.kill(),
+      call: (method, ...args) => handle.call(method, ...args),
+    };
   }
 
   alive(actor: string): ThreadActorHandle | undefined {
     const all = [...this.#started.values()].flatMap((onHost) => [...onHost]);
     return all.find(({ name }) => name === actor);
+  }
+
+  /** How often actors of these names, alive or dead, have said that an event happened. */
+  eventCount(actors: readonly string[], event: ProtocolEvent): number {
+    return actors
+      .flatMap((actor) => this.#incarnations.get(actor) ?? [])
+      .reduce((sum, handle) => sum + handle.eventCount(event), 0);
   }
 
   /** Settles when every actor of a host is gone. */
@@ -254,6 +378,7 @@ export async function runInThreads(
 ): Promise<ThreadRun> {
   const { folder, keepDisks, onProgress, signal } = options;
   for (const host of scenario.hosts) await mkdir(diskFolder(folder, host), { recursive: true });
+  if (scenario.store !== undefined) await mkdir(poolFolder(folder), { recursive: true });
   const stage = new ThreadStage(scenario, options);
   const run = new Run(scenario, stage);
   const ticker = setInterval(() => onProgress?.(run, stage.clock.nowNs()), PROGRESS_MS);
@@ -263,7 +388,7 @@ export async function runInThreads(
       if (thrown instanceof UsageError) throw thrown;
       run.problems.push(`the runner failed: ${toErrorRecord(thrown).stack}`);
     });
-    await Promise.race([story, ...(signal === undefined ? [] : [aborted(signal)])]);
+    await (signal === undefined ? story : untilAborted(story, signal));
     durationNs = stage.clock.nowNs();
   } finally {
     clearInterval(ticker);
@@ -271,6 +396,15 @@ export async function runInThreads(
     if (!keepDisks) await removeDisks(scenario, folder);
   }
   return { run, durationNs, interrupted: signal?.aborted ?? false };
+}
+
+/** Where the store of a run is: its pool in a folder of its own, its directory in a file. */
+function storeFolder(folder: string): string {
+  return join(folder, 'store');
+}
+
+function poolFolder(folder: string): string {
+  return join(storeFolder(folder), 'pool');
 }
 
 /** Where the disks of a host are. */
@@ -283,8 +417,20 @@ async function removeDisks(scenario: Scenario, folder: string): Promise<void> {
   for (const { host, name } of scenario.guests) {
     await rm(join(diskFolder(folder, host), diskName(name)), { force: true });
   }
+  if (scenario.store !== undefined) await removeStore(scenario, folder);
   for (const host of scenario.hosts) await removeIfEmpty(diskFolder(folder, host));
   await removeIfEmpty(folder);
+}
+
+/** The store, and what Parallax keeps on the hosts' own disks. */
+async function removeStore({ hosts }: Scenario, folder: string): Promise<void> {
+  await rm(storeFolder(folder), { recursive: true, force: true });
+  for (const host of hosts) {
+    const path = diskFolder(folder, host);
+    for (const name of await readdir(path)) {
+      if (isParallaxDisk(name)) await rm(join(path, name), { force: true });
+    }
+  }
 }
 
 async function removeIfEmpty(folder: string): Promise<void> {
@@ -296,9 +442,18 @@ async function removeIfEmpty(folder: string): Promise<void> {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
+/** Settles with the story, or when the signal ends it early. */
+async function untilAborted(story: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve;
     if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
+  try {
+    await Promise.race([story, aborted]);
+  } finally {
+    // Many runs may share the signal of one command.
+    signal.removeEventListener('abort', onAbort);
+  }
 }

@@ -25,10 +25,10 @@
 import { Fifo } from '../base/fifo.ts';
 import { invariant, present } from '../base/invariant.ts';
 import { MS, type Nanos, NEVER } from '../base/units.ts';
-import type { PlantedBug } from '../world/faults.ts';
+import type { PlantedBug, ProtocolEvent } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import type { BackFeatures, FrontQueue, UnansweredPart } from './front-queue.ts';
-import { type FrontRequest, FrontStatus } from './front-request.ts';
+import { FrontOp, type FrontRequest, FrontStatus } from './front-request.ts';
 
 /** What a guest sees while its driver VM is gone (the choice that ublk offers). */
 export type LossPolicy = 'stall' | 'error' | 'fail';
@@ -53,6 +53,22 @@ export interface FrontCounters {
   silences: number;
   violations: string[];
 }
+
+/** By operation. */
+const SUBMITTED: Readonly<Record<FrontOp, ProtocolEvent>> = {
+  [FrontOp.read]: 'read-submitted',
+  [FrontOp.write]: 'write-submitted',
+  [FrontOp.flush]: 'flush-submitted',
+  [FrontOp.discard]: 'discard-submitted',
+  [FrontOp.barrier]: 'write-submitted',
+};
+const ACKNOWLEDGED: Readonly<Record<FrontOp, ProtocolEvent>> = {
+  [FrontOp.read]: 'read-acknowledged',
+  [FrontOp.write]: 'write-acknowledged',
+  [FrontOp.flush]: 'flush-acknowledged',
+  [FrontOp.discard]: 'discard-acknowledged',
+  [FrontOp.barrier]: 'write-acknowledged',
+};
 
 const LATE_CHECK_NS = 100 * MS;
 /** A back end beats every 50 ms; one that misses ten beats is silent. */
@@ -82,6 +98,8 @@ export class Blkfront {
   #replayAt = 0;
   #replayOffset = 0;
   #replayInFlight = 0;
+  /** Of what is replayed, something had been sent to a driver VM that died. */
+  #repeats = false;
   #nextLateCheckNs: Nanos = 0 as Nanos;
   #lastBeat = -1;
   #lastBeatNs: Nanos = 0 as Nanos;
@@ -124,11 +142,13 @@ export class Blkfront {
     this.#inFlight++;
     if (this.#state === 'failed' || this.#failing) {
       request.allSent = true;
+      this.#world.protocolEvent(SUBMITTED[request.op]);
       this.#complete(request, FrontStatus.error);
       return;
     }
     const line = this.#lineOf(request.queue);
     if (this.#state !== 'connected' || line.length > 0 || !this.#send(request)) line.push(request);
+    this.#world.protocolEvent(SUBMITTED[request.op]);
   }
 
   /** Reads responses and sends what waits. True when anything moved. */
@@ -210,6 +230,9 @@ export class Blkfront {
     this.#replayAt = 0;
     this.#replayOffset = this.#replay[0]?.offset ?? 0;
     this.#state = 'replaying';
+    this.#world.protocolEvent('ring-connected');
+    this.#repeats = this.#replay.some(({ request }) => request.replayed);
+    if (this.#repeats) this.#world.protocolEvent('replay-begun');
     this.#pumpReplay();
   }
 
@@ -252,6 +275,7 @@ export class Blkfront {
     this.#replayInFlight = 0;
     const again = parts.filter(({ request }) => request.replayed);
     this.counters.replayedRequests += new Set(again.map(({ request }) => request)).size;
+    this.#world.protocolEvent('driver-lost');
     if (this.#options.policy !== 'stall') this.#failEverything();
   }
 
@@ -281,8 +305,11 @@ export class Blkfront {
   #complete(request: FrontRequest, status: FrontStatus): void {
     this.#inFlight--;
     this.counters.completed++;
-    if (status !== FrontStatus.ok) this.counters.errors++;
+    const failed = status !== FrontStatus.ok;
+    if (failed) this.counters.errors++;
+    const event = failed ? 'request-failed' : ACKNOWLEDGED[request.op];
     request.frontDone(status);
+    this.#world.protocolEvent(event);
   }
 
   #lineOf(queue: number): Fifo<FrontRequest> {
@@ -342,6 +369,7 @@ export class Blkfront {
       this.#replay = [];
       this.#state = 'connected';
       this.#world.log.event('front.connected', this.#queues.length, this.counters.replayedRequests);
+      if (this.#repeats) this.#world.protocolEvent('replay-done');
       moved = true;
     }
     return moved;

@@ -288,17 +288,19 @@ export class Replay implements Workload {
     }
     const index = kind === RequestKind.flush ? this.#acknowledgedWrites : slot.writeIndex;
     const flags = slot.fua ? HistoryFlag.fua : 0;
-    slot.record = history.invoke(kind, flags, lba, sectors, world.clock.nowNs(), index);
+    slot.record = history.invoke(kind, flags, lba, sectors, world.recordClock.nowNs(), index);
     present(this.#disk, 'the disk is connected').submit(slot);
   }
 
   #done(slot: ReplaySlot, status: FrontStatus): void {
     const { history, stats, world, stampSource, frames } = this.#parts;
-    const nowNs = world.clock.nowNs();
+    const ackNs = world.recordClock.nowNs();
     const ok = status === FrontStatus.ok;
     let index = slot.kind === RequestKind.flush ? slot.flushesBefore : slot.writeIndex;
     if (ok && slot.kind === RequestKind.read) index = this.#verify(slot);
-    history.acknowledge(slot.record, ok ? HistoryStatus.ok : HistoryStatus.error, nowNs, index);
+    history.acknowledge(slot.record, ok ? HistoryStatus.ok : HistoryStatus.error, ackNs, index);
+    // Intended starts are times of the guest's own clock, and so is what is counted from them.
+    const nowNs = world.clock.nowNs();
     this.#parts.recordResponse(nowNs - (slot.readBack ? slot.submittedNs : slot.dueNs));
     if (ok && slot.kind === RequestKind.write) this.#acknowledgedWrites++;
     if (ok && slot.kind === RequestKind.flush) stampSource.flushes++;

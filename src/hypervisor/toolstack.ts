@@ -29,7 +29,7 @@ import {
   SECTOR_BYTES,
 } from '../base/units.ts';
 import type { ActorHandle, ExitReport, Spawner } from '../world/actor.ts';
-import type { World } from '../world/world.ts';
+import type { Link, World } from '../world/world.ts';
 import { type DomainLayout, Machine } from './machine.ts';
 import { BackendExtra, FrontendExtra } from './stordom-keys.ts';
 import {
@@ -45,11 +45,11 @@ import { domainPath } from './xenstore/paths.ts';
 import { permit } from './xenstore/permissions.ts';
 import { XenstoreServer, type XenstoreServerOptions } from './xenstore/server.ts';
 
-export type DeviceKind = 'null' | 'memory' | 'file' | 'pattern';
+export type DeviceKind = 'null' | 'memory' | 'file' | 'pattern' | 'vdi';
 
 export interface DiskSpec {
   readonly kind: DeviceKind;
-  /** `file`: its name in the host's folder. Others: not used. */
+  /** `file`: its name in the host's folder. `vdi`: name of the image. Others: not used. */
   readonly name: string;
   readonly sectors: number;
   readonly writable: boolean;
@@ -80,6 +80,8 @@ export interface GuestSpec {
 
 export interface DriverSpec {
   readonly heapBytes: number;
+  /** Serves the directory of its store over this link, at each start. Without: it has no store. */
+  readonly directory?: (link: Link) => void;
   readonly config: (layout: DomainLayout) => unknown;
 }
 
@@ -116,6 +118,8 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
+/** Of a driver VM that has a store: to the store's directory. */
+export const DIRECTORY_LINK = 'directory';
 /** How often it asks whether a dead guest's pages were let go. */
 const LET_GO_LOOK_NS = MS;
 
@@ -195,14 +199,17 @@ export class Toolstack {
     const layout = this.machine.createDomain(spec.heapBytes, DRIVER_GRANT_ENTRIES);
     await this.#makeHome(layout.domain);
     await this.#store.mkdir(`${domainPath(layout.domain)}/backend/vbd`);
+    this.#mustBeUp();
     const handle = this.#spawner.spawn({
       kind: 'driver-vm',
       name: `${this.host}/driver-vm`,
       host: this.host,
       bellAddress: layout.eventPageAddress,
-      links: [XENSTORE_LINK],
+      links: spec.directory === undefined ? [XENSTORE_LINK] : [XENSTORE_LINK, DIRECTORY_LINK],
       config: spec.config(layout),
     });
+    const directory = handle.links.get(DIRECTORY_LINK);
+    if (directory !== undefined) spec.directory?.(directory);
     const driver: DriverDomain = { spec, layout, handle, exit: null };
     this.#driver = driver;
     this.#introduce(layout.domain, handle);
@@ -226,7 +233,8 @@ export class Toolstack {
       await Promise.race([wait.reached, guest.handle.exited, driver.handle.exited]);
       await wait.stop();
     }
-    if (driver.exit !== null) return;
+    // The RAM of a host that lost its power belongs to its next toolstack.
+    if (this.#dark || driver.exit !== null) return;
     for (const layout of this.#buried.splice(0)) this.machine.destroyDomain(layout);
   }
 
@@ -282,6 +290,7 @@ export class Toolstack {
     const frontId = this.#ids.nextFrontId++ as FrontId;
     const layout = this.machine.createDomain(spec.heapBytes, spec.grantEntries);
     await this.#makeHome(layout.domain);
+    this.#mustBeUp();
     const handle = this.#spawner.spawn({
       kind: 'guest',
       name: spec.name,
@@ -315,7 +324,7 @@ export class Toolstack {
   /** Creating and restarting change the same keys: one after the other. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#lastWork.then(() => {
-      if (this.#dark) throw new StorageError('E_HOST_DOWN', `host ${this.host} lost its power`);
+      this.#mustBeUp();
       return work();
     });
     this.#lastWork = done.then(
@@ -323,6 +332,14 @@ export class Toolstack {
       () => undefined,
     );
     return done;
+  }
+
+  /**
+   * Ends a story that outlived the power of its host. To be called after an `await`, before the RAM
+   * is divided or an actor started: both are the business of the next toolstack.
+   */
+  #mustBeUp(): void {
+    if (this.#dark) throw new StorageError('E_HOST_DOWN', `host ${this.host} lost its power`);
   }
 
   /** A story that nobody waits for: its failure must be heard all the same. */
@@ -453,8 +470,10 @@ export class Toolstack {
       const back = this.#backPath(guest, driver);
       if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
     }
+    this.#mustBeUp();
     this.machine.retireDomain(guest.layout);
     if (driver !== null) await this.#untilLetGo(guest, driver);
+    this.#mustBeUp();
     this.machine.destroyDomain(guest.layout);
   }
 

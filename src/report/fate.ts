@@ -2,7 +2,7 @@
  * Who shared the fate of a driver VM, and who did not.
  *
  * The law of the storage domain: a dead driver VM stalls its own guests and nobody else. For each
- * outage every guest of the run has one of five fates, and a report names all of them, because
+ * outage every guest of the run has one of six fates, and a report names all of them, because
  * the guests that noticed nothing are half of the message:
  *
  *   stalled    its host's driver VM was gone and a request was outstanding longer than 100 ms
@@ -10,6 +10,7 @@
  *   idle       its host's driver VM was gone and it had nothing outstanding
  *   went-on    another host's guest: requests of it completed meanwhile
  *   quiet      another host's guest that completed nothing meanwhile
+ *   ejected    it had been thrown out for garbage in its rings before the outage ended
  *
  * A guest of another host that is in the list of the stalled is shown as stalled, marked foreign:
  * a report must not hide the very thing it is for.
@@ -18,7 +19,7 @@ import { formatCount, formatDuration } from '../base/format-units.ts';
 import type { GuestResult, Outage, RunResult } from '../experiments/result.ts';
 import { requestsBetween } from './series.ts';
 
-type FateKind = 'stalled' | 'brief' | 'idle' | 'went-on' | 'quiet';
+type FateKind = 'stalled' | 'brief' | 'idle' | 'went-on' | 'quiet' | 'ejected';
 
 export interface Fate {
   readonly guest: GuestResult;
@@ -44,6 +45,7 @@ export function fateOf(result: RunResult, outage: Outage, guest: GuestResult): F
   const foreign = guest.host !== outage.host;
   const requestsMeanwhile = requestsBetween(guest.series, killedAtNs, endNs);
   const kind = kindOf({
+    isEjected: guest.ejectedAtNs !== undefined && guest.ejectedAtNs <= endNs,
     isStalled: stalled !== undefined,
     isIdle: idle.includes(guest.name),
     foreign,
@@ -65,6 +67,8 @@ export function fateText(fate: Fate): string {
       return `went on: ${about(fate.requestsMeanwhile)} requests meanwhile`;
     case 'quiet':
       return 'quiet: no request meanwhile';
+    case 'ejected':
+      return `ejected at ${formatDuration(fate.guest.ejectedAtNs ?? 0)}, for garbage in its rings`;
   }
 }
 
@@ -81,6 +85,8 @@ export function fateWord(fate: Fate): string {
       return 'went on';
     case 'quiet':
       return 'quiet';
+    case 'ejected':
+      return 'ejected';
   }
 }
 
@@ -118,6 +124,7 @@ export function hostsOf(result: RunResult): string[] {
 }
 
 interface Observed {
+  readonly isEjected: boolean;
   readonly isStalled: boolean;
   readonly isIdle: boolean;
   readonly foreign: boolean;
@@ -125,6 +132,7 @@ interface Observed {
 }
 
 function kindOf(observed: Observed): FateKind {
+  if (observed.isEjected) return 'ejected';
   if (observed.isStalled) return 'stalled';
   if (!observed.foreign) return observed.isIdle ? 'idle' : 'brief';
   return observed.requestsMeanwhile >= 0.5 ? 'went-on' : 'quiet';

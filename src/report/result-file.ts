@@ -91,6 +91,10 @@ const positive: Shape<number> = leaf(
   'a number above 0',
   (value) => typeof value === 'number' && Number.isFinite(value) && value > 0,
 );
+const amountIfThere: Shape<number | undefined> = leaf(
+  'a number that is not negative, or nothing',
+  (value) => value === undefined || amount.problem(value, '') === null,
+);
 const amountOrNull: Shape<number | null> = leaf(
   'a number that is not negative, or null',
   (value) => value === null || amount.problem(value, '') === null,
@@ -147,6 +151,7 @@ const GUEST: Shape<GuestResult> = object<GuestResult>({
   readBackSectors: amount,
   replayedRequests: amount,
   violations: list(text),
+  ejectedAtNs: amountIfThere,
   latency: LATENCY,
   responseLatency: LATENCY,
   series: SERIES,

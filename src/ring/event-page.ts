@@ -180,7 +180,8 @@ export class MemoryEventChannel implements EventChannel {
   /** Looks the other end up once it is connected; until then a notification has nowhere to go. */
   #resolve(): EventPage | null {
     const remotePort = this.#local.remotePort(this.#port);
-    if (remotePort === 0 || remotePort === 0xffff) return null;
+    // A page that was written over may say anything: beyond the last port are other pages.
+    if (remotePort === 0 || remotePort >= MAX_EVENT_PORTS) return null;
     const remote = this.#local.remoteDomain(this.#port) as DomainId;
     const address = this.#pages.eventPageOf(remote);
     if (address === null) return null;

@@ -31,7 +31,25 @@ export interface DeviceInfo {
   /** Whether `flush` means something. */
   readonly flush: boolean;
   readonly discard: boolean;
+  /**
+   * The device numbers mutations itself, in the order in which they are submitted: its user submits
+   * them in the order of their rings, and does not number them.
+   */
+  readonly ordersItself: boolean;
 }
+
+/** Where a request comes from: a device with a log keeps it, to know it when it is sent again. */
+export interface Origin {
+  /** Number of the guest's request; 0: it has none, and is never known again. */
+  readonly frontSeq: number;
+  /** Where in the guest's request this part of it begins, and its whole size, sectors. */
+  readonly partOffset: number;
+  readonly unitSectors: number;
+  /** Of a write, as its stamps carry it; 0: none. */
+  readonly writeIndex: number;
+}
+
+export const NO_ORIGIN: Origin = { frontSeq: 0, partOffset: 0, unitSectors: 0, writeIndex: 0 };
 
 /** Owned by the caller, borrowed by the device until `deviceDone`. */
 export interface DeviceRequest {
@@ -41,6 +59,9 @@ export interface DeviceRequest {
   sectors: number;
   /** Byte address of the data in the host's RAM, contiguous, private to the driver VM. */
   address: number;
+  readonly origin: Origin;
+  /** Which ring of the disk it came from. */
+  readonly queue: number;
   deviceDone(status: DeviceStatus): void;
 }
 

@@ -10,7 +10,10 @@
 export interface DirectoryEntry {
   readonly key: string;
   readonly value: Uint8Array;
-  /** Number of the change that wrote this value: larger than that of every change before it. */
+  /**
+   * Number of the `txn` that wrote this value: larger than that of every `txn` before it. What one
+   * `txn` wrote has one number.
+   */
   readonly version: number;
 }
 
@@ -34,7 +37,9 @@ export interface Directory {
   list(prefix: string): Promise<readonly DirectoryEntry[]>;
   /**
    * Makes all changes if all comparisons hold, else none. True when they were made, and then they
-   * are durable. After a rejection they may have been made or not: look again.
+   * are durable. After a rejection they may have been made or not, or will be made while the
+   * directory recovers: look again, and let every `txn` compare what the next try will change, so
+   * that one which comes late finds its comparison broken.
    */
   txn(comparisons: readonly Comparison[], changes: readonly Change[]): Promise<boolean>;
   /**
@@ -47,4 +52,7 @@ export interface Directory {
 
 /** Largest value: a root block with room to spare. */
 export const DIRECTORY_VALUE_BYTES = 16_384;
+/** Longest key. Keys are made of printable ASCII without the space: a character is a byte. */
 export const DIRECTORY_KEY_BYTES = 512;
+/** Comparisons of one `txn` at the most, and changes. */
+export const DIRECTORY_TXN_KEYS = 128;

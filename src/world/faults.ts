@@ -1,6 +1,9 @@
 /** Names of faults and of the places they strike: one vocabulary for both worlds. */
 
-/** Where the simulator may end an actor inside a step, in the order a request passes them. */
+/**
+ * Where the simulator may end an actor inside a step: in the order a request passes them, then those
+ * of stories that run beside requests.
+ */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
   'front.before-index-publish',
@@ -10,6 +13,12 @@ export const CRASH_POINTS = [
   'back.before-device-submit',
   'back.before-response-publish',
   'back.after-response-publish',
+  'extent.before-claim',
+  'extent.after-claim',
+  'extent.before-map-write',
+  'extent.after-map-write',
+  'extent.before-give-back',
+  'log.after-append',
   'log.before-write',
   'log.after-write',
   'log.before-sync',
@@ -24,6 +33,14 @@ export const CRASH_POINTS = [
   'log.after-incarnation',
   'log.after-scan',
   'log.after-cut',
+  'destage.before-data-write',
+  'destage.after-data-write',
+  'tree.before-node-write',
+  'tree.after-node-write',
+  'publish.before-root',
+  'publish.after-root',
+  'slab.before-table',
+  'slab.before-superblock',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
@@ -47,14 +64,54 @@ export const PLANTED_BUGS = [
   'early-write',
   /** File device: a flush is acknowledged and not done. */
   'skipped-flush',
+  /** Images: a write is acknowledged before the log has synced it. */
+  'ack-before-sync',
 ] as const;
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 
-/** When a fault strikes. Progress and time work in both worlds, events only in the simulator. */
+/**
+ * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it
+ * happens, whatever the workload. A request that was sent again because a driver VM died was
+ * submitted once. A write of zeros is a write; a barrier or FUA write too.
+ */
+export const PROTOCOL_EVENTS = [
+  /** The guest handed the request over; its disk sends it now, or keeps it until it can. */
+  'read-submitted',
+  'write-submitted',
+  'flush-submitted',
+  'discard-submitted',
+  /** The guest was told that the request is done, without an error. */
+  'read-acknowledged',
+  'write-acknowledged',
+  'flush-acknowledged',
+  'discard-acknowledged',
+  /** The guest was told that the request has failed. */
+  'request-failed',
+  /** A handshake is over: rings are connected, the first time or to a successor. */
+  'ring-connected',
+  /** What a dead driver VM left unanswered is about to be sent to its successor. */
+  'replay-begun',
+  /** The last of it was answered. */
+  'replay-done',
+  /** The front end has learned that its driver VM is gone, and has given up its rings. */
+  'driver-lost',
+] as const;
+export type ProtocolEvent = (typeof PROTOCOL_EVENTS)[number];
+
+/**
+ * When a fault strikes. Time, progress and protocol events work in both worlds, events and
+ * recoveries only in the simulator.
+ */
 export type Trigger =
   | { readonly kind: 'time'; readonly atNs: number }
   /** Share of the requests of the host's guests (or of the guest) that were issued, in [0, 1]. */
   | { readonly kind: 'progress'; readonly share: number }
+  /**
+   * At the n-th such event from the start of the run, of all guests of the host (or of the guest),
+   * over all their lives. The simulator strikes there, before anything else happens; threads are
+   * looked at every millisecond.
+   */
+  | { readonly kind: 'protocol'; readonly event: ProtocolEvent; readonly nth: number }
   /** Instead of the actor's n-th event from the start of the run. */
   | { readonly kind: 'event'; readonly nth: number }
   /**
@@ -64,8 +121,11 @@ export type Trigger =
   /** Where the actor passes a crash point for the n-th time. */
   | { readonly kind: 'crash-point'; readonly point: CrashPoint; readonly nth: number };
 
+export type ProtocolTrigger = Trigger & { readonly kind: 'protocol' };
+
 /**
- * What goes wrong with a disk. All but the last three are within what a file device promises for.
+ * What goes wrong with a disk. Those of `BEYOND_CONTRACT` are outside of what a file device
+ * promises for.
  */
 export const DISK_TROUBLES = [
   /** Every operation takes 20 times as long. */
@@ -77,23 +137,77 @@ export const DISK_TROUBLES = [
   'no-space',
   /** One flush fails; what was written before it may be lost. */
   'flush-fails',
-  /** The first 32 KiB cannot be read for a while. */
+  /** A write fails, and some of its sectors are stored all the same. */
+  'torn-write',
+  /** Some sectors cannot be read until they are written again. */
   'latent-sectors',
-  /** Beyond the contract: acknowledged, never stored. */
+  /** Acknowledged, never stored. */
   'lost-write',
-  /** Beyond the contract: data changes on the medium. */
+  /** Acknowledged and stored at another place: there it harms, here the old data stays. */
+  'misdirected',
+  /** Data changes on the medium. */
   'bit-rot',
-  /** Beyond the contract: a flush that flushes nothing. */
+  /** A flush that flushes nothing. */
   'flush-lies',
 ] as const;
 export type DiskTrouble = (typeof DISK_TROUBLES)[number];
-export const BEYOND_CONTRACT: readonly DiskTrouble[] = ['lost-write', 'bit-rot', 'flush-lies'];
+export const BEYOND_CONTRACT: readonly DiskTrouble[] = [
+  'lost-write',
+  'misdirected',
+  'bit-rot',
+  'flush-lies',
+];
+
+/** What goes wrong with a link. One-way cuts lose what goes to, or comes from, the link's actor. */
+export const LINK_TROUBLES = [
+  /** Nothing comes through, in either direction. */
+  'cut',
+  'cut-to-actor',
+  'cut-from-actor',
+  /** Messages of one kind do not come through (`messageKind`). */
+  'cut-kind',
+  /** Nothing comes through; all of it comes, in order, when the trouble is over. */
+  'clog',
+  /** Each message comes `delayNs` later, in order. */
+  'delay',
+  /** A `share` of the messages comes twice, is overtaken by up to `delayNs`, or is lost. */
+  'duplicate',
+  'reorder',
+  'loss',
+] as const;
+export type LinkTrouble = (typeof LINK_TROUBLES)[number];
+
+/** What a link may do that promises to lose nothing and keep order, as a ring of the store does. */
+export const RELIABLE_LINK_TROUBLES: readonly LinkTrouble[] = ['clog', 'delay'];
+
+/** How much of a trouble a link has; each trouble looks at its own. */
+export interface LinkMeasure {
+  readonly trouble: LinkTrouble;
+  readonly forNs: number;
+  readonly delayNs: number;
+  /** In [0, 1]. */
+  readonly share: number;
+  /** Number of the kind, in the protocol that the link carries. */
+  readonly messageKind: number;
+}
+
+/** What a clock does: it goes fast or slow for a while, or jumps ahead. It never goes back. */
+export type ClockTrouble =
+  /** Parts in a million that it is too fast; below zero: too slow. What it gained it keeps. */
+  | { readonly trouble: 'skew'; readonly driftPpm: number; readonly forNs: number }
+  | { readonly trouble: 'jump'; readonly jumpNs: number };
+
+/** Slowest and fastest clock: at half the speed, at ten times the speed. */
+export const DRIFT_PPM_MIN = -500_000;
+export const DRIFT_PPM_MAX = 9_000_000;
+/** Longest jump: ten minutes. */
+export const JUMP_NS_MAX = 600e9;
 
 /**
  * What strikes whom. What dies is restarted by the runner, after the scenario's delay; what is said
  * to last is healed when its time is over.
  */
-export type Fault = { readonly when: Trigger } & (
+export type SpineFault = { readonly when: Trigger } & (
   | { readonly kind: 'kill-driver'; readonly host: string }
   | { readonly kind: 'pause-driver'; readonly host: string; readonly forNs: number }
   | { readonly kind: 'kill-guest'; readonly guest: string }
@@ -107,4 +221,68 @@ export type Fault = { readonly when: Trigger } & (
       readonly trouble: DiskTrouble;
       readonly forNs: number;
     }
+  /** Trouble with a link, named by its actor and its own name: `g0/xenstore`. */
+  | ({ readonly kind: 'link'; readonly link: string } & LinkMeasure)
+  /** Trouble with the clock of an actor: `g0`, `h0/driver-vm`. A successor has its own clock. */
+  | ({ readonly kind: 'clock'; readonly actor: string } & ClockTrouble)
+  /**
+   * Random bytes, by `seed`, are written into the ring pages and the event page of a guest. It
+   * lives on with them for `forNs` and is then ejected: destroyed and not started again.
+   */
+  | {
+      readonly kind: 'ring-garbage';
+      readonly guest: string;
+      readonly seed: number;
+      readonly forNs: number;
+    }
 );
+
+/** Faults of parts that no stage has: a script that names them is refused with what is missing. */
+export type PoolFault = {
+  readonly when: Trigger;
+} /** The host is lost for ever, its disks with it. */ & (
+  | { readonly kind: 'host-loss'; readonly host: string }
+  | { readonly kind: 'server-kill'; readonly server: string }
+  | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
+  /** The server comes back with the disk that it had `ageNs` ago. */
+  | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
+  | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
+);
+
+export type Fault = SpineFault | PoolFault;
+
+/** The actor that a fault strikes: whose events and crash points its trigger counts. */
+export function victimOf(fault: Fault): string {
+  switch (fault.kind) {
+    case 'kill-driver':
+    case 'pause-driver':
+    case 'power-cut':
+      return driverName(fault.host);
+    case 'kill-guest':
+    case 'hang-guest':
+    case 'disk':
+    case 'ring-garbage':
+      return fault.guest;
+    case 'link':
+      return fault.link.slice(0, Math.max(0, fault.link.lastIndexOf('/')));
+    case 'clock':
+      return fault.actor;
+    case 'host-loss':
+      return fault.host;
+    case 'server-kill':
+    case 'server-pause':
+    case 'server-old-disk':
+      return fault.server;
+    case 'directory-majority-loss':
+      return 'directory';
+  }
+}
+
+/** Name of a fault in tables and stories: each trouble of a disk, a link, a clock is its own. */
+export function faultName(fault: Fault): string {
+  return 'trouble' in fault ? `${fault.kind} ${fault.trouble}` : fault.kind;
+}
+
+export function driverName(host: string): string {
+  return `${host}/driver-vm`;
+}

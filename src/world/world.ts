@@ -11,9 +11,10 @@
 import type { Prng } from '../base/prng.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Nanos } from '../base/units.ts';
+import type { ProtocolEvent } from './faults.ts';
 
 export interface Clock {
-  /** Monotonic; 0 when the world began; the same zero for all actors of a run. */
+  /** Monotonic; 0 when the world began; the same zero for all actors of a run, but for faults. */
   nowNs(): Nanos;
 }
 
@@ -149,7 +150,10 @@ export interface World {
   readonly name: string;
   /** RAM of the host the actor runs on. */
   readonly memory: SharedMemory;
+  /** The actor's own clock, which may be wrong. Timers and deadlines go by it. */
   readonly clock: Clock;
+  /** Time of the run, for records only: an actor must never decide anything by it. */
+  readonly recordClock: Clock;
   readonly timers: Timers;
   /** A stream of this actor's own; fork it by name for each use. */
   readonly random: Prng;
@@ -164,10 +168,14 @@ export interface World {
   readonly wake: Wake;
   readonly digest: Digest;
   readonly cpu: Cpu;
+  /** Time of day, milliseconds of Unix time: for people to read, never to decide by. */
+  wallMs(): number;
   /**
    * A named place where the simulator may end the actor in the middle of a step. It may throw what
    * only the simulator catches: code between two crash points must leave shared memory as a kill
    * at that instruction would.
    */
   crashPoint(name: string): void;
+  /** Something that a fault script can name has just happened. May throw, as `crashPoint`. */
+  protocolEvent(event: ProtocolEvent): void;
 }

@@ -145,6 +145,11 @@ const CASES: readonly BadInput[] = [
     says: ['--kill', 'did you mean back.after-order-given?'],
   },
   {
+    what: 'a kill at a misspelt protocol event',
+    args: 'replay small.csv --kill driver-vm@flush-submited:3',
+    says: ['--kill', 'did you mean flush-submitted?'],
+  },
+  {
     what: 'a kill at an event of a thread',
     args: 'replay small.csv --kill driver-vm@event:9',
     says: ['--kill', 'no events to count', '--world sim'],
@@ -182,6 +187,16 @@ const CASES: readonly BadInput[] = [
     says: ['--seed with --seeds', 'leave one'],
   },
   { what: 'events of many seeds', args: 'sim crash --trace 5', says: ['--trace', 'add --seed'] },
+  {
+    what: 'events of threads',
+    args: 'sim crash --seed 1 --world threads --trace 5',
+    says: ['--trace with --world threads', 'no events', 'leave one'],
+  },
+  {
+    what: 'two equal runs of threads',
+    args: 'sim crash --seeds 1..2 --world threads --twice',
+    says: ['--twice with --world threads', 'leave one'],
+  },
   {
     what: 'a bug that is not built in',
     args: 'sim crash --plant naive',

@@ -37,6 +37,16 @@ test('replay: a crash gets the same verdict from threads and from the simulator'
   );
 });
 
+test('replay: a kill at a flush strikes in threads and in the simulator', async (t) => {
+  for (const world of ['threads', 'sim']) {
+    const kill = ['--kill', 'driver-vm@flush-submitted:3', '--restart-after', '50ms'];
+    const args = ['replay', 'small.csv', ...kill, '--world', world, '--out', `flush-${world}`];
+    const { ok, outages } = await resultOf(args);
+    t.true(ok, world);
+    t.is(outages.length, 1, world);
+  }
+});
+
 test('replay: the same seed in the simulator is the same run, to the event', async (t) => {
   const hashOf = async (out: string, seed: string): Promise<string> => {
     const args = ['replay', 'small.csv', ...CRASH, '--world', 'sim', '--out', out, '--seed', seed];
@@ -64,6 +74,7 @@ test('replay: the run folder holds the manifest, the result and a report for its
   const manifest = JSON.parse(await read('manifest.json')) as Record<string, unknown>;
   t.is(manifest['format'], 'stordom-manifest');
   t.is(manifest['seed'], 1);
+  t.regex(String(manifest['commit']), /^([0-9a-f]{40}|unknown)/);
   t.regex(await read('summary.txt'), /✔ replay through a crash/);
   const html = await read('report.html');
   t.true(html.includes('uPlot'), 'the chart library is inside');
@@ -131,14 +142,14 @@ test('replay: interrupted, it ends with 130 and leaves nothing behind', async (t
 /** A seed in which each planted bug shows; a sweep finds others. */
 const SEED_OF_BUG: Readonly<Record<(typeof PLANTED_BUGS)[number], number>> = {
   'naive-reattach': 1,
-  'unordered-replay': 1,
+  'unordered-replay': 4,
   'forgotten-replay': 1,
   'late-sequence': 1,
   'ignored-overlap': 1,
   'short-copy': 1,
-  'leaked-mapping': 5,
+  'leaked-mapping': 17,
   'early-write': 1,
-  'skipped-flush': 22,
+  'skipped-flush': 4,
 };
 
 for (const bug of PLANTED_BUGS) {
@@ -155,6 +166,45 @@ for (const bug of PLANTED_BUGS) {
     t.regex(repeated.stdout, /Last \d+ events/);
   });
 }
+
+test('sim: a failed seed is told with commit, configuration, faults and witnesses', async (t) => {
+  const args = ['sim', 'crash', '--seeds', '1..1', '--plant', 'short-copy'];
+  const { code, stdout } = await stordom(folder, args);
+  t.is(code, 1);
+  for (const line of [
+    /^seed 1: ended at event [\d,]+, hash [0-9a-f]{16}$/m,
+    /^ {2}commit ([0-9a-f]{40}( \(modified\))?|unknown)$/m,
+    /^ {2}g0 on h0: \d+ requests, .* device, depth \d+/m,
+    /^ {2}✘ reads: .*expected write \d+, found/m,
+    /^ {2}again: stordom sim crash --seed 1 --trace 200 --plant short-copy$/m,
+  ]) {
+    t.regex(stdout, line);
+  }
+  const json = JSON.parse((await stordom(folder, [...args, '--json'])).stdout) as {
+    commit: string;
+    failed: { again: string; config: string[] }[];
+  };
+  t.regex(json.commit, /^([0-9a-f]{40}|unknown)/);
+  t.is(json.failed[0]?.again, 'stordom sim crash --seed 1 --trace 200 --plant short-copy');
+  t.is(json.failed[0]?.config.length, 4);
+});
+
+test('sim: two seeds hold over threads, which promise nothing and say what they changed', async (t) => {
+  const args = ['sim', 'crash', '--seeds', '1..2', '--world', 'threads'];
+  const { code, stdout, stderr } = await stordom(folder, args);
+  t.is(code, 0, stdout);
+  t.is(stderr, '');
+  t.regex(stdout, /✔ 2 seeds passed/);
+  t.regex(stdout, /in threads, which promise nothing of a seed/);
+});
+
+test('sim: over threads a planted bug is caught by the same checkers', async (t) => {
+  const args = ['sim', 'crash', '--seed', '1', '--world', 'threads', '--plant', 'short-copy'];
+  const { code, stdout } = await stordom(folder, args);
+  t.is(code, 1, stdout);
+  t.regex(stdout, /✘ reads: /);
+  t.regex(stdout, /Again: stordom sim crash --seed 1 --world threads --plant short-copy\n$/);
+});
 
 test('sim: JSON of a range counts every seed and says what was killed', async (t) => {
   const { code, stdout } = await stordom(folder, ['sim', 'crash', '--seeds', '3..8', '--json']);

@@ -10,6 +10,8 @@ import {
   DeviceOp,
   type DeviceRequest,
   DeviceStatus,
+  NO_ORIGIN,
+  type Origin,
 } from '../../src/world/block-device.ts';
 
 export interface Subject {
@@ -27,6 +29,8 @@ export class TestRequest implements DeviceRequest {
   lba = 0;
   sectors = 0;
   address = 0;
+  readonly origin: Origin = NO_ORIGIN;
+  readonly queue = 0;
   completions = 0;
   readonly #settle: (status: DeviceStatus) => void;
 

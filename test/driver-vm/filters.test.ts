@@ -8,6 +8,7 @@ import {
   ErrorFilter,
   type ErrorRule,
 } from '../../src/driver-vm/filters/error-filter.ts';
+import { MediumFilter } from '../../src/driver-vm/filters/medium-filter.ts';
 import { ReadonlyFilter } from '../../src/driver-vm/filters/readonly-filter.ts';
 import { StatsFilter } from '../../src/driver-vm/filters/stats-filter.ts';
 import {
@@ -31,6 +32,7 @@ class Bottom implements BlockDevice {
     readonly: false,
     flush: true,
     discard: true,
+    ordersItself: false,
   };
   readonly seen: DeviceRequest[] = [];
 
@@ -222,4 +224,62 @@ test('a bare stack has nothing in the path', (t) => {
   const world = new CoreWorld(1 << 17);
   const bottom = new MemoryDevice(world.memory, 8192, SECTORS);
   t.is(new DeviceStack(bottom, world, true, true).device, bottom);
+});
+
+const DISK_ADDRESS = 65_536;
+
+/** A medium over a memory disk that holds `fill` in every byte; data of writes is 7. */
+function mediumOf(seed: number, fill = 5) {
+  const world = new CoreWorld(2 * DISK_ADDRESS);
+  const { u8 } = world.memory;
+  u8.fill(7, 4096, DISK_ADDRESS);
+  const disk = u8.subarray(DISK_ADDRESS, DISK_ADDRESS + SECTORS * 512);
+  disk.fill(fill);
+  const memory = new MemoryDevice(world.memory, DISK_ADDRESS, SECTORS);
+  return { medium: new MediumFilter(memory, new Prng(seed, 'test')), disk };
+}
+
+test('a torn write fails and stores some of its sectors, each whole or not at all', (t) => {
+  let stored = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const { medium, disk } = mediumOf(seed);
+    medium.setTrouble({ kind: 'torn-write' });
+    t.is(submit(medium, DeviceOp.write, 10, 40), DeviceStatus.ioError);
+    t.is(submit(medium, DeviceOp.read, 10, 40), DeviceStatus.ok);
+    for (let sector = 0; sector < SECTORS; sector++) {
+      const bytes = disk.subarray(sector * 512, (sector + 1) * 512);
+      const isNew = bytes[0] === 7;
+      t.true(bytes.every((byte) => byte === (isNew ? 7 : 5)));
+      t.true(!isNew || (sector >= 10 && sector < 50));
+      if (isNew) stored++;
+    }
+  }
+  t.true(stored > 300 && stored < 500, `${stored} of 800`);
+});
+
+test('latent sectors of a medium fail reads until they are written, or the trouble ends', (t) => {
+  const { medium } = mediumOf(1);
+  medium.setTrouble({ kind: 'latent-sectors', everyNth: 10 });
+  const isBad = (lba: number): boolean => submit(medium, DeviceOp.read, lba) !== DeviceStatus.ok;
+  const bad = Array.from({ length: SECTORS }, (_, lba) => lba).filter(isBad);
+  t.true(bad.length > 0 && bad.length <= 10);
+  t.is(submit(medium, DeviceOp.flush), DeviceStatus.ok);
+  const [first = 0, second = 0] = bad;
+  t.is(submit(medium, DeviceOp.write, first), DeviceStatus.ok);
+  t.deepEqual([isBad(first), isBad(second)], [false, true]);
+  medium.setTrouble(null);
+  t.is(submit(medium, DeviceOp.read, 0, SECTORS), DeviceStatus.ok);
+});
+
+test('a misdirected write is acknowledged, and lands in another place of the same disk', (t) => {
+  const { medium, disk } = mediumOf(1);
+  medium.setTrouble({ kind: 'misdirected' });
+  t.is(submit(medium, DeviceOp.write, 40, 4), DeviceStatus.ok);
+  t.is(disk[40 * 512], 5);
+  const from = disk.indexOf(7);
+  t.true(from >= 0 && from % 512 === 0);
+  t.is(disk.lastIndexOf(7), from + 4 * 512 - 1);
+  medium.setTrouble(null);
+  t.is(submit(medium, DeviceOp.write, 40, 4), DeviceStatus.ok);
+  t.is(disk[40 * 512], 7);
 });

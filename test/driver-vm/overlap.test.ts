@@ -8,7 +8,7 @@ import { check, forSeeds } from '../helpers/property.ts';
 const NOBODY: RequestOwner = { run: () => undefined, deviceDone: () => undefined };
 
 function request(op: DeviceOp, lba: number, sectors: number, barrier = false): RequestRecord {
-  const record = new RequestRecord(NOBODY, 0, 1);
+  const record = new RequestRecord(NOBODY, 0, 0, 1);
   record.transferOp = op;
   record.lba = lba;
   record.sectors = sectors;
@@ -125,4 +125,18 @@ test('releasing a request twice is a bug that is caught', (t) => {
   tracker.admit(record);
   tracker.release(record, () => undefined);
   t.throws(() => tracker.release(record, () => undefined), { message: /leaves the tracker once/ });
+});
+
+test('where the device numbers mutations, none passes one that waits; a read beside it does', (t) => {
+  const tracker = new OverlapTracker(false, true);
+  const read = request(DeviceOp.read, 0, 8);
+  const behind = request(DeviceOp.write, 0, 8);
+  const beside = request(DeviceOp.write, 100, 8);
+  const started: RequestRecord[] = [];
+  t.true(tracker.admit(read));
+  t.false(tracker.admit(behind));
+  t.false(tracker.admit(beside));
+  t.true(tracker.admit(request(DeviceOp.read, 200, 8)));
+  tracker.release(read, (record) => started.push(record));
+  t.deepEqual(started, [behind, beside]);
 });

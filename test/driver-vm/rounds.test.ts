@@ -237,6 +237,7 @@ class Slow implements BlockDevice {
     readonly: false,
     flush: true,
     discard: true,
+    ordersItself: false,
   };
   readonly taken: DeviceRequest[] = [];
   submit(request: DeviceRequest): void {

@@ -35,6 +35,7 @@ const INFO: DeviceInfo = {
   readonly: false,
   flush: true,
   discard: true,
+  ordersItself: false,
 };
 
 class Descriptors implements SegmentFetcher {
@@ -64,7 +65,7 @@ function decode(
   descriptors: Descriptors = new Descriptors(),
   maxIndirectSegments = 256,
 ): Outcome {
-  const record = new RequestRecord(NOBODY, 0, 256);
+  const record = new RequestRecord(NOBODY, 0, 0, 256);
   const disk: Negotiated = { info: { ...INFO, ...info }, maxIndirectSegments };
   return { status: decodeRequest(entry, record, disk, descriptors), record, descriptors };
 }
@@ -264,7 +265,7 @@ test('a descriptor page that cannot be had, and a bad descriptor in it, are erro
 });
 
 test('a record that is used again keeps nothing of the request before', (t) => {
-  const record = new RequestRecord(NOBODY, 0, 256);
+  const record = new RequestRecord(NOBODY, 0, 0, 256);
   const disk = { info: INFO, maxIndirectSegments: 256 };
   const none = new Descriptors();
   decodeRequest(direct(BlkifOp.writeBarrier, 8, [PAGE, PAGE]), record, disk, none);

@@ -3,7 +3,7 @@ import test from 'ava';
 import { SweepCoverage } from '../../src/cli/sweep-coverage.ts';
 import { CLAUSES, type Coverage, coverageOf, MOMENTS } from '../../src/experiments/coverage.ts';
 import { DEFAULT_FRONT } from '../../src/experiments/scenario.ts';
-import type { Fault } from '../../src/world/faults.ts';
+import type { Fault, ProtocolEvent } from '../../src/world/faults.ts';
 import { guestWith, HALF_WAY, judgedRun, scenarioWith } from '../helpers/fault-bench.ts';
 
 async function coverage(faults: readonly Fault[], depth: number = 64): Promise<Coverage> {
@@ -69,6 +69,32 @@ test('a power cut after a flush puts flush durability and stability at stake', a
   t.true(moments.includes('the power was cut after a flush was acknowledged'));
   t.true(moments.includes('the power was cut with writes acknowledged and not flushed'));
   t.true(stakes.includes('C2 flush durability') && stakes.includes('C5 stability'));
+});
+
+test('two power cuts, one of them under a flush, are told as that', async (t) => {
+  const at = (event: ProtocolEvent, nth: number): Fault => ({
+    kind: 'power-cut',
+    host: 'h0',
+    when: { kind: 'protocol', event, nth },
+  });
+  const once = await coverage([at('flush-submitted', 3)]);
+  t.true(once.moments.includes('a flush was unanswered when a driver VM died'));
+  t.false(once.moments.includes('the power was cut twice'));
+  const twice = await coverage([at('write-acknowledged', 20), at('write-acknowledged', 90)]);
+  t.true(twice.moments.includes('the power was cut twice'));
+  t.true(twice.stakes.includes('C2 flush durability'));
+});
+
+test('flushed writes and later ones on different disks put no flush at stake', async (t) => {
+  const cut = { kind: 'power-cut', host: 'h0', when: HALF_WAY } as const;
+  const guests = [
+    // One writes and never flushes, the other flushes what it reads.
+    guestWith('g0', {}, { flushEvery: 0, fuaShare: 0 }),
+    guestWith('g1', {}, { readShare: 0.98, discardShare: 0.02 }),
+  ];
+  const { moments, stakes } = coverageOf((await judgedRun(scenarioWith([cut], { guests }), 1)).run);
+  t.true(moments.includes('the power was cut with writes acknowledged and not flushed'));
+  t.false(stakes.includes('C2 flush durability'));
 });
 
 test('a power cut before anything was written puts no flush at stake', async (t) => {

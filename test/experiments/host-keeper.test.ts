@@ -42,6 +42,19 @@ test('a host whose power is cut while its driver VM is out comes back too', asyn
   t.is(run.hosts.flatMap((host) => host.outages).length, 1, 'both belong to one outage');
 });
 
+test('a power cut in a recovery: what is left of it leaves the RAM of the next life alone', async (t) => {
+  for (const driverRestartNs of [0, 1e6, 10e6]) {
+    const faults: Fault[] = [
+      { kind: 'kill-driver', host: 'h0', when: { kind: 'progress', share: 0.3 } },
+      { kind: 'power-cut', host: 'h0', when: { kind: 'recovery', nth: 20 } },
+      { kind: 'kill-driver', host: 'h0', when: { kind: 'progress', share: 0.8 } },
+    ];
+    const { run, checks } = await judgedRun(scenarioWith(faults, { driverRestartNs }), 1);
+    allHold(t, checks, `restarted after ${driverRestartNs} ns`);
+    t.is(run.hosts.flatMap((host) => host.outages).length, 2);
+  }
+});
+
 test('a power cut of one host leaves the guests of another alone', async (t) => {
   const guests = [guestWith('g0'), guestWith('g1', { host: 'h1' })];
   const scenario = scenarioWith([POWER_CUT], { hosts: ['h0', 'h1'], guests });
@@ -135,7 +148,7 @@ for (const trouble of DISK_TROUBLES.filter((one) => !BEYOND_CONTRACT.includes(on
   });
 }
 
-function lie(trouble: 'lost-write' | 'flush-lies', share: number): Fault {
+function lie(trouble: 'lost-write' | 'misdirected' | 'flush-lies', share: number): Fault {
   const when = { kind: 'progress', share } as const;
   return { kind: 'disk', guest: 'g0', trouble, forNs: 10e9, when };
 }
@@ -146,6 +159,19 @@ test('beyond the contract: acknowledged writes that are never stored are found',
   const broken = checks.filter(({ ok }) => !ok).map(({ name }) => name);
   t.true(broken.includes('reads'), broken.join(', '));
   t.true(broken.includes('linearizability'), broken.join(', '));
+});
+
+test('beyond the contract: writes that land elsewhere are found where they land', async (t) => {
+  const fault = lie('misdirected', 0.5);
+  const { checks } = await judgedRun(scenarioWith([fault]), 1);
+  const broken = checks.filter(({ ok }) => !ok);
+  const found = broken.find(({ name }) => name === 'no-invention');
+  t.regex(found?.text ?? 'C4 holds', /C4 is broken on g0: .*a stamp of another place/);
+  t.true(broken.some(({ name }) => name === 'reads'));
+  t.false(
+    broken.some(({ text }) => text.includes(' on g1')),
+    'the neighbour has a disk of its own',
+  );
 });
 
 test('beyond the contract: a lie about flushes is found after a power cut', async (t) => {

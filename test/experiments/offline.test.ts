@@ -11,7 +11,7 @@ import { runInSimulator } from '../../src/experiments/sim-stage.ts';
 import type { PlantedBug } from '../../src/world/faults.ts';
 
 async function runOf(seed: number, plantedBug: PlantedBug, calm: boolean): Promise<Run> {
-  const scenario = simCrashScenario(seed, { plantedBug, calm, beyond: false });
+  const scenario = simCrashScenario(seed, { plantedBug, calm, beyond: false, images: null });
   return (await runInSimulator(scenario, seed)).run;
 }
 

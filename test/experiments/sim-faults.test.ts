@@ -1,8 +1,9 @@
 /** Random fault scripts keep their budget, over many seeds. */
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
+import { checkFaults } from '../../src/experiments/check-faults.ts';
 import { randomFaults } from '../../src/experiments/sim-faults.ts';
-import { BEYOND_CONTRACT, type Fault } from '../../src/world/faults.ts';
+import { BEYOND_CONTRACT, type Fault, faultName, victimOf } from '../../src/world/faults.ts';
 import { guestWith } from '../helpers/fault-bench.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
@@ -10,7 +11,8 @@ const SEEDS = 3000;
 const HOSTS = ['h0', 'h1'];
 const LAST_STRIKE_NS = 300e6;
 const LONGEST_NS = 150e6;
-const MAX_FAULTS = 4;
+/** Four, and the power cut that a seed with power cuts has. */
+const MAX_FAULTS = 5;
 
 const NAMES = ['g0', 'g1', 'g2'];
 const ON_FILE = NAMES.map((name, at) => guestWith(name, { host: at < 2 ? 'h0' : 'h1' }));
@@ -39,6 +41,7 @@ function guestsOf(host: string): string[] {
 
 function keepsBudget({ faults, filed, beyond }: Drawn): void {
   check(faults.length <= MAX_FAULTS, `${faults.length} faults are too many`);
+  checkFaults({ hosts: HOSTS, guests: ON_FILE, faults });
   const troubled = new Set<string>();
   for (const fault of faults) {
     const { when } = fault;
@@ -48,6 +51,11 @@ function keepsBudget({ faults, filed, beyond }: Drawn): void {
     if (fault.kind === 'power-cut') {
       const lost = guestsOf(fault.host).filter((name) => !filed.has(name));
       check(lost.length === 0, `power is cut over the memory disks of ${lost.join(', ')}`);
+    }
+    if (['link', 'clock', 'ring-garbage'].includes(fault.kind)) {
+      const part = fault.kind === 'ring-garbage' ? 'rings' : `${fault.kind} of ${victimOf(fault)}`;
+      check(!troubled.has(part), `two faults strike the ${part}`);
+      troubled.add(part);
     }
     if (fault.kind !== 'disk') continue;
     check(filed.has(fault.guest), `${fault.guest} has no disk to give trouble to`);
@@ -67,7 +75,7 @@ test('crash points of a random script are of the side that is struck', (t) => {
     forSeeds(SEEDS, (random) => {
       for (const fault of draw(random).faults) {
         if (fault.when.kind !== 'crash-point') continue;
-        const side = 'host' in fault ? 'back.' : 'front.';
+        const side = victimOf(fault).endsWith('/driver-vm') ? 'back.' : 'front.';
         check(fault.when.point.startsWith(side), `${fault.kind} at ${fault.when.point}`);
       }
     }),
@@ -80,13 +88,38 @@ test('every kind of fault and of trigger, and the calm of a single one, are draw
   forSeeds(SEEDS, (random) => {
     const { faults } = draw(random);
     saw(`${faults.length} faults`);
-    for (const { kind, when } of faults) for (const name of [kind, when.kind]) saw(name);
+    for (const fault of faults) for (const name of [fault.kind, fault.when.kind]) saw(name);
+    for (const fault of faults) if ('trouble' in fault) saw(faultName(fault));
   });
   const kinds = ['kill-driver', 'kill-guest', 'pause-driver', 'hang-guest', 'power-cut', 'disk'];
-  const triggers = ['time', 'progress', 'event', 'recovery', 'crash-point'];
+  const triggers = ['time', 'progress', 'protocol', 'event', 'recovery', 'crash-point'];
   for (const name of [...kinds, ...triggers, '1 faults', '4 faults']) {
     t.true((seen.get(name) ?? 0) > SEEDS / 50, `${name}: ${seen.get(name) ?? 0}`);
   }
+  const rarer = ['link', 'clock', 'ring-garbage', 'link clog', 'link delay'];
+  for (const name of [
+    ...rarer,
+    'clock jump',
+    'clock skew',
+    'disk torn-write',
+    'disk misdirected',
+  ]) {
+    t.true((seen.get(name) ?? 0) > SEEDS / 200, `${name}: ${seen.get(name) ?? 0}`);
+  }
+});
+
+test('a third of the scripts cut a power where one can be cut, mostly among flushes', (t) => {
+  let cuts = 0;
+  let amongFlushes = 0;
+  forSeeds(SEEDS, (random) => {
+    const faults = randomFaults(random, HOSTS, ON_FILE, false);
+    const cut = faults.find(({ kind }) => kind === 'power-cut');
+    if (cut === undefined) return;
+    cuts++;
+    if (cut.when.kind === 'protocol') amongFlushes++;
+  });
+  t.true(cuts > SEEDS / 3, `${cuts} of ${SEEDS}`);
+  t.true(amongFlushes > cuts / 2, `${amongFlushes} of ${cuts}`);
 });
 
 test('the same seed draws the same script', (t) => {

@@ -129,6 +129,85 @@ test.serial('threads: disks that fail writes or are slow from a time on heal aga
   t.true(run.finished);
 });
 
+test.serial('threads: a disk that tears writes, or has bad sectors, heals again', async (t) => {
+  const run = await runWith(t, [
+    { kind: 'disk', guest: 'g0', trouble: 'torn-write', forNs: 100e6, when: HALF_WAY },
+    { kind: 'disk', guest: 'g1', trouble: 'latent-sectors', forNs: 200e6, when: HALF_WAY },
+  ]);
+  for (const { name, stats, finished } of run.guests) {
+    t.true(stats.get('errors') > 0, name);
+    t.true(finished, name);
+  }
+});
+
+test.serial(
+  'threads: beyond the contract, a misdirected write is found where it lands',
+  async (t) => {
+    const folder = await folderFor(t);
+    const when = { kind: 'progress', share: 0.3 } as const;
+    const lie = { kind: 'disk', guest: 'g0', trouble: 'misdirected', forNs: 60e9, when } as const;
+    const guests = [guestAt('g0'), guestAt('g1')];
+    const scenario = scenarioWith([lie], { guests, timeLimitNs: 60e9 });
+    const { run, durationNs } = await runInThreads(scenario, { seed: 1, folder, keepDisks: false });
+    const broken = checksOf(run, outagesOf(run, durationNs)).filter(({ ok }) => !ok);
+    const c4 = broken.find(({ name }) => name === 'no-invention');
+    t.regex(c4?.text ?? 'C4 holds', /C4 is broken on g0: .*a stamp of another place/);
+    t.false(broken.some(({ text }) => text.includes(' on g1')));
+  },
+);
+
+test.serial('threads: a driver VM comes back over a clogged and a slow link', async (t) => {
+  const measure = { delayNs: 3e6, share: 0, messageKind: 0, when: HALF_WAY };
+  const clog = { trouble: 'clog', forNs: FOR_NS, link: 'h0/driver-vm/xenstore' } as const;
+  const slow = { trouble: 'delay', forNs: 1e9, link: 'g1/xenstore' } as const;
+  const run = await runWith(t, [
+    { kind: 'link', ...clog, ...measure },
+    { kind: 'link', ...slow, ...measure },
+    { kind: 'kill-driver', host: 'h0', when: HALF_WAY },
+  ]);
+  const fromNs = toldAtNs(t, run, 'link h0/driver-vm/xenstore: clog');
+  const outage = present(run.hosts[0]?.outages[0], 'the driver VM was out');
+  t.true((outage.servingAtNs ?? 0) >= fromNs + FOR_NS);
+});
+
+test.serial('threads: clocks that drift and jump break no check, and no record', async (t) => {
+  const slow = { requests: REQUESTS, meanInterarrivalNs: 6e6 };
+  const guests = ['g0', 'g1', 'g2'].map((name) => guestWith(name, {}, slow));
+  const skew = { trouble: 'skew', driftPpm: 9_000_000, forNs: 3e9 } as const;
+  const run = await runWith(
+    t,
+    [
+      { kind: 'clock', actor: 'g0', trouble: 'jump', jumpNs: 40e9, when: HALF_WAY },
+      { kind: 'clock', actor: 'g1', ...skew, when: HALF_WAY },
+      { kind: 'clock', actor: 'h0/driver-vm', trouble: 'jump', jumpNs: 1e9, when: HALF_WAY },
+    ],
+    guests,
+  );
+  const endNs = present(run.events.at(-1), 'the story has an end').atNs;
+  const lastNs = run.guests.map(({ history }) => history.record(history.length - 1).ackNs);
+  for (const ackNs of lastNs) t.true(ackNs <= endNs);
+  // Half of a trace takes 900 ms by a right clock.
+  const [jumped = 0, fast = 0, right = 0] = lastNs;
+  t.true(jumped < right - 300e6 && fast < right - 300e6, lastNs.join());
+});
+
+test.serial(
+  'threads: a guest with garbage in its rings is ejected, its neighbour finishes',
+  async (t) => {
+    for (const seed of [1, 2, 3]) {
+      const pace = { kind: 'closed', depth: 16 } as const;
+      const guests = ['g0', 'g1'].map((name) => guestWith(name, { pace }, { requests: 4000 }));
+      const when = { kind: 'progress', share: 0.2 } as const;
+      const fault = { kind: 'ring-garbage', guest: 'g0', seed, forNs: 20e6, when } as const;
+      const run = await runWith(t, [fault], guests);
+      const [struck, other] = run.guests;
+      toldAtNs(t, run, 'garbage in 1 rings and the event page of g0');
+      t.true(struck?.ejectedAtNs !== null && struck?.lives.length === 1, `seed ${seed}`);
+      t.true(other?.finished, `seed ${seed}`);
+    }
+  },
+);
+
 test('threads: what they cannot do is refused, and the simulator is named', async (t) => {
   const folder = await folderFor(t);
   const scenario = scenarioWith([]);

@@ -176,7 +176,7 @@ test('a disk that loses, misplaces or tears a write is caught unless it was writ
       (request, inner) => {
         const { sectors, address } = request;
         const lba = (request.lba + SECTORS / 2) % (SECTORS - sectors);
-        inner.submit({ op: DeviceOp.write, lba, sectors, address, deviceDone: () => undefined });
+        inner.submit({ ...request, lba, sectors, address, deviceDone: () => undefined });
         return false;
       },
     ],
@@ -185,7 +185,7 @@ test('a disk that loses, misplaces or tears a write is caught unless it was writ
       (request, inner) => {
         const sectors = request.sectors - 1;
         const { lba, address } = request;
-        inner.submit({ op: DeviceOp.write, lba, sectors, address, deviceDone: () => undefined });
+        inner.submit({ ...request, lba, sectors, address, deviceDone: () => undefined });
         return true;
       },
     ],

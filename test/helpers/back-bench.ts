@@ -50,6 +50,7 @@ export class BenchDevice implements BlockDevice {
       readonly: false,
       flush: true,
       discard: true,
+      ordersItself: false,
       ...options,
     };
   }

@@ -27,6 +27,7 @@ export class BenchWorld implements World {
   }
 
   readonly clock: World['clock'] = { nowNs: () => nanos(this.#now) };
+  readonly recordClock: World['clock'] = this.clock;
   readonly timers: World['timers'] = {
     at: (_deadlineNs: Nanos, _fire: () => void): TimerId => refused(),
     cancel: refused,
@@ -54,9 +55,15 @@ export class BenchWorld implements World {
     },
   };
 
+  wallMs(): number {
+    return 0;
+  }
+
   crashPoint(name: string): void {
     this.atCrashPoint(name);
   }
+
+  protocolEvent(): void {}
 
   advance(durationNs: number): void {
     this.#now += durationNs;

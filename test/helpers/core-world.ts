@@ -33,6 +33,7 @@ export class CoreWorld implements World {
   }
 
   readonly clock: World['clock'] = { nowNs: () => nanos(this.nowNs) };
+  readonly recordClock: World['clock'] = this.clock;
   readonly timers: World['timers'] = {
     at: (deadlineNs: Nanos, fire: () => void): TimerId => {
       const id = ++this.#lastTimer as TimerId;
@@ -62,7 +63,13 @@ export class CoreWorld implements World {
   readonly digest: World['digest'] = simDigest;
   readonly cpu: World['cpu'] = { spend: () => undefined };
 
+  wallMs(): number {
+    return Math.floor(this.nowNs / 1e6);
+  }
+
   crashPoint(_name: string): void {}
+
+  protocolEvent(): void {}
 
   /** Moves time on, firing timers in order of their deadlines. */
   advance(durationNs: number): void {

@@ -70,3 +70,15 @@ test('the verdict names what is broken and counts violations', (t) => {
   t.is(verdictOf(run).text, '1 of 2 checks broken: order-tap; 2 violations');
   t.is(verdictOf(crashRun({ ok: false })).text, 'the run did not succeed');
 });
+
+test('a guest that was ejected is said to be, by the verdict and by every outage after it', (t) => {
+  const run = crashRun();
+  const guests = run.guests.map((one) => (one.name === 'g1' ? { ...one, ejectedAtNs: 8e9 } : one));
+  const ejected = { ...run, guests };
+  t.deepEqual(verdictOf(ejected), { ok: true, text: 'all 5 checks hold; g1 was ejected' });
+  t.is(fateTexts(ejected)[1], 'g1 ejected at 8s, for garbage in its rings');
+  const later = guests.map((one) => (one.name === 'g1' ? { ...one, ejectedAtNs: 9e9 } : one));
+  t.is(fateTexts({ ...run, guests: later })[1], 'g1 stalled 182ms');
+  const broken = { ...ejected, ok: false, checks: [{ name: 'reads', ok: false, text: 'no' }] };
+  t.regex(verdictOf(broken).text, /reads; g1 was ejected$/);
+});

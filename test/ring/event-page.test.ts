@@ -131,3 +131,15 @@ test('an end that says it looks is rung anew by the next notification', (t) => {
   front.notify();
   t.is(world.rung.length, 2);
 });
+
+test('a page that was written over names no port beyond the last: nothing beside a page changes', (t) => {
+  const { domains, world, guestPort, front } = bench();
+  const { guestEvents } = domains;
+  for (const port of [MAX_EVENT_PORTS, 4097, 0xfffe]) {
+    guestEvents.connect(guestPort, domains.driver.domain, port as EventPort);
+    const before = world.memory.u8.slice();
+    front.notify();
+    t.deepEqual(world.memory.u8, before, `port ${port}`);
+  }
+  t.deepEqual(world.rung, []);
+});

@@ -39,6 +39,7 @@ export class FileDevice implements BlockDevice {
       readonly: !disk.writable,
       flush: true,
       discard: true,
+      ordersItself: false,
     };
   }
 

@@ -37,6 +37,7 @@ export class MemoryDevice implements BlockDevice {
       readonly: false,
       flush: true,
       discard: true,
+      ordersItself: false,
     };
   }
 

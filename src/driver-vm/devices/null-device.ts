@@ -22,6 +22,7 @@ export class NullDevice implements BlockDevice {
       readonly: false,
       flush: true,
       discard: true,
+      ordersItself: false,
     };
   }
 

@@ -27,6 +27,7 @@ export class PatternDevice implements BlockDevice {
       readonly: false,
       flush: true,
       discard: false,
+      ordersItself: false,
     };
   }
 

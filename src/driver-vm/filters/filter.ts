@@ -12,6 +12,8 @@ import {
   DeviceOp,
   type DeviceRequest,
   type DeviceStatus,
+  NO_ORIGIN,
+  type Origin,
 } from '../../world/block-device.ts';
 
 export abstract class Filter implements BlockDevice {
@@ -63,6 +65,8 @@ export class Relay implements DeviceRequest {
   lba = 0;
   sectors = 0;
   address = 0;
+  origin: Origin = NO_ORIGIN;
+  queue = 0;
   request: DeviceRequest | null = null;
   startedNs = 0;
 
@@ -75,6 +79,8 @@ export class Relay implements DeviceRequest {
     this.lba = request.lba;
     this.sectors = request.sectors;
     this.address = request.address;
+    this.origin = request.origin;
+    this.queue = request.queue;
     this.request = request;
     this.startedNs = startedNs;
   }

@@ -7,6 +7,10 @@
  * writes that are seen on one place must be one value, whichever. Any other value must come from a
  * write that was not settled then: one that was replayed, or a new one, and those C1 judges.
  *
+ * A guest or a driver VM that dies leaves what is not durable in the disk's cache, and a power cut
+ * after its recovery may take that: so such a recovery is judged up to the next power cut. What
+ * reads found after a power cut is on the medium, and no later one changes it.
+ *
  * Zeros count as a settled value only where nothing that zeroes was open at the recovery or began
  * after it. Linear in the operations, once for each recovery.
  */
@@ -30,8 +34,9 @@ export function judgeStability(disks: readonly RecoveredDisk[]): Verdict {
     const records = recordsOfWrites(table.disk.history);
     for (const recovery of own) {
       recoveries++;
+      const endNs = endOf(recovery, own);
       for (let unit = 0; unit < table.units; unit++) {
-        const seen = seenAfter(table, records, recovery, unit);
+        const seen = seenAfter(table, records, recovery, unit, endNs);
         if (seen.length > 0) places++;
         if (seen.length > 1) return broken(NAME, textOf(table, unit, recovery, seen));
       }
@@ -49,12 +54,20 @@ interface Sighting {
   readonly value: number;
 }
 
-/** The first read of each settled value; at most two. */
+/** Reads from then on say nothing of the recovery. */
+function endOf(recovery: Recovery, all: readonly Recovery[]): number {
+  if (recovery.losing) return Number.POSITIVE_INFINITY;
+  const cuts = all.filter(({ losing, lostNs }) => losing && lostNs >= recovery.lostNs);
+  return Math.min(...cuts.map(({ lostNs }) => lostNs));
+}
+
+/** The first read of each settled value before `endNs`; at most two. */
 function seenAfter(
   table: OperationTable,
   records: Uint32Array,
   recovery: Recovery,
   unit: number,
+  endNs: number,
 ): Sighting[] {
   const { starts } = table;
   const end = starts[unit + 1] as number;
@@ -65,7 +78,7 @@ function seenAfter(
     const value = table.valueAt(entry);
     const { kind, invokeNs } = table.record(at);
     if (kind !== HistoryKind.read || value === DAMAGE) continue;
-    if (!isAfter(recovery, at, invokeNs)) continue;
+    if (invokeNs >= endNs || !isAfter(recovery, at, invokeNs)) continue;
     if (seen[0]?.value === value) continue;
     if (value === 0) zerosAreOld ??= allZeroingSettled(table, recovery, unit);
     const old = value === 0 ? zerosAreOld : isOld(table, records, recovery, value);

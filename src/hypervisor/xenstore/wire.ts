@@ -48,6 +48,12 @@ export interface Message {
   readonly payload: string;
 }
 
+/** Type of the message in a frame; -1 if it is too short to have one. */
+export function messageTypeOf(frame: Uint8Array): number {
+  if (frame.length < HEADER_BYTES) return -1;
+  return new DataView(frame.buffer, frame.byteOffset).getUint32(0, true);
+}
+
 export function encodeMessage(message: Message): Uint8Array {
   const { payload } = message;
   invariant(payload.length <= PAYLOAD_MAX_BYTES, 'a payload fits a message');

@@ -1,4 +1,4 @@
-/** 48-bit numbers, little-endian, as the formats of the log hold them: no BigInt on the way. */
+/** 48-bit numbers, little-endian, as stored formats hold them: no BigInt on the way. */
 import { invariant } from '../../base/invariant.ts';
 
 const U16_ABOVE_U32 = 2 ** 32;

@@ -65,6 +65,9 @@ export type GroupVisitor = (
   position: number,
   header: GroupHeader,
   entry: LogEntry,
+  /** The group, which begins at `at`; good until the visitor returns. */
+  bytes: Uint8Array,
+  at: number,
 ) => void;
 
 const NO_GROUP = 'no group begins here';
@@ -217,7 +220,7 @@ export class ChainScan {
     this.groups++;
     forEachEntry(reader.view, reader.indexOf(position), header, this.#entry, (entry) => {
       segment.addTop(entry.vdi, entry.vdiSeq);
-      this.#visit(segment, position, header, entry);
+      this.#visit(segment, position, header, entry, reader.bytes, reader.indexOf(position));
     });
   }
 

@@ -5,8 +5,8 @@
  * by a test:
  *
  * 1. A mutation with `needsSync` that was `logged` with `ok` is found by every later recovery, with
- *    its number and whole, after a kill of the driver VM and after a loss of power, until its VDI is
- *    `published` up to it.
+ *    its number and whole, after a kill of the driver VM and after a loss of power, until its VDI
+ *    is `published` up to it.
  * 2. One without `needsSync` is found after a kill. A loss of power may take it, but only together
  *    with everything that was appended after it; never if a `sync` that began later has ended.
  * 3. What a recovery finds is a prefix of what was appended: of each VDI the numbers without a gap,
@@ -128,6 +128,16 @@ export class DirtyLog implements CommitOwner {
   /** Mutations cannot be kept: they fail. Reads go on. */
   get latched(): boolean {
     return this.#commit.latched;
+  }
+
+  /** A step would send something out. */
+  get hasWork(): boolean {
+    return this.#thrown !== null || this.#commit.hasWork;
+  }
+
+  /** The highest number that this log, or one before it, may have given to the VDI; 0: none. */
+  lastVdiSeq(vdi: number): number {
+    return this.#vdis.lastOf(vdi);
   }
 
   /**

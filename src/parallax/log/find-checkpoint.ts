@@ -1,5 +1,5 @@
 /** Finds the newest valid checkpoint among the files of all incarnations. */
-import { UsageError } from '../../base/errors.ts';
+import { StorageError, UsageError } from '../../base/errors.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
 import { readBytes } from './disk-story.ts';
@@ -10,10 +10,14 @@ export interface FoundCheckpoint {
   readonly remarks: readonly string[];
 }
 
-/** Throws `UsageError` E_FORMAT_NEWER if a later version of this program wrote one of them. */
+/**
+ * Throws `UsageError` E_FORMAT_NEWER if a later version of this program wrote one of them, and, if
+ * `strict`, E_LOG_UNREADABLE for one that the disk does not give.
+ */
 export async function findCheckpoint(
   world: World,
   names: readonly string[],
+  strict: boolean,
 ): Promise<FoundCheckpoint> {
   let newest: Checkpoint | null = null;
   const remarks: string[] = [];
@@ -23,6 +27,7 @@ export async function findCheckpoint(
     const bytes = new Uint8Array(disk.sizeBytes);
     const status = await readBytes(disk, bytes, 0);
     await disk.close();
+    if (strict && status !== DiskStatus.ok) throw unreadable(name);
     const found = decodeCheckpoint(bytes, world.digest);
     if (found.kind === 'newer') throw newer(name, found.version);
     if (status !== DiskStatus.ok) remarks.push(`${name} cannot be read`);
@@ -36,6 +41,13 @@ function newerOf(one: Checkpoint | null, other: Checkpoint): Checkpoint {
   if (one === null || other.incarnation > one.incarnation) return other;
   const later = other.incarnation === one.incarnation && other.sequence > one.sequence;
   return later ? other : one;
+}
+
+/** The disk may come back: whoever starts the log tries again for a while. */
+export function unreadable(name: string): StorageError {
+  return new StorageError('E_LOG_UNREADABLE', `${name} of the log cannot be read now`, {
+    fields: { file: name },
+  });
 }
 
 function newer(name: string, version: number): UsageError {

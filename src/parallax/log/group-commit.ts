@@ -101,6 +101,15 @@ export class GroupCommit {
     return !this.#busy && this.arena.groups.length === 0;
   }
 
+  /** A step would begin something. */
+  get hasWork(): boolean {
+    const first = this.arena.groups[0];
+    if (first === undefined || this.#busy || this.#stranded) return false;
+    return (
+      first.state !== 'written' || this.#nextToWrite() !== null || this.#syncsFirst(first, null)
+    );
+  }
+
   append(mutation: Mutation): boolean {
     if (this.latched) {
       this.#wantsRoom = true;

@@ -39,9 +39,9 @@ import {
 } from '../formats/log-group.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
 import { AnsweredWindow } from './answered-window.ts';
-import { type BadPlace, ChainScan } from './chain-scan.ts';
+import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
 import { flushDisk, preallocate, readBytes } from './disk-story.ts';
-import { findCheckpoint } from './find-checkpoint.ts';
+import { findCheckpoint, unreadable } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
 import { checkpointFileBytes, type LogOptions } from './log-options.ts';
 import type {
@@ -56,22 +56,31 @@ import { LogSegment, PlacementTable } from './segment.ts';
 const NOTHING_AFTER = Number.POSITIVE_INFINITY;
 
 /**
- * Finds the log on the host's disks. `visit` is called for each entry in log order; the entry is
- * the log's and filled again for the next one. Rejects with a `StorageError` if the disk cannot be
- * read or synced at all; nothing is changed then, and it can be tried again.
+ * Sees an entry. Of a write, its payload is in `bytes` from `at` on. Both are the log's, and are
+ * filled again for the next one.
+ */
+export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => void;
+
+/**
+ * Finds the log on the host's disks. `visit` is called for each entry in log order. Rejects with a
+ * `StorageError` if the disk cannot be read or synced at all, or, if `strict`, when anything of the
+ * log cannot be read; nothing is changed then, and it can be tried again. If not `strict`, what
+ * cannot be read is damage.
  */
 export function recoverLog(
   world: World,
   options: LogOptions,
-  visit: (entry: LogEntry) => void,
+  visit: EntryVisitor,
+  strict = false,
 ): Promise<RecoveredLog> {
-  return new Recovery(world, options, visit).run();
+  return new Recovery(world, options, visit, strict).run();
 }
 
 class Recovery {
   readonly #world: World;
   readonly #options: LogOptions;
-  readonly #visit: (entry: LogEntry) => void;
+  readonly #visit: EntryVisitor;
+  readonly #strict: boolean;
   readonly #table = new PlacementTable();
   readonly #window: AnsweredWindow;
   readonly #vdis = new Map<number, RecoveredVdi>();
@@ -91,7 +100,8 @@ class Recovery {
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
 
-  constructor(world: World, options: LogOptions, visit: (entry: LogEntry) => void) {
+  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+    this.#strict = strict;
     this.#world = world;
     this.#options = options;
     this.#visit = visit;
@@ -109,7 +119,7 @@ class Recovery {
       await this.#createSide(incarnation, 'b'),
     ] as const;
     world.crashPoint('log.after-incarnation');
-    const { checkpoint, remarks } = await findCheckpoint(world, before);
+    const { checkpoint, remarks } = await findCheckpoint(world, before, this.#strict);
     // Again: should an old incarnation still run, it has all that its checkpoint names by now.
     this.#names = await this.#listLog(incarnation);
     this.#remarks.push(...remarks);
@@ -217,6 +227,7 @@ class Recovery {
     const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
     const status = await readBytes(disk, bytes, 0);
     await disk.close();
+    if (this.#strict && status !== DiskStatus.ok) throw unreadable(name);
     const header = decodeSegmentHeader(bytes, this.#world.digest);
     if (status !== DiskStatus.ok || typeof header === 'string') return null;
     const group = new GroupHeader();
@@ -238,10 +249,13 @@ class Recovery {
     const limit = this.#cutOff ? 0 : isOpen ? NOTHING_AFTER : chain.cutGroupSeq;
     const scan = this.#scanOf(segments, start, limit, isOpen ? durable : NOTHING_AFTER);
     let bad = this.#cutOff ? scan.end('behind damage') : await scan.run();
+    if (this.#strict && bad?.unreadable === true) throw unreadable(bad.segment.disk.name);
     if (chain.state === ChainState.damaged && bad === null) bad = scan.end('not accepted yet');
     const known = chain.state === ChainState.damaged;
     const lost = await this.#judge(scan, bad, known ? NOTHING_AFTER : durable);
-    if (lost !== null) this.#damage.push(lost);
+    // Without a checkpoint nobody knows what else there was: it may be any VDI's.
+    const isKnown = incarnation <= (checkpoint?.incarnation ?? 0);
+    if (lost !== null) this.#damage.push(isKnown ? lost : { ...lost, vdis: null });
     // A file goes only when no checkpoint names it any more.
     else if (missing !== null) {
       this.#damage.push(missingDamage(missing, incarnation, scan.lastGroupSeq + 1, durable));
@@ -282,17 +296,18 @@ class Recovery {
     limit: number,
     answeredThrough: number,
   ): ChainScan {
-    const { digest } = this.#world;
-    return new ChainScan(digest, segments, start, limit, (segment, position, header, entry) => {
+    const visit: GroupVisitor = (segment, position, header, entry, bytes, at) => {
       // Older parts are in the window already: the checkpoint has them.
       if (header.groupSeq > answeredThrough) {
         this.#window.add(entry.frontId, entry.frontSeq, entry.partOffset);
       }
+      const payloadAt = at + entry.offset;
       entry.segment = this.#handles.get(segment) ?? 0;
       entry.offset += position;
       this.#count(entry);
-      this.#visit(entry);
-    });
+      this.#visit(entry, bytes, payloadAt);
+    };
+    return new ChainScan(this.#world.digest, segments, start, limit, visit);
   }
 
   #count(entry: LogEntry): void {

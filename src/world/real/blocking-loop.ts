@@ -21,8 +21,8 @@
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor } from '../actor.ts';
-import type { Clock } from '../world.ts';
 import { BellWatch, type WaitMode } from './bell-watch.ts';
+import type { SleepClock } from './clock.ts';
 import type { PolledInbox } from './net.ts';
 import { PromiseJobs } from './promise-jobs.ts';
 import type { TimerHeap } from './timer-heap.ts';
@@ -36,7 +36,7 @@ export interface BlockingLoopParts {
   readonly bell: number;
   readonly mode: WaitMode;
   readonly safetyPollMs: number;
-  readonly clock: Clock;
+  readonly clock: SleepClock;
   readonly timers: TimerHeap;
   readonly inbox: PolledInbox;
   /** Disk operations that have not completed. */
@@ -154,7 +154,7 @@ export class BlockingLoop {
     const { clock, timers, safetyPollMs } = this.#parts;
     const deadlineNs = Math.min(actor.nextDeadlineNs(), timers.nextDeadlineNs());
     if (deadlineNs === NEVER) return safetyPollMs;
-    return Math.min((deadlineNs - clock.nowNs()) / MS, safetyPollMs);
+    return Math.min(clock.untilNs(deadlineNs) / MS, safetyPollMs);
   }
 
   #fireTimers(): boolean {

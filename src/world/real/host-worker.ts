@@ -19,7 +19,12 @@ import type { ActorBoot, ActorNews } from './boot.ts';
 import { serveControl } from './endpoint.ts';
 import { EventLoop } from './event-loop.ts';
 import { EventSource, type MessageSource, PolledInbox, PortLink } from './net.ts';
-import { blockingWorld, eventLoopWorld, type RealWorld, type WorldOptions } from './real-world.ts';
+import {
+  type ActorWorldOptions,
+  blockingWorld,
+  eventLoopWorld,
+  type RealWorld,
+} from './real-world.ts';
 import { bellIndex } from './wake.ts';
 import { openHostMemory } from './wasm-memory.ts';
 
@@ -141,12 +146,13 @@ function worldOptions(
   boot: ActorBoot,
   words: ActorWords,
   links: ReadonlyMap<string, Link>,
-): Omit<WorldOptions, 'memory' | 'onActivity'> {
+): Omit<ActorWorldOptions, 'memory' | 'onActivity'> {
   return {
     name: boot.name,
     seed: boot.seed,
     incarnation: boot.incarnation,
     clockZero: boot.clockZero,
+    words,
     folder: boot.folder,
     poolFolder: boot.poolFolder,
     links,
@@ -157,6 +163,7 @@ function worldOptions(
       tell(boot.news, { kind: 'parked', point });
       words.park();
     },
+    protocolEvent: (event) => words.countEvent(event),
   };
 }
 

@@ -5,20 +5,23 @@
  * also fire a little early by our clock; then nothing is due and the Node timer is set again.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
-import type { Clock, TimerId, Timers } from '../world.ts';
+import type { TimerId, Timers } from '../world.ts';
+import type { SleepClock } from './clock.ts';
 import { TimerHeap } from './timer-heap.ts';
 
 const NODE_TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** No deadline: what is armed is armed again. */
+const REARM = Number.NEGATIVE_INFINITY as Nanos;
 
 export class NodeTimers implements Timers {
-  readonly #clock: Clock;
+  readonly #clock: SleepClock;
   readonly #heap: TimerHeap;
   readonly #onFired: () => void;
   #armed: NodeJS.Timeout | null = null;
   #armedFor: Nanos = NEVER;
 
   /** `onFired` is told after timers have fired: the actor may have work now. */
-  constructor(clock: Clock, onFired: () => void) {
+  constructor(clock: SleepClock, onFired: () => void) {
     this.#clock = clock;
     this.#heap = new TimerHeap(clock);
     this.#onFired = onFired;
@@ -41,6 +44,12 @@ export class NodeTimers implements Timers {
     });
   }
 
+  /** The clock has changed: the next deadline comes at another moment. */
+  rearm(): void {
+    this.#armedFor = REARM;
+    this.#arm();
+  }
+
   close(): void {
     this.#heap.close();
     this.#arm();
@@ -49,11 +58,12 @@ export class NodeTimers implements Timers {
   #arm(): void {
     const next = this.#heap.nextDeadlineNs();
     if (next === this.#armedFor) return;
+    // Asked first: looking at a clock that has changed arms anew by itself.
+    const delayMs = next === NEVER ? 0 : Math.ceil(this.#clock.untilNs(next) / MS);
     if (this.#armed !== null) clearTimeout(this.#armed);
     this.#armed = null;
     this.#armedFor = next;
     if (next === NEVER) return;
-    const delayMs = Math.ceil((next - this.#clock.nowNs()) / MS);
     this.#armed = setTimeout(
       this.#onNodeTimer,
       Math.min(Math.max(delayMs, 1), NODE_TIMEOUT_MS_MAX),

@@ -8,9 +8,11 @@
  */
 import { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import { noDisks } from '../no-disks.ts';
 import type { Clock, Cpu, Digest, Disks, Link, Timers, World } from '../world.ts';
-import { type ClockZero, MonotonicClock } from './clock.ts';
+import type { ActorWords } from './actor-words.ts';
+import { ActorClock, type ClockZero, MonotonicClock, type SleepClock } from './clock.ts';
 import { nodeDigest } from './digest.ts';
 import { FileDisks } from './file-disks.ts';
 import { FlightLog } from './flight-log.ts';
@@ -33,9 +35,16 @@ export interface WorldOptions {
   /** Told when a timer has fired or a disk operation has completed. */
   readonly onActivity: () => void;
   readonly crashPoint: (name: string) => void;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
+}
+
+/** Of an actor: its clock can be told to go wrong. */
+export interface ActorWorldOptions extends WorldOptions {
+  readonly words: ActorWords;
 }
 
 export interface RealWorld<T extends Timers = Timers> extends World {
+  readonly clock: SleepClock;
   readonly timers: T;
   readonly log: FlightLog;
   readonly disks: FileDisks;
@@ -46,15 +55,19 @@ export interface RealWorld<T extends Timers = Timers> extends World {
 }
 
 /** For an actor on a `BlockingLoop`, which fires the timers itself. */
-export function blockingWorld(options: WorldOptions): RealWorld<TimerHeap> {
-  const clock = new MonotonicClock(options.clockZero);
-  return new ThreadWorld(options, clock, new TimerHeap(clock));
+export function blockingWorld(options: ActorWorldOptions): RealWorld<TimerHeap> {
+  const recordClock = new MonotonicClock(options.clockZero);
+  const clock = new ActorClock(recordClock, options.words);
+  return new ThreadWorld(options, clock, recordClock, new TimerHeap(clock));
 }
 
 /** For an actor on an `EventLoop`. */
-export function eventLoopWorld(options: WorldOptions): RealWorld<NodeTimers> {
-  const clock = new MonotonicClock(options.clockZero);
-  return new ThreadWorld(options, clock, new NodeTimers(clock, options.onActivity));
+export function eventLoopWorld(options: ActorWorldOptions): RealWorld<NodeTimers> {
+  const recordClock = new MonotonicClock(options.clockZero);
+  const clock = new ActorClock(recordClock, options.words);
+  const timers = new NodeTimers(clock, options.onActivity);
+  clock.onChange = () => timers.rearm();
+  return new ThreadWorld(options, clock, recordClock, timers);
 }
 
 export type ToolstackOptions = Pick<
@@ -62,18 +75,21 @@ export type ToolstackOptions = Pick<
   'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'poolFolder' | 'onNote'
 >;
 
-/** For the toolstack, on the main thread: no links of its own, no crash points. */
+/** For the toolstack, on the main thread: no links of its own, no crash points, no events. */
 export function toolstackWorld(
   options: ToolstackOptions,
   onActivity: () => void = () => {},
 ): RealWorld<NodeTimers> {
-  return eventLoopWorld({
+  const clock = new MonotonicClock(options.clockZero);
+  const whole = {
     ...options,
     incarnation: 0,
-    links: new Map(),
+    links: new Map<string, Link>(),
     onActivity,
-    crashPoint: () => {},
-  });
+    crashPoint: (): void => {},
+    protocolEvent: (): void => {},
+  };
+  return new ThreadWorld(whole, clock, clock, new NodeTimers(clock, onActivity));
 }
 
 const freeCpu: Cpu = { spend: () => {} };
@@ -81,7 +97,8 @@ const freeCpu: Cpu = { spend: () => {} };
 class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> {
   readonly name: string;
   readonly memory: SharedMemory;
-  readonly clock: Clock;
+  readonly clock: SleepClock;
+  readonly recordClock: Clock;
   readonly timers: T;
   readonly random: Prng;
   readonly disks: FileDisks;
@@ -93,11 +110,13 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
   readonly cpu: Cpu = freeCpu;
   readonly crashPoint: (name: string) => void;
   readonly #pool: FileDisks | null;
+  readonly protocolEvent: (event: ProtocolEvent) => void;
 
-  constructor(options: WorldOptions, clock: Clock, timers: T) {
+  constructor(options: WorldOptions, clock: SleepClock, recordClock: Clock, timers: T) {
     this.name = options.name;
     this.memory = options.memory;
     this.clock = clock;
+    this.recordClock = recordClock;
     this.timers = timers;
     this.random = new Prng(options.seed, `${options.name}#${options.incarnation}`);
     this.disks = new FileDisks(options.folder, options.onActivity);
@@ -105,9 +124,14 @@ class ThreadWorld<T extends Timers & { close(): void }> implements RealWorld<T> 
     this.#pool = poolFolder === null ? null : new FileDisks(poolFolder, options.onActivity);
     this.poolDisks = this.#pool ?? noDisks;
     this.net = new NamedLinks(options.links);
-    this.log = new FlightLog(clock, options.onNote);
+    this.log = new FlightLog(recordClock, options.onNote);
     this.wake = new BellWake(options.memory);
     this.crashPoint = options.crashPoint;
+    this.protocolEvent = options.protocolEvent;
+  }
+
+  wallMs(): number {
+    return Date.now();
   }
 
   get diskOperations(): number {

@@ -11,7 +11,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../actor.ts';
-import type { CrashPoint } from '../faults.ts';
+import type { CrashPoint, ProtocolEvent } from '../faults.ts';
 import type { Link } from '../world.ts';
 import { ActorWords } from './actor-words.ts';
 import { SAFETY_POLL_MS, type WaitMode } from './bell-watch.ts';
@@ -56,10 +56,16 @@ export interface ThreadActorHandle extends ActorHandle {
    * instruction before the point and the one after it.
    */
   killAt(point: CrashPoint, passes?: number): void;
+  /** Its clock goes so many parts in a million too fast from now on; 0: right. */
+  setClockDrift(driftPpm: number): void;
+  /** Its clock jumps ahead. */
+  jumpClock(jumpMs: number): void;
+  /** Whether an armed point has stopped it. */
+  readonly stoppedAtPoint: boolean;
   /** Has the actor stand still for a while, from the next crash point that it passes. */
   pause(durationMs: number): void;
-  /** Whether that has happened. */
-  readonly stoppedAtPoint: boolean;
+  /** How often this incarnation has said that such an event happened. */
+  eventCount(event: ProtocolEvent): number;
 }
 
 export class ThreadSpawner implements Spawner {
@@ -134,6 +140,7 @@ class ThreadActor implements ThreadActorHandle {
   readonly links: ReadonlyMap<string, Link>;
   readonly exited: Promise<ExitReport>;
   readonly #boot: ActorBoot;
+  readonly #place: HostPlace;
   readonly #words = ActorWords.create();
   readonly #news: EventSource;
   readonly #control: EventSource;
@@ -154,6 +161,7 @@ class ThreadActor implements ThreadActorHandle {
     onNote: (actor: string, text: string) => void,
   ) {
     this.name = spec.name;
+    this.#place = place;
     this.#onNote = onNote;
     this.exited = new Promise((resolve) => {
       this.#settle = resolve;
@@ -210,6 +218,20 @@ class ThreadActor implements ThreadActorHandle {
     this.#words.askPause(durationMs);
   }
 
+  setClockDrift(driftPpm: number): void {
+    this.#words.setClockDrift(driftPpm);
+    this.#wake();
+  }
+
+  jumpClock(jumpMs: number): void {
+    this.#words.jumpClock(jumpMs);
+    this.#wake();
+  }
+
+  eventCount(event: ProtocolEvent): number {
+    return this.#words.eventCount(event);
+  }
+
   call(method: string, ...args: unknown[]): Promise<unknown> {
     if (this.#gone) return Promise.reject(actorGone(this.name, method));
     return new Promise((resolve, reject) => {
@@ -254,6 +276,11 @@ class ThreadActor implements ThreadActorHandle {
   #endedWithoutReport(thrown: unknown): ExitReport {
     if (this.#killer.signal.aborted) return { reason: 'killed' };
     return { reason: 'failed', error: toErrorRecord(thrown) };
+  }
+
+  /** Has the actor look at its clock: what it sleeps until may be over. */
+  #wake(): void {
+    if (!this.#gone) new BellWake(this.#place.memory).changeAndRing(this.#boot.bellAddress);
   }
 
   /** A guest sleeps on its bell: what is posted to it must be counted and rung. */

@@ -13,7 +13,8 @@ import { invariant } from '../../base/invariant.ts';
 export type Strike = () => void;
 
 interface Armed {
-  readonly actor: string;
+  /** Any of these counts. */
+  readonly actors: readonly string[];
   /** Null: any event counts; else the crash point that counts. */
   readonly crashPoint: string | null;
   left: number;
@@ -27,13 +28,18 @@ export class CrashPlan {
   /** Strikes instead of the actor's `nth` event from now, 1 for the next one. */
   armEvent(actor: string, nth: number, strike: Strike | null): void {
     invariant(Number.isInteger(nth) && nth >= 1, 'events are counted from 1');
-    this.#armedEvents.push({ actor, crashPoint: null, left: nth, strike });
+    this.#armedEvents.push({ actors: [actor], crashPoint: null, left: nth, strike });
   }
 
-  /** Strikes where the actor passes `crashPoint` for the `nth` time from now. */
-  armPoint(actor: string, crashPoint: string, nth: number, strike: Strike | null): void {
+  /** Strikes where the actors, taken together, pass `crashPoint` for the `nth` time from now. */
+  armPoint(
+    actors: readonly string[],
+    crashPoint: string,
+    nth: number,
+    strike: Strike | null,
+  ): void {
     invariant(Number.isInteger(nth) && nth >= 1, 'passages are counted from 1');
-    this.#armedPoints.push({ actor, crashPoint, left: nth, strike });
+    this.#armedPoints.push({ actors, crashPoint, left: nth, strike });
   }
 
   /** Counts an event of `actor`; calls what strikes, `kill` where no other strike was given. */
@@ -63,7 +69,7 @@ export class CrashPlan {
 function countDown(plans: readonly Armed[], actor: string, crashPoint: string | null): Armed[] {
   const due: Armed[] = [];
   for (const armed of plans) {
-    if (armed.actor !== actor || armed.crashPoint !== crashPoint) continue;
+    if (armed.crashPoint !== crashPoint || !armed.actors.includes(actor)) continue;
     armed.left--;
     if (armed.left === 0) due.push(armed);
   }

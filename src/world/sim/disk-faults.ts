@@ -1,11 +1,12 @@
 /**
  * What is wrong with a simulated disk: rules that are matched against each operation.
  *
- * `error` answers with a status and does nothing. The others lie: they answer `ok`.
- * `lost-write` stores nothing, `torn-write` stores some 512-byte sectors and leaves the others as
- * they were, `bit-rot` flips one bit (of the data returned by a read, or of what a write stores),
- * `flush-lie` makes nothing durable. What must survive which of them is a matter of contracts;
- * a rule that lies is outside of most of them.
+ * `error` answers with a status and does nothing. `torn-write` stores some 512-byte sectors, leaves
+ * the others as they were and answers with a status, which need not be an error. The others lie:
+ * they answer `ok`. `lost-write` stores nothing, `misdirected` stores at another place and leaves
+ * the old data where the new belongs, `bit-rot` flips one bit (of the data returned by a read, or
+ * of what a write stores), `flush-lie` makes nothing durable. What must survive which of them is a
+ * matter of contracts; a rule that lies is outside of most of them.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { DiskStatus } from '../world.ts';
@@ -14,7 +15,8 @@ import { DiskOp } from './disk-timing.ts';
 export type DiskFault =
   | { readonly kind: 'error'; readonly status: DiskStatus }
   | { readonly kind: 'lost-write' }
-  | { readonly kind: 'torn-write' }
+  | { readonly kind: 'torn-write'; readonly status: DiskStatus }
+  | { readonly kind: 'misdirected' }
   | { readonly kind: 'bit-rot' }
   | { readonly kind: 'flush-lie' };
 
@@ -40,6 +42,7 @@ const FAULT_OPS: Readonly<Record<DiskFault['kind'], readonly DiskOp[]>> = {
   error: [DiskOp.read, DiskOp.write, DiskOp.flush, DiskOp.zero],
   'lost-write': [DiskOp.write, DiskOp.zero],
   'torn-write': [DiskOp.write, DiskOp.zero],
+  misdirected: [DiskOp.write],
   'bit-rot': [DiskOp.read, DiskOp.write],
   'flush-lie': [DiskOp.flush],
 };

@@ -8,6 +8,7 @@
  * Busy time: `spend` moves `busyUntilNs`. Events that come up before that wait in `backlog`, in the
  * order in which they came up, so that a link that keeps order keeps it through a busy receiver.
  */
+import { DriftingClock } from '../drifting-clock.ts';
 import { hashText } from './event-log.ts';
 import type { EventId } from './event-queue.ts';
 import type { Kernel } from './kernel.ts';
@@ -21,6 +22,8 @@ export class Incarnation {
   readonly logId: number;
   readonly #kernel: Kernel;
   readonly #mourners: (() => void)[] = [];
+  /** What its World tells it the time is. */
+  readonly clock: DriftingClock = new DriftingClock();
   alive = true;
   busyUntilNs = 0;
   /** Events that came up while it was busy: slots of the queue, oldest first from `backlogHead`. */
@@ -31,6 +34,8 @@ export class Incarnation {
   resumeEvent: EventId = 0 as EventId;
   /** Looks at the actor after an event and every promise job that came of it. */
   afterEvent: (() => void) | null = null;
+  /** Its clock was changed: deadlines and timers come at other moments of the run. */
+  readonly clockListeners: (() => void)[] = [];
   /** Ends it because it threw; null for what cannot be ended, the toolstack. */
   fail: ((thrown: unknown) => void) | null = null;
   /** Ends it as `kill -9`; null for the toolstack. */
@@ -44,10 +49,28 @@ export class Incarnation {
     this.logId = hashText(`${name}#${number}`);
   }
 
-  /** Its own time: later than the simulator's by what it has spent since its event began. */
+  /**
+   * The time of the run for this actor: later than the simulator's by what it has spent since its
+   * event began.
+   */
   nowNs(): number {
     const nowNs = this.#kernel.nowNs;
     return this.busyUntilNs > nowNs ? this.busyUntilNs : nowNs;
+  }
+
+  /** What its own clock shows. */
+  localNowNs(): number {
+    return this.clock.localNs(this.nowNs());
+  }
+
+  setDrift(driftPpm: number): void {
+    this.clock.setDrift(this.nowNs(), driftPpm);
+    for (const changed of this.clockListeners) changed();
+  }
+
+  jumpClock(jumpNs: number): void {
+    this.clock.jump(this.nowNs(), jumpNs);
+    for (const changed of this.clockListeners) changed();
   }
 
   spend(durationNs: number): void {

@@ -101,6 +101,7 @@ export class SimActor {
     this.#actor = actor;
     this.#host.ownBell(bellAddress, this.#incarnation, (rungNs) => this.#ring(rungNs));
     this.#incarnation.afterEvent = () => this.#judge(actor);
+    this.#incarnation.clockListeners.push(() => this.#rearmDeadline(actor));
     this.#scheduleStep(this.#incarnation.nowNs() + this.#againNs());
     actor.start().catch((thrown: unknown) => this.#incarnation.fail?.(thrown));
   }
@@ -145,7 +146,7 @@ export class SimActor {
     this.#deadlineEvent = NO_EVENT;
     this.#deadlineNs = NEVER;
     const actor = this.#actor;
-    if (actor === null || actor.nextDeadlineNs() > this.#incarnation.nowNs()) return;
+    if (actor === null || actor.nextDeadlineNs() > this.#incarnation.localNowNs()) return;
     if (this.#stepEvent !== NO_EVENT) this.#kernel.cancel(this.#stepEvent);
     this.#step();
   };
@@ -159,10 +160,19 @@ export class SimActor {
     this.#armDeadline(actor.nextDeadlineNs());
   }
 
+  /** Its clock was changed: the deadline comes at another moment, perhaps sooner. */
+  #rearmDeadline(actor: HostedActor): void {
+    if (this.#deadlineEvent !== NO_EVENT) this.#kernel.cancel(this.#deadlineEvent);
+    this.#deadlineEvent = NO_EVENT;
+    this.#deadlineNs = NEVER;
+    this.#armDeadline(actor.nextDeadlineNs());
+  }
+
+  /** `deadlineNs`: by the actor's own clock. */
   #armDeadline(deadlineNs: number): void {
     // A deadline that stays in the past must not stop the clock.
     const soonestNs = this.#incarnation.nowNs() + Math.max(1, this.#timing.againNs);
-    const timeNs = Math.max(Math.ceil(deadlineNs), soonestNs);
+    const timeNs = Math.max(this.#incarnation.clock.runNs(deadlineNs), soonestNs);
     // One that has moved back is left: when it comes up it is too early, and is armed again.
     if (timeNs !== NEVER && timeNs >= this.#deadlineNs) return;
     if (this.#deadlineEvent !== NO_EVENT) this.#kernel.cancel(this.#deadlineEvent);

@@ -22,7 +22,9 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Prng } from '../../base/prng.ts';
-import { PAGE_BYTES } from '../../base/units.ts';
+import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
+import { LatentSectors } from '../latent-sectors.ts';
+import { misplaced } from '../misplaced.ts';
 import { type DiskIo, DiskStatus } from '../world.ts';
 import { type DiskFault, DiskFaults } from './disk-faults.ts';
 import { DiskPages } from './disk-pages.ts';
@@ -68,6 +70,7 @@ export class SimDisk {
   readonly name: string;
   readonly readOnly: boolean;
   readonly faults: DiskFaults = new DiskFaults();
+  readonly latent: LatentSectors = new LatentSectors();
   readonly timing: DiskTiming;
   /** Bytes in written pages at the most: a write that needs more fails with `noSpace`. */
   capacityBytes: number = Number.POSITIVE_INFINITY;
@@ -186,6 +189,12 @@ export class SimDisk {
     this.timing.reset();
   }
 
+  /** One sector in `everyNth` cannot be read from now on, until it is written again. */
+  strikeLatent(everyNth: number): void {
+    const sectors = Math.floor(this.#sizeBytes / SECTOR_BYTES);
+    this.latent.strike(Math.ceil(sectors / everyNth), sectors, this.#faultRandom);
+  }
+
   /** Changes one bit where it lies, durable or not. Null if the place holds nothing but zeroes. */
   rot(position: number, lengthBytes: number): number | null {
     const at = position + this.#faultRandom.below(lengthBytes);
@@ -237,7 +246,7 @@ export class SimDisk {
     if (fault?.kind === 'error') return fault.status;
     if (op === DiskOp.write && this.#lacksSpace(position, lengthBytes)) return DiskStatus.noSpace;
     this.#store(writeOf(op, io), fault);
-    return DiskStatus.ok;
+    return fault?.kind === 'torn-write' ? fault.status : DiskStatus.ok;
   }
 
   #readVisible(
@@ -248,6 +257,7 @@ export class SimDisk {
     position: number,
   ): DiskStatus {
     if (fault?.kind === 'error') return fault.status;
+    if (this.latent.touches(position, lengthBytes)) return DiskStatus.ioError;
     this.#overlay.read(buffer, offset, lengthBytes, position);
     if (fault?.kind === 'bit-rot') this.#flipBit(buffer, offset, lengthBytes);
     return DiskStatus.ok;
@@ -255,6 +265,11 @@ export class SimDisk {
 
   #store(write: VolatileWrite, fault: DiskFault | null): void {
     if (fault?.kind === 'lost-write') return;
+    if (fault?.kind === 'misdirected') {
+      const position = misplaced(write, this.#sizeBytes, this.#faultRandom);
+      this.#addVolatile({ ...write, position });
+      return;
+    }
     if (fault?.kind === 'torn-write') {
       for (const piece of tearBySectors(write, this.#faultRandom)) this.#addVolatile(piece);
       return;
@@ -269,6 +284,7 @@ export class SimDisk {
     if (write.lengthBytes === 0) return;
     this.#writtenPages += this.#missingPages(write.position, write.lengthBytes, write.bytes);
     apply(this.#overlay, write);
+    this.latent.rewritten(write.position, write.lengthBytes);
     this.#volatile.push(write);
     this.#volatileBytes += write.lengthBytes;
     if (this.#volatileBytes > this.timing.model.volatileBytes) this.#destageHalf();

@@ -98,6 +98,19 @@ export class SimHost {
     }
   }
 
+  /** The clock of the actor of that name, if it is alive here, goes wrong, or right again. */
+  setDrift(name: string, driftPpm: number): void {
+    for (const incarnation of this.#actors) {
+      if (incarnation.name === name) incarnation.setDrift(driftPpm);
+    }
+  }
+
+  jumpClock(name: string, jumpNs: number): void {
+    for (const incarnation of this.#actors) {
+      if (incarnation.name === name) incarnation.jumpClock(jumpNs);
+    }
+  }
+
   /** Gives a bell word to an actor until it dies. */
   ownBell(bellAddress: number, incarnation: Incarnation, listener: BellListener): void {
     invariant(!this.#bells.has(bellAddress), 'a bell word belongs to one living actor');

@@ -7,8 +7,9 @@
  * A frame is copied when it is sent. It leaves when the direction has sent what came before it
  * (bandwidth), travels `latencyNs` plus a draw up to `jitterNs`, and arrives as an event of its
  * receiver. With `inOrder` jitter cannot make one frame overtake another; `reorder` still can. A
- * *cut* direction loses what is sent into it and what would arrive out of it. A *clogged* one
- * holds what would arrive, and lets it through in order when it is unclogged.
+ * *cut* direction loses what is sent into it and what would arrive out of it; it may be cut for
+ * some frames only. A *clogged* one holds what would arrive, and lets it through in order when it
+ * is unclogged.
  *
  * The default is what an in-process control link is: nothing lost, in order, 20 us.
  */
@@ -63,6 +64,8 @@ export class LinkDirection {
   readonly #random: Prng;
   #parameters: LinkParameters = DEFAULT_LINK_PARAMETERS;
   #cut = false;
+  /** Frames that do not come through; null: all do. */
+  #cutSome: ((frame: Uint8Array) => boolean) | null = null;
   #clogged = false;
   #held: HeldFrame[] = [];
   #freeAtNs = 0;
@@ -87,6 +90,11 @@ export class LinkDirection {
 
   cut(): void {
     this.#cut = true;
+  }
+
+  /** Loses frames that match from now on; null: none. */
+  cutSome(matches: ((frame: Uint8Array) => boolean) | null): void {
+    this.#cutSome = matches;
   }
 
   heal(): void {
@@ -114,7 +122,7 @@ export class LinkDirection {
     const transferNs =
       bytesPerMicrosecond === 0 ? 0 : Math.ceil((frame.length * 1_000) / bytesPerMicrosecond);
     this.#freeAtNs = leaveNs + transferNs;
-    if (this.#cut || (loss > 0 && this.#random.chance(loss))) {
+    if (this.#loses(frame) || (loss > 0 && this.#random.chance(loss))) {
       this.counts.lost++;
       return;
     }
@@ -148,7 +156,7 @@ export class LinkDirection {
   }
 
   #arrive(frame: Uint8Array, target: LinkEnd, released: boolean): void {
-    if (this.#cut) {
+    if (this.#loses(frame)) {
       this.counts.lost++;
     } else if (this.#clogged) {
       this.#held.push({ frame, target });
@@ -158,6 +166,10 @@ export class LinkDirection {
       this.counts.delivered++;
       target.deliver(frame);
     }
+  }
+
+  #loses(frame: Uint8Array): boolean {
+    return this.#cut || this.#cutSome?.(frame) === true;
   }
 
   /** Whether frames that were held before this one have yet to arrive. */

@@ -11,6 +11,7 @@ import { invariant, present } from '../../base/invariant.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { type Nanos, nanos } from '../../base/units.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import { noDisks } from '../no-disks.ts';
 import {
   type Clock,
@@ -36,6 +37,7 @@ export class SimWorld implements World {
   readonly name: string;
   readonly memory: SharedMemory;
   readonly clock: Clock;
+  readonly recordClock: Clock;
   readonly timers: Timers;
   readonly random: Prng;
   readonly disks: Disks;
@@ -55,7 +57,8 @@ export class SimWorld implements World {
     this.name = incarnation.name;
     this.memory = host.memory;
     this.random = kernel.stream(`actor/${incarnation.name}/${incarnation.number}`);
-    this.clock = { nowNs: () => nanos(incarnation.nowNs()) };
+    this.clock = { nowNs: () => nanos(incarnation.localNowNs()) };
+    this.recordClock = { nowNs: () => nanos(incarnation.nowNs()) };
     this.timers = new SimTimers(kernel, incarnation);
     this.disks = new SimDisks(kernel, incarnation, host);
     this.poolDisks = host.pool === null ? noDisks : new SimDisks(kernel, incarnation, host.pool);
@@ -77,36 +80,78 @@ export class SimWorld implements World {
     this.#links.set(name, link);
   }
 
+  wallMs(): number {
+    return WALL_ZERO_MS + Math.floor(this.#incarnation.nowNs() / 1e6);
+  }
+
   crashPoint(name: string): void {
     this.#kernel.crashPoint(this.#incarnation, name);
   }
+
+  protocolEvent(event: ProtocolEvent): void {
+    this.log.event(event);
+    this.#kernel.crashPoint(this.#incarnation, event);
+  }
 }
 
+/** Virtual time begins on 1 January 2026. */
+const WALL_ZERO_MS = 1_767_225_600_000;
+
+interface SetTimer {
+  readonly deadlineNs: Nanos;
+  readonly fire: () => void;
+  event: EventId;
+}
+
+/** Deadlines are times of the actor's own clock: when that is changed, each timer is set anew. */
 class SimTimers implements Timers {
   readonly #kernel: Kernel;
   readonly #incarnation: Incarnation;
+  readonly #set = new Map<TimerId, SetTimer>();
+  #nextId = 0;
 
   constructor(kernel: Kernel, incarnation: Incarnation) {
     this.#kernel = kernel;
     this.#incarnation = incarnation;
+    incarnation.clockListeners.push(() => this.#setAllAnew());
   }
 
   at(deadlineNs: Nanos, fire: () => void): TimerId {
     // `NEVER` is a deadline like any other: a timer that does not fire.
     if (!this.#incarnation.alive || deadlineNs === Number.POSITIVE_INFINITY) return NO_TIMER;
-    const timeNs = Math.max(Math.ceil(deadlineNs), this.#incarnation.nowNs());
-    const id = this.#kernel.schedule(timeNs, EventKind.timer, this.#incarnation, fire, 0, 0);
-    return id as number as TimerId;
+    const id = this.#nextId++ as TimerId;
+    const once = (): void => {
+      this.#set.delete(id);
+      fire();
+    };
+    this.#set.set(id, { deadlineNs, fire: once, event: this.#schedule(deadlineNs, once) });
+    return id;
   }
 
   cancel(timer: TimerId): void {
-    if (timer !== NO_TIMER) this.#kernel.cancel(timer as number as EventId);
+    const set = this.#set.get(timer);
+    if (set === undefined) return;
+    this.#set.delete(timer);
+    this.#kernel.cancel(set.event);
   }
 
   sleep(durationNs: number): Promise<void> {
     return new Promise((resolve) => {
-      this.at(nanos(this.#incarnation.nowNs() + Math.max(0, durationNs)), () => resolve());
+      this.at(nanos(this.#incarnation.localNowNs() + Math.max(0, durationNs)), () => resolve());
     });
+  }
+
+  #schedule(deadlineNs: Nanos, fire: () => void): EventId {
+    const { clock } = this.#incarnation;
+    const timeNs = Math.max(clock.runNs(deadlineNs), this.#incarnation.nowNs());
+    return this.#kernel.schedule(timeNs, EventKind.timer, this.#incarnation, fire, 0, 0);
+  }
+
+  #setAllAnew(): void {
+    for (const timer of this.#set.values()) {
+      this.#kernel.cancel(timer.event);
+      timer.event = this.#schedule(timer.deadlineNs, timer.fire);
+    }
   }
 }
 

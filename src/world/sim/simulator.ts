@@ -23,6 +23,7 @@ import { type ErrorRecord, toErrorRecord } from '../../base/errors.ts';
 import { invariant, present } from '../../base/invariant.ts';
 import { Prng } from '../../base/prng.ts';
 import { type Nanos, nanos } from '../../base/units.ts';
+import type { ProtocolEvent } from '../faults.ts';
 import type { World } from '../world.ts';
 import { CrashPlan, type Strike } from './crash-plan.ts';
 import type { DiskModel } from './disk-timing.ts';
@@ -192,7 +193,17 @@ export class Simulator implements Kernel {
 
   /** Kills the actor (or calls `strike`) where it passes a crash point the `nth` time from now. */
   armCrashPoint(actorName: string, crashPoint: string, nth: number, strike?: Strike): void {
-    this.#plan.armPoint(actorName, crashPoint, nth, strike ?? null);
+    this.#plan.armPoint([actorName], crashPoint, nth, strike ?? null);
+  }
+
+  /** Calls `strike` where the actors, taken together, say `event` for the `nth` time from now. */
+  armProtocolEvent(
+    actorNames: readonly string[],
+    event: ProtocolEvent,
+    nth: number,
+    strike: Strike,
+  ): void {
+    this.#plan.armPoint(actorNames, event, nth, strike);
   }
 
   /**
@@ -204,6 +215,22 @@ export class Simulator implements Kernel {
       for (const host of this.#hosts.values()) host.pause(actorName, durationNs);
     };
     this.schedule(this.nowNs, EventKind.control, null, pause, durationNs, 0);
+  }
+
+  /** The clock of a living actor goes so many parts in a million too fast from now on. */
+  setDrift(actorName: string, driftPpm: number): void {
+    const set = (): void => {
+      for (const host of this.#hosts.values()) host.setDrift(actorName, driftPpm);
+    };
+    this.schedule(this.nowNs, EventKind.control, null, set, driftPpm, 0);
+  }
+
+  /** The clock of a living actor jumps ahead. */
+  jumpClock(actorName: string, jumpNs: number): void {
+    const jump = (): void => {
+      for (const host of this.#hosts.values()) host.jumpClock(actorName, jumpNs);
+    };
+    this.schedule(this.nowNs, EventKind.control, null, jump, jumpNs, 0);
   }
 
   /** Armed kills that have not struck yet. */

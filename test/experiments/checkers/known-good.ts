@@ -135,6 +135,15 @@ const RIGHT: readonly Omit<Story, 'breaks'>[] = [
     ],
   },
   {
+    title: 'what a dead guest left in the cache of its disk is seen, and then lost with the power',
+    lives: [2, 3],
+    recoveries: [
+      { lostNs: 10, servingNs: 10, successorRecord: 2, losing: false },
+      { lostNs: 20, servingNs: 30, successorRecord: 3, losing: true },
+    ],
+    ops: [write([1, 2]), write([3, 4]), read([10, 11], 2), read([31, 32], 1)],
+  },
+  {
     title: 'what an ejected owner wrote in its time stays',
     tenures: [
       ['old', 0, 1],

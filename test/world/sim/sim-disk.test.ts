@@ -254,8 +254,11 @@ test('each disk fault does what its name says where its rule says', async (t) =>
     medium.faults.add({ fault: { kind: 'lost-write' }, once: true });
     t.is(await write(disk, filled(8, 6), 0), OK);
     t.is(medium.peek('visible', 0, 1)[0], 5);
-    const removeTorn = medium.faults.add({ fault: { kind: 'torn-write' } });
-    t.is(await write(disk, filled(64 * SECTOR_BYTES, 7), 1 << 20), OK);
+    const removeTorn = medium.faults.add({
+      fault: { kind: 'torn-write', status: DiskStatus.ioError },
+    });
+    const wide = filled(64 * SECTOR_BYTES, 7);
+    t.is(await write(disk, wide, 1 << 20), DiskStatus.ioError);
     removeTorn();
     const stored = medium.peek('visible', 1 << 20, 64 * SECTOR_BYTES).filter((byte) => byte === 7);
     t.true(stored.length > 0 && stored.length < 64 * SECTOR_BYTES);
@@ -276,6 +279,50 @@ test('each disk fault does what its name says where its rule says', async (t) =>
     );
     t.is(medium.faults.struckCount, 5);
     t.throws(() => medium.faults.add({ fault: { kind: 'flush-lie' }, ops: [DiskOp.read] }));
+  });
+});
+
+test('latent sectors fail reads that touch them, until they are written again', async (t) => {
+  const { story, medium } = diskStage();
+  await story(async (disk) => {
+    await disk.resize(64 * SECTOR_BYTES);
+    t.is(await write(disk, filled(64 * SECTOR_BYTES, 5), 0), OK);
+    medium.strikeLatent(8);
+    const readSector = (sector: number): Promise<DiskStatus> =>
+      diskIo((io) => disk.read(io), new Uint8Array(SECTOR_BYTES), sector * SECTOR_BYTES);
+    const bad: number[] = [];
+    for (let sector = 0; sector < 64; sector++) {
+      const status = await readSector(sector);
+      if (status !== OK) bad.push(sector);
+      t.true(status === OK || status === DiskStatus.ioError);
+    }
+    t.is(bad.length, medium.latent.count);
+    t.true(bad.length > 0 && bad.length <= 8);
+    const all = new Uint8Array(64 * SECTOR_BYTES);
+    t.is(disk.readNow(all, 0, all.length, 0), DiskStatus.ioError);
+    for (const sector of bad.slice(1)) {
+      t.is(await write(disk, filled(SECTOR_BYTES, 6), sector * SECTOR_BYTES), OK);
+      t.is(await readSector(sector), OK);
+    }
+    t.is(await readSector(bad[0] ?? 0), DiskStatus.ioError, 'nobody wrote it');
+    medium.latent.clear();
+    t.is(disk.readNow(all, 0, all.length, 0), OK);
+  });
+});
+
+test('a misdirected write leaves the old data where it belongs and harms another place', async (t) => {
+  const { story, medium } = diskStage();
+  await story(async (disk) => {
+    await disk.resize(64 * PAGE_BYTES);
+    t.is(await write(disk, filled(64 * PAGE_BYTES, 5), 0), OK);
+    const heal = medium.faults.add({ fault: { kind: 'misdirected' } });
+    t.is(await write(disk, filled(PAGE_BYTES, 7), 8 * PAGE_BYTES), OK, 'it lies');
+    heal();
+    const bytes = medium.peek('visible', 0, 64 * PAGE_BYTES);
+    t.deepEqual(bytes.subarray(8 * PAGE_BYTES, 8 * PAGE_BYTES + 8), filled(8, 5));
+    const from = bytes.indexOf(7);
+    t.true(from >= 0 && from % SECTOR_BYTES === 0);
+    t.is(bytes.lastIndexOf(7), from + PAGE_BYTES - 1);
   });
 });
 

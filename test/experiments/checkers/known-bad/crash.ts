@@ -36,6 +36,12 @@ export const CRASH_STORIES: readonly Story[] = [
     ops: [write([1, 2]), write([3, 4]), read([31, 32], 2), read([33, 34], 1)],
   },
   {
+    title: 'what a power cut had left is lost at the next one',
+    breaks: ['stability'],
+    recoveries: [POWER_CUT, { lostNs: 40, servingNs: 50, successorRecord: 0, losing: true }],
+    ops: [write([1, 2]), write([3, 4]), read([31, 32], 2), read([51, 52], 1)],
+  },
+  {
     title: 'resurrection: a write of a dead guest appears after its successor had looked',
     breaks: ['stability'],
     lives: [2],

@@ -1,0 +1,103 @@
+/**
+ * The images of a driver VM's store: Parallax, started with the driver VM and stepped with it.
+ *
+ * The start is a story (attach, raise generations, recover the log): until it has ended, disks that
+ * are images wait in their handshake, and guests stall. If it fails for a reason that may pass (the
+ * directory or the pool does not answer) it is tried again, and the notes say why.
+ */
+import { StorageError, toErrorRecord } from '../base/errors.ts';
+import { type Nanos, NEVER } from '../base/units.ts';
+import { Parallax } from '../parallax/engine.ts';
+import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
+import type { Numbered } from '../parallax/vdi/write-path.ts';
+import type { BlockDevice } from '../world/block-device.ts';
+import type { Directory } from '../world/directory.ts';
+import type { PlantedBug } from '../world/faults.ts';
+import type { World } from '../world/world.ts';
+
+export interface DriverStore {
+  readonly name: string;
+  /** This host, as the store knows it. */
+  readonly host: string;
+  readonly sizes: ParallaxSizes;
+}
+
+export interface ImageServerParts {
+  readonly world: World;
+  readonly directory: Directory;
+  readonly store: DriverStore;
+  /** RAM for Parallax. */
+  readonly address: number;
+  readonly bytes: number;
+  readonly plantedBug: PlantedBug;
+  readonly failed: (thrown: unknown) => void;
+}
+
+/** Between two tries to start. */
+const RETRY_NS = 100e6;
+/** A disk that cannot be read may come back in that many tries; then what it keeps back is lost. */
+const STRICT_TRIES = 50;
+/** Failures of a start that may pass by themselves. */
+const PASSING = new Set([
+  'E_DIRECTORY',
+  'E_POOL_IO',
+  'E_ATTACH_CONTENTION',
+  'E_LOG_NO_SPACE',
+  'E_LOG_UNREADABLE',
+  'E_LOG_SYNC',
+]);
+
+export class ImageServer {
+  readonly #parts: ImageServerParts;
+  readonly #started: Promise<Parallax>;
+  #engine: Parallax | null = null;
+
+  constructor(parts: ImageServerParts) {
+    this.#parts = parts;
+    this.#started = this.#start();
+    this.#started.catch(parts.failed);
+  }
+
+  /** The image as a disk of one front end; settles when Parallax has started. */
+  async open(name: string, frontId: number, numbered: Numbered): Promise<BlockDevice> {
+    const engine = await this.#started;
+    const image = await engine.image(name);
+    return image.deviceFor(frontId, numbered);
+  }
+
+  /** At the end of each step of the driver VM. */
+  step(): void {
+    this.#engine?.step();
+  }
+
+  nextDeadlineNs(): Nanos {
+    return this.#engine?.hasWork === true ? (0 as Nanos) : NEVER;
+  }
+
+  checkInvariants(): void {
+    this.#engine?.checkInvariants();
+  }
+
+  status(): readonly ImageStatus[] {
+    return this.#engine?.served().map((image) => image.status()) ?? [];
+  }
+
+  async #start(): Promise<Parallax> {
+    const { world, directory, store, address, bytes, plantedBug, failed } = this.#parts;
+    const { name, host, sizes } = store;
+    const parts = { world, directory, store: name, host, sizes, address, bytes };
+    for (let tries = 1; ; tries++) {
+      const toleratesUnreadable = tries > STRICT_TRIES;
+      try {
+        const started = { ...parts, toleratesUnreadable, plantedBug, failed };
+        this.#engine = await Parallax.start(started);
+        return this.#engine;
+      } catch (thrown) {
+        if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
+        world.log.note(`the store ${name} cannot be used yet: ${toErrorRecord(thrown).message}`);
+        await world.timers.sleep(RETRY_NS);
+      }
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What of a fault script can be played, before anything of it runs: whom a fault names is there,
+ * its measures are in range, and the parts of the system that it needs exist.
+ *
+ * The links of a scenario carry messages of the store between a domain and its host. In Xen that is
+ * a ring in shared memory: it loses, doubles and reorders nothing, and its two ends have no message
+ * for a cut. Whoever does not come through any more is late; whoever is gone is gone because its
+ * domain is, and a kill says that. So these links can be clogged and slow, and the other troubles
+ * wait for links between hosts.
+ */
+import { UsageError } from '../base/errors.ts';
+import {
+  DRIFT_PPM_MAX,
+  DRIFT_PPM_MIN,
+  driverName,
+  type Fault,
+  faultName,
+  JUMP_NS_MAX,
+  type PoolFault,
+  RELIABLE_LINK_TROUBLES,
+  type SpineFault,
+} from '../world/faults.ts';
+import type { Scenario } from './scenario.ts';
+
+type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults'>;
+
+/** What each fault of the pool strikes, and no stage has yet. */
+const NEEDS: Readonly<Record<PoolFault['kind'], string>> = {
+  'host-loss': 'disks that outlive their host: a pool of Petal servers below the virtual disks',
+  'server-kill': 'a pool of Petal servers',
+  'server-pause': 'a pool of Petal servers',
+  'server-old-disk': 'a pool of Petal servers',
+  'directory-majority-loss': 'the directory of a pool of Petal servers',
+};
+
+/** Throws `UsageError` for a fault that cannot be played in either world. */
+export function checkFaults(cast: Cast): void {
+  for (const fault of cast.faults) checkFault(fault, cast);
+}
+
+/** A fault of the parts that every stage has. */
+export function isSpineFault(fault: Fault): fault is SpineFault {
+  return !(fault.kind in NEEDS);
+}
+
+function checkFault(fault: Fault, cast: Cast): void {
+  if (!isSpineFault(fault)) {
+    const needs = NEEDS[fault.kind];
+    throw new UsageError(
+      'E_FAULT_NEEDS',
+      `fault "${fault.kind}" needs ${needs}, which this scenario does not have; leave it out, or ` +
+        'use power-cut, kill-driver, kill-guest or a trouble of a disk',
+      { fields: { fault: fault.kind, needs } },
+    );
+  }
+  checkVictim(fault, cast);
+  if (fault.kind === 'link') checkLinkTrouble(fault);
+  if (fault.kind === 'clock') checkClockTrouble(fault);
+  if ('forNs' in fault && !(fault.forNs > 0 && Number.isFinite(fault.forNs))) {
+    throw outOfRange(fault, 'forNs', fault.forNs, 'a time above 0');
+  }
+}
+
+function checkVictim(fault: SpineFault, { hosts, guests }: Cast): void {
+  const names = guests.map(({ name }) => name);
+  const actors = [...names, ...hosts.map(driverName)];
+  if ('host' in fault) checkName(fault, 'host', fault.host, hosts);
+  else if ('guest' in fault) checkName(fault, 'guest', fault.guest, names);
+  else if (fault.kind === 'clock') checkName(fault, 'actor', fault.actor, actors);
+  else checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+}
+
+/** Name of the link between an actor and the store of its host. */
+export function storeLinkOf(actor: string): string {
+  return `${actor}/xenstore`;
+}
+
+function checkName(fault: Fault, what: string, name: string, names: readonly string[]): void {
+  if (names.includes(name)) return;
+  throw new UsageError(
+    'E_FAULT_VICTIM',
+    `fault "${faultName(fault)}" names ${what} ${JSON.stringify(name)}, which is not there; ` +
+      `expected ${names.join(', ')}`,
+    { fields: { fault: fault.kind, name } },
+  );
+}
+
+function checkLinkTrouble(fault: SpineFault & { kind: 'link' }): void {
+  const { link, trouble, delayNs } = fault;
+  if (!RELIABLE_LINK_TROUBLES.includes(trouble)) {
+    throw new UsageError(
+      'E_LINK_TROUBLE',
+      `link trouble "${trouble}" is not for ${link}: a link to the store is a ring in shared ` +
+        'memory, which loses, doubles and reorders nothing; expected ' +
+        `${RELIABLE_LINK_TROUBLES.join(' or ')} (to take its domain away, use kill-guest or ` +
+        'kill-driver)',
+      { fields: { link, trouble } },
+    );
+  }
+  if (trouble === 'delay' && !(delayNs > 0 && Number.isFinite(delayNs))) {
+    throw outOfRange(fault, 'delayNs', delayNs, 'a time above 0');
+  }
+}
+
+function checkClockTrouble(fault: SpineFault & { kind: 'clock' }): void {
+  if (fault.trouble === 'jump') {
+    const { jumpNs } = fault;
+    if (jumpNs > 0 && jumpNs <= JUMP_NS_MAX) return;
+    throw outOfRange(
+      fault,
+      'jumpNs',
+      jumpNs,
+      'a time above 0, ten minutes at most: clocks never go back',
+    );
+  }
+  const { driftPpm } = fault;
+  const inRange = driftPpm >= DRIFT_PPM_MIN && driftPpm <= DRIFT_PPM_MAX;
+  if (inRange && Number.isInteger(driftPpm)) return;
+  const range = `a whole number from ${DRIFT_PPM_MIN} to ${DRIFT_PPM_MAX}`;
+  throw outOfRange(fault, 'driftPpm', driftPpm, range);
+}
+
+function outOfRange(fault: Fault, field: string, given: number, expected: string): UsageError {
+  return new UsageError(
+    'E_FAULT_MEASURE',
+    `fault "${faultName(fault)}": ${field} is ${given}; expected ${expected}`,
+    { fields: { fault: fault.kind, field, given } },
+  );
+}

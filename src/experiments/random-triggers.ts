@@ -1,0 +1,85 @@
+/**
+ * When a fault of a seed strikes: the draws behind `sim-faults.ts`.
+ *
+ * Most faults strike at events, crash points and protocol events, because these fall between two
+ * steps of something, where times hardly ever do. Numbers are drawn from ranges that the small
+ * guests of the crash scenario reach; one that a run does not reach strikes nothing.
+ */
+import type { Prng } from '../base/prng.ts';
+import {
+  CRASH_POINTS,
+  PROTOCOL_EVENTS,
+  type ProtocolEvent,
+  type ProtocolTrigger,
+  type Trigger,
+} from '../world/faults.ts';
+
+/** Faults by time strike before this. */
+const LAST_STRIKE_NS = 300e6;
+/** The largest number drawn of an actor's events, and of passages of a crash point. */
+export const EVENTS_MAX = 2500;
+export const PASSAGES_MAX = 600;
+
+/** The largest number drawn of each event: what two guests of a host see of it in a calm run. */
+const NTH_MAX: Readonly<Record<ProtocolEvent, number>> = {
+  'read-submitted': 250,
+  'write-submitted': 350,
+  'flush-submitted': 45,
+  'discard-submitted': 10,
+  'read-acknowledged': 250,
+  'write-acknowledged': 350,
+  'flush-acknowledged': 45,
+  'discard-acknowledged': 10,
+  'request-failed': 4,
+  'ring-connected': 4,
+  'replay-begun': 3,
+  'replay-done': 2,
+  'driver-lost': 3,
+};
+/** Where a power cut finds flushed writes with others behind them, once a few flushes are done. */
+const AMONG_FLUSHES: readonly ProtocolEvent[] = [
+  'flush-submitted',
+  'flush-acknowledged',
+  'write-submitted',
+  'write-acknowledged',
+];
+
+/** Any trigger that counts events counts those of the actor whose crash points begin so. */
+export function triggerOf(random: Prng, side: 'front.' | 'back.'): Trigger {
+  const draw = random.nextUnit();
+  if (draw < 0.1) return { kind: 'event', nth: random.between(1, 80) };
+  if (draw < 0.3) return { kind: 'event', nth: random.between(20, EVENTS_MAX) };
+  if (draw < 0.4) return progressOf(random);
+  if (draw < 0.5) return timeOf(random);
+  if (draw < 0.7) return protocolOf(random, random.pick(PROTOCOL_EVENTS), 1);
+  const points = CRASH_POINTS.filter((point) => point.startsWith(side));
+  return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, PASSAGES_MAX) };
+}
+
+/** A driver VM is also killed while its predecessor's work is being recovered. */
+export function driverKillOf(random: Prng): Trigger {
+  if (random.chance(0.2)) return { kind: 'recovery', nth: random.between(1, 400) };
+  return triggerOf(random, 'back.');
+}
+
+/**
+ * Two power cuts of three fall among writes and flushes, where flush durability can be broken: a
+ * cut says nothing of it before the first flush, nor when nothing was written behind the last.
+ */
+export function powerCutOf(random: Prng): Trigger {
+  if (random.chance(1 / 3)) return triggerOf(random, 'back.');
+  const event = random.pick(AMONG_FLUSHES);
+  return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
+}
+
+export function progressOf(random: Prng): Trigger {
+  return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
+}
+
+function protocolOf(random: Prng, event: ProtocolEvent, fromNth: number): ProtocolTrigger {
+  return { kind: 'protocol', event, nth: random.between(fromNth, NTH_MAX[event]) };
+}
+
+export function timeOf(random: Prng): Trigger {
+  return { kind: 'time', atNs: random.between(40e6, LAST_STRIKE_NS) };
+}

@@ -1,0 +1,62 @@
+/**
+ * The store of a run: a pool and a directory that no fault of a host reaches, made before the hosts
+ * are opened, with an image for each guest whose disk is one.
+ */
+import { SECTORS_PER_PAGE } from '../base/units.ts';
+import { POOL_DISK } from '../parallax/engine.ts';
+import { formatUuid } from '../parallax/formats/superblock.ts';
+import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
+import { Images } from '../parallax/store/images.ts';
+import { Registry } from '../parallax/store/registry.ts';
+import { Policy } from '../parallax/vdi/policy.ts';
+import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
+import type { Directory } from '../world/directory.ts';
+import { DirectoryServer } from '../world/directory-server.ts';
+import type { Link, World } from '../world/world.ts';
+import { type GuestScenario, imageName, type StoreScenario } from './scenario.ts';
+
+export const RUN_STORE = 'store';
+const UUID_BYTES = 16;
+
+export class RunStore {
+  readonly directory: Directory;
+  readonly #server: DirectoryServer;
+
+  readonly #plan: StoreScenario;
+
+  constructor(directory: Directory, plan: StoreScenario) {
+    this.directory = directory;
+    this.#plan = plan;
+    this.#server = new DirectoryServer(directory);
+  }
+
+  get sizes(): ParallaxSizes {
+    return this.#plan.sizes;
+  }
+
+  /** Serves a driver VM's client. */
+  readonly serve = (link: Link): void => {
+    this.#server.serve(link);
+  };
+
+  /** Makes the store and its images. `world` reaches the pool and is struck by no fault. */
+  async create(world: World, guests: readonly GuestScenario[]): Promise<void> {
+    const { directory } = this;
+    const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
+    const random = world.random.fork('store');
+    const uuid = Uint8Array.from({ length: UUID_BYTES }, () => random.below(256));
+    const createdMs = world.wallMs();
+    const sizeBlocks = this.#plan.poolBlocks;
+    await createEmbeddedStore(world, place, { uuid, createdMs, sizeBlocks });
+    const { pool, superblock } = await openEmbeddedStore(world, place, null);
+    const registry = new Registry(directory, RUN_STORE);
+    const images = new Images(world, pool, registry, formatUuid(superblock.uuid));
+    for (const { name, host, device, diskSectors, writeBack } of guests) {
+      if (device !== 'vdi') continue;
+      const blocks = Math.ceil(diskSectors / SECTORS_PER_PAGE);
+      const policy = writeBack ?? Policy.w2;
+      await images.create({ name: imageName(name), sizeBlocks: blocks, policy, host });
+    }
+    await pool.close();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What becomes of a script that was drawn for the simulator when threads play it.
+ *
+ * Threads have no events to count, and at a crash point they can only kill. What waits for such a
+ * moment strikes at a share of the requests instead: the share that its number is of the largest
+ * number drawn, so that early stays early. A kill in a recovery strikes when the front ends begin
+ * to replay, which is what a recovery is for. What needs a simulated disk is left out. Each change
+ * is reported: a script that is played otherwise than drawn says so.
+ */
+import { UsageError } from '../base/errors.ts';
+import type { Fault, Trigger } from '../world/faults.ts';
+import { EVENTS_MAX, PASSAGES_MAX } from './random-triggers.ts';
+import { checkTrouble } from './thread-disk-trouble.ts';
+
+/** A fault that threads play otherwise, or not at all. */
+export interface ScriptChange {
+  readonly drawn: Fault;
+  /** null: it is left out. */
+  readonly played: Fault | null;
+  readonly why: string;
+}
+
+export interface ThreadScript {
+  readonly faults: readonly Fault[];
+  readonly changes: readonly ScriptChange[];
+}
+
+/** Nothing strikes before the first guests are connected, nor when they are nearly done. */
+const SHARE_MIN = 0.05;
+const SHARE_MAX = 0.95;
+
+/** Throws `UsageError` for a fault that needs the simulator, whenever it strikes. */
+export function checkForThreads(fault: Fault): void {
+  if (fault.kind === 'disk') checkTrouble(fault.trouble);
+}
+
+export function scriptForThreads(drawn: readonly Fault[]): ThreadScript {
+  const faults: Fault[] = [];
+  const changes: ScriptChange[] = [];
+  for (const fault of drawn) {
+    const refusal = refusalOf(fault);
+    if (refusal !== null) {
+      changes.push({ drawn: fault, played: null, why: refusal });
+      continue;
+    }
+    const when = triggerFor(fault);
+    const played = when === fault.when ? fault : { ...fault, when };
+    faults.push(played);
+    if (played !== fault) changes.push({ drawn: fault, played, why: 'threads count no events' });
+  }
+  return { faults, changes };
+}
+
+function refusalOf(fault: Fault): string | null {
+  try {
+    checkForThreads(fault);
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof UsageError) return thrown.message;
+    throw thrown;
+  }
+}
+
+function triggerFor({ kind, when }: Fault): Trigger {
+  const kills = kind === 'kill-driver' || kind === 'kill-guest';
+  if (when.kind === 'event') return shareOf(when.nth, EVENTS_MAX);
+  if (when.kind === 'recovery') return { kind: 'protocol', event: 'replay-begun', nth: 1 };
+  if (when.kind === 'crash-point' && !kills) return shareOf(when.nth, PASSAGES_MAX);
+  return when;
+}
+
+function shareOf(nth: number, max: number): Trigger {
+  return { kind: 'progress', share: Math.min(SHARE_MAX, Math.max(SHARE_MIN, nth / max)) };
+}

@@ -1,0 +1,189 @@
+/**
+ * Links: for (VDI, block), the pool block that holds its published content, and its CRC.
+ *
+ * A link is a tree entry that is remembered. It outlives the slot of its pool block: without the
+ * slot it still saves the walk through the tree. Many links may lead to one pool block, as clones
+ * share them.
+ *
+ * A link must never say what the published tree does not say. Three rules keep it so:
+ * - Who publishes a root replaces the links of all blocks that the root changes (`set`, `forget`),
+ *   after the root is published and after readers look at the new one.
+ * - Who only reads a tree may add what it found (`learn`) if the `edition` is still the one it had
+ *   when it began: every publish makes a new edition.
+ * - Links that outlive the driver VM are bound to the root they are true for. Another root, be it
+ *   ever so slightly, and all links of the VDI are void: see `KeySpaces`.
+ *
+ * When all links are in use the hand of a clock goes round: a link that was used since it came by
+ * is passed over once, the first other one gives way.
+ */
+import { invariant } from '../../base/invariant.ts';
+import type { PoolBlock } from '../../world/block-pool.ts';
+import { BINDINGS_MAX, type Binding, type RootIdentity, sameRoot } from '../formats/slab-table.ts';
+import { BlockIndex } from './block-index.ts';
+import { KeySpaces, NO_SPACE } from './key-spaces.ts';
+
+const FREE = 0;
+const IDLE = 1;
+const REFERENCED = 2;
+/** Links that the hand passes over in one step at the most. */
+const PASSES_MAX = 64;
+const U32_RANGE = 2 ** 32;
+
+export class SlabLinks {
+  readonly spaces: KeySpaces;
+  /** CRC of each link's pool block. */
+  readonly crc: Uint32Array;
+  readonly #index: BlockIndex;
+  readonly #blockLow: Uint32Array;
+  readonly #blockHigh: Uint16Array;
+  readonly #state: Uint8Array;
+  readonly #bindings = new Map<number, Binding>();
+  #hand = 0;
+  #edition = 0;
+
+  constructor(links: number, salt: number, spaces: KeySpaces) {
+    this.spaces = spaces;
+    this.#index = new BlockIndex(links, salt);
+    this.crc = new Uint32Array(links);
+    this.#blockLow = new Uint32Array(links);
+    this.#blockHigh = new Uint16Array(links);
+    this.#state = new Uint8Array(links);
+  }
+
+  get used(): number {
+    return this.#index.count;
+  }
+
+  /** Changes whenever a root is published or a link changes. */
+  get edition(): number {
+    return this.#edition;
+  }
+
+  get sizeBytes(): number {
+    const arrays = [this.crc, this.#blockLow, this.#blockHigh, this.#state];
+    return arrays.reduce((sum, array) => sum + array.byteLength, this.#index.sizeBytes);
+  }
+
+  /** For which roots the links are true, the VDI that was published last at the end. */
+  get bindings(): ReadonlyMap<number, Binding> {
+    return this.#bindings;
+  }
+
+  /** The link of a VDI's block, -1 if there is none. */
+  find(vdi: number, block: number): number {
+    const space = this.spaces.of(vdi);
+    return space === NO_SPACE ? -1 : this.#index.find(space, block);
+  }
+
+  /** A link was of use. */
+  touch(link: number): void {
+    this.#state[link] = REFERENCED;
+  }
+
+  blockOf(link: number): PoolBlock {
+    return (this.#blockHigh[link] as number) * U32_RANGE + (this.#blockLow[link] as number);
+  }
+
+  /** Whether a link is in use and leads to this pool block. */
+  leadsTo(link: number, block: PoolBlock, crc: number): boolean {
+    return this.#state[link] !== FREE && this.blockOf(link) === block && this.crc[link] === crc;
+  }
+
+  spaceOf(link: number): number {
+    return this.#index.keys[link * 2] as number;
+  }
+
+  vdiBlockOf(link: number): number {
+    return this.#index.keys[link * 2 + 1] as number;
+  }
+
+  /** A publish changes links: what readers found before is not to be learned any more. */
+  beginEdition(): void {
+    this.#edition++;
+  }
+
+  /** Says where a block of a VDI is. Returns the link, -1 if links of this VDI are not kept. */
+  set(vdi: number, block: number, poolBlock: PoolBlock, crc: number): number {
+    const space = this.spaces.of(vdi);
+    return space === NO_SPACE ? -1 : this.setIn(space, block, poolBlock, crc);
+  }
+
+  /** As `set`, for a VDI that is known by its key space. */
+  setIn(space: number, block: number, poolBlock: PoolBlock, crc: number): number {
+    invariant(poolBlock > 0 && poolBlock < 2 ** 48, 'a link leads to a block of the pool');
+    let link = this.#index.find(space, block);
+    if (link < 0) {
+      link = this.#take();
+      this.#index.insert(space, block, link);
+      this.#state[link] = IDLE;
+    }
+    this.#blockHigh[link] = Math.floor(poolBlock / U32_RANGE);
+    this.#blockLow[link] = poolBlock >>> 0;
+    this.crc[link] = crc;
+    return link;
+  }
+
+  remove(link: number): void {
+    this.#index.remove(link);
+    this.#state[link] = FREE;
+  }
+
+  /**
+   * A VDI is opened whose published root is `root`. Its links stay if they are true for just that
+   * root; tells whether they were.
+   */
+  open(vdi: number, root: RootIdentity): boolean {
+    const bound = this.#bindings.get(vdi);
+    // An empty tree has no links. All empty trees look the same, also those of two VDIs of which
+    // the second one was given the number of the first.
+    const kept = bound !== undefined && root.block !== 0 && sameRoot(bound.root, root);
+    if (kept) this.spaces.adopt(vdi, bound.space);
+    else this.spaces.renew(vdi);
+    this.#bind(vdi, root);
+    return kept;
+  }
+
+  /** From now on the links of the VDI are true for this root. */
+  published(vdi: number, root: RootIdentity): void {
+    this.#bind(vdi, root);
+  }
+
+  /** Voids all links of a VDI. */
+  forgetVdi(vdi: number): void {
+    this.#edition++;
+    this.spaces.drop(vdi);
+    this.#bindings.delete(vdi);
+  }
+
+  /** Takes over what a former life of the slab was bound to; its VDIs are not open yet. */
+  restoreBindings(bindings: ReadonlyMap<number, Binding>): void {
+    for (const [vdi, binding] of bindings) this.#bindings.set(vdi, binding);
+  }
+
+  #bind(vdi: number, root: RootIdentity): void {
+    this.#edition++;
+    this.#bindings.delete(vdi);
+    const space = this.spaces.of(vdi);
+    if (space === NO_SPACE) return;
+    this.#bindings.set(vdi, { space, root });
+    if (this.#bindings.size <= BINDINGS_MAX) return;
+    // The VDI bound longest ago goes on without a binding: it begins cold when it is opened again.
+    const [oldest] = this.#bindings.keys();
+    this.#bindings.delete(oldest as number);
+  }
+
+  #take(): number {
+    const links = this.#state.length;
+    for (let passed = 0; ; passed++) {
+      const link = this.#hand;
+      this.#hand = link + 1 === links ? 0 : link + 1;
+      const state = this.#state[link];
+      if (state === FREE) return link;
+      if (state === IDLE || passed >= PASSES_MAX) {
+        this.#index.remove(link);
+        return link;
+      }
+      this.#state[link] = IDLE;
+    }
+  }
+}

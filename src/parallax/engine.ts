@@ -1,0 +1,369 @@
+/**
+ * Parallax in one driver VM: the store it is attached to, its log and caches, its images.
+ *
+ * The order of a start is the safety of it:
+ * ```
+ * 1 attach      a new session; whatever an earlier one of this host still does is refused
+ * 2 generation  of every image of this host is raised, by writeIf: an earlier life publishes no more
+ * 3 recover     the log is scanned; what no root holds goes into the dirty maps
+ * 4 cut         the new incarnation writes down what it found, so that a later one finds the same
+ * 5 serve       guests connect; destage begins
+ * ```
+ * A crash anywhere in it leaves a state from which the next start does the same.
+ *
+ * Nothing here outlives the driver VM but the log's files, the slab's file and the pool.
+ */
+import { StorageError } from '../base/errors.ts';
+import { present } from '../base/invariant.ts';
+import type { BlockPool } from '../world/block-pool.ts';
+import type { Directory } from '../world/directory.ts';
+import type { PlantedBug } from '../world/faults.ts';
+import type { World } from '../world/world.ts';
+import { CleanSlab } from './cache/clean-slab.ts';
+import { type Arena, MemoryCache } from './cache/memory-cache.ts';
+import type { LogEntry } from './formats/log-group.ts';
+import type { RootBlock } from './formats/root-block.ts';
+import { formatUuid } from './formats/superblock.ts';
+import { DirtyLog } from './log/dirty-log.ts';
+import { parseLogName } from './log/log-names.ts';
+import { recoverLog } from './log/recovery.ts';
+import { attach, detach, FenceGuard } from './pool/attach.ts';
+import { openEmbeddedStore } from './pool/embedded-store.ts';
+import { ExtentAllocator } from './pool/extents.ts';
+import { ReplayedLog } from './recovered-images.ts';
+import { Images } from './store/images.ts';
+import { Registry } from './store/registry.ts';
+import { SnapshotNames } from './store/snapshot-names.ts';
+import { NodeCache } from './tree/node-cache.ts';
+import { NodeLoader } from './tree/node-loader.ts';
+import { TreeReader } from './tree/tree-reader.ts';
+import { BaseReader } from './vdi/base-reader.ts';
+import { BlockWriter } from './vdi/block-writer.ts';
+import { PayloadMemory } from './vdi/payload-memory.ts';
+import { PieceReader } from './vdi/piece-reader.ts';
+import { PublishTurn } from './vdi/publish-turn.ts';
+import { ReadPath } from './vdi/read-path.ts';
+import { identityOf, ServedImage } from './vdi/served-image.ts';
+import type { ServingParts } from './vdi/serving-parts.ts';
+import { cutArenas, type ParallaxArenas, type ParallaxSizes } from './vdi/sizes.ts';
+import { Vdi } from './vdi/vdi.ts';
+
+export interface EngineParts {
+  readonly world: World;
+  readonly directory: Directory;
+  readonly store: string;
+  readonly host: string;
+  readonly sizes: ParallaxSizes;
+  /** RAM of the driver VM that is Parallax's: as much as `ramBytes` says. */
+  readonly address: number;
+  readonly bytes: number;
+  /** What of the log cannot be read is damage; else the start rejects, to be tried again. */
+  readonly toleratesUnreadable: boolean;
+  readonly plantedBug: PlantedBug;
+  /** A story failed: a bug. */
+  readonly failed: (thrown: unknown) => void;
+}
+
+/** The pool's file, and the slab's on the host's own disk. */
+export const POOL_DISK = 'blocks';
+const SLAB_DISK = 'slab';
+/** Whether a disk of a host is one of Parallax's own: its log or its slab. */
+export function isParallaxDisk(name: string): boolean {
+  return name === SLAB_DISK || parseLogName(name) !== null;
+}
+const FENCE_POLL_NS = 1e9;
+
+export class Parallax {
+  readonly images: Images;
+  readonly log: DirtyLog;
+  readonly slab: CleanSlab;
+  readonly reads: ReadPath;
+  readonly nodes: NodeLoader;
+  readonly allocator: ExtentAllocator;
+  readonly #parts: EngineParts;
+  readonly #guard: FenceGuard;
+  readonly #serving: ServingParts;
+  readonly #names: SnapshotNames;
+  readonly #served = new Map<number, ServedImage>();
+  readonly #opening = new Map<number, Promise<ServedImage>>();
+
+  /** Attaches, recovers, and serves every image that this host may start. */
+  static async start(parts: EngineParts): Promise<Parallax> {
+    return new EngineStart(parts).run();
+  }
+
+  constructor(parts: EngineParts, made: EngineState) {
+    this.#parts = parts;
+    this.#guard = made.guard;
+    this.images = made.images;
+    this.log = made.serving.log;
+    this.slab = made.serving.slab;
+    this.reads = made.serving.reads;
+    this.nodes = made.serving.tree.loader;
+    this.allocator = made.allocator;
+    this.#serving = made.serving;
+    this.#names = made.names;
+    for (const { vdi, before } of made.vdis) this.#serve(vdi, before);
+  }
+
+  /** At each step of the driver VM, after its rings. */
+  step(): void {
+    this.log.step();
+    this.slab.beginStep();
+  }
+
+  served(): readonly ServedImage[] {
+    return [...this.#served.values()];
+  }
+
+  /** An image that is served here, started if need be. */
+  async image(name: string): Promise<ServedImage> {
+    const { vdi } = await this.images.registry.require(name);
+    const served = this.#served.get(vdi);
+    if (served !== undefined) return served;
+    const opening = this.#opening.get(vdi) ?? this.#start(vdi);
+    this.#opening.set(vdi, opening);
+    try {
+      return await opening;
+    } finally {
+      this.#opening.delete(vdi);
+    }
+  }
+
+  /** Every image publishes what it has, and the host leaves the store. */
+  async close(): Promise<void> {
+    for (const image of this.#served.values()) await image.close();
+    await this.allocator.close();
+    await this.slab.close();
+    await this.log.close();
+    this.#guard.close();
+    await detach(this.#parts.directory, this.#guard.attachment);
+    await this.#serving.pool.close();
+  }
+
+  /** The image is not this host's any more: it was published whole, or is to be given up. */
+  async release(vdi: number): Promise<void> {
+    const image = present(this.#served.get(vdi), 'an image is served before it is released');
+    await image.close();
+    this.#served.delete(vdi);
+    this.log.forgetVdi(vdi);
+    await this.images.registry.moveTo(vdi, this.#parts.host, '');
+  }
+
+  /** Something gathered that the next step sends out. */
+  get hasWork(): boolean {
+    return this.log.hasWork;
+  }
+
+  /** The log has room again. */
+  pump(): void {
+    for (const image of this.#served.values()) image.pump();
+  }
+
+  /** A successor has attached: nothing that this one does is kept any more. */
+  fenced(): void {
+    for (const image of this.#served.values()) image.fence();
+  }
+
+  checkInvariants(): void {
+    for (const { vdi } of this.#served.values()) vdi.checkInvariants();
+  }
+
+  async #start(vdi: number): Promise<ServedImage> {
+    const { host, sizes } = this.#parts;
+    const { registry } = this.images;
+    const named = present(await registry.get(vdi), 'an image is named before it is started');
+    const mayStart = named.host === '' || named.host === host;
+    if (!mayStart || !(await registry.moveTo(vdi, named.host, host))) {
+      throw new StorageError(
+        'E_IMAGE_ELSEWHERE',
+        `image ${named.name} is served by host ${named.host}: move it here first`,
+        { fields: { image: named.name, host: named.host } },
+      );
+    }
+    const { image, version, before } = await this.images.start(vdi);
+    const { payloads } = this.#serving;
+    const state = newVdi(named.name, image, version, sizes, payloads);
+    state.nextSeq = Math.max(state.nextSeq, this.log.lastVdiSeq(vdi) + 1);
+    return this.#serve(state, before);
+  }
+
+  #serve(vdi: Vdi, before: RootBlock): ServedImage {
+    this.slab.openVdi(vdi.id, identityOf(before));
+    this.slab.published(vdi.id, identityOf(vdi.image));
+    const image = new ServedImage(vdi, this.#serving);
+    this.#served.set(vdi.id, image);
+    image.serve(this.#parts.failed);
+    const { snapshotCount } = vdi.image;
+    this.#names.dropThrough(vdi.id, snapshotCount).catch(() => undefined);
+    return image;
+  }
+}
+
+interface StartedVdi {
+  readonly vdi: Vdi;
+  /** What its root block said before this start raised the generation. */
+  readonly before: RootBlock;
+}
+
+interface EngineState {
+  readonly guard: FenceGuard;
+  readonly images: Images;
+  readonly names: SnapshotNames;
+  readonly allocator: ExtentAllocator;
+  readonly serving: ServingParts;
+  readonly vdis: readonly StartedVdi[];
+}
+
+/** The story of a start. */
+class EngineStart {
+  readonly #parts: EngineParts;
+  #engine: Parallax | null = null;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  async run(): Promise<Parallax> {
+    const { world, directory, store, host, sizes, address, bytes } = this.#parts;
+    const arenas = cutArenas(sizes, address, bytes);
+    const attachment = await attach(directory, world.digest, store, host);
+    const guard = new FenceGuard(directory, world, attachment, {
+      pollNs: FENCE_POLL_NS,
+      onFenced: () => this.#engine?.fenced(),
+    });
+    const place = { store, directory, diskName: POOL_DISK };
+    const { pool, superblock } = await openEmbeddedStore(world, place, guard);
+    const { uuid } = superblock;
+    const images = new Images(world, pool, new Registry(directory, store), formatUuid(uuid));
+    const names = new SnapshotNames(directory, store);
+    const payloads = new PayloadMemory(arenas.payloads);
+    const vdis = await this.#startImages(images, payloads);
+    const log = await this.#recover(vdis, await names.all(), arenas.log);
+    const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
+    const slab = await this.#openSlab(arenas.slab, uuid);
+    const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
+    const state = { guard, images, names, allocator, serving, vdis };
+    this.#engine = new Parallax(this.#parts, state);
+    return this.#engine;
+  }
+
+  /** Raises the generation of every image that this host may start. */
+  async #startImages(images: Images, payloads: PayloadMemory): Promise<StartedVdi[]> {
+    const { host, sizes } = this.#parts;
+    const started: StartedVdi[] = [];
+    for (const { vdi, name, host: owner } of await images.registry.list()) {
+      if (owner !== host) continue;
+      const { image, version, before } = await images.start(vdi);
+      started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+    }
+    return started;
+  }
+
+  /** The log of this incarnation, and what the old ones hold in the dirty maps. */
+  async #recover(
+    vdis: readonly StartedVdi[],
+    snapshotNames: ReadonlyMap<string, string>,
+    arena: Arena,
+  ): Promise<DirtyLog> {
+    const { world, sizes } = this.#parts;
+    const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
+    const replayed = new ReplayedLog(world, byNumber, snapshotNames);
+    const options = { ...sizes.log, arena };
+    const { toleratesUnreadable } = this.#parts;
+    const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
+      replayed.enter(entry, bytes, at);
+    };
+    const found = await recoverLog(world, options, enter, !toleratesUnreadable);
+    for (const { reason, file, position, vdis: hit } of found.damage) {
+      world.log.note(`the log is damaged: ${file}, byte ${position}: ${reason}`);
+      for (const { vdi } of vdis) if (hit === null || hit.includes(vdi.id)) vdi.fail('damaged');
+    }
+    for (const { vdi } of vdis) {
+      const last = found.vdis.get(vdi.id);
+      if (last === undefined) continue;
+      vdi.nextSeq = Math.max(vdi.nextSeq, last.lastVdiSeq + 1, last.reservedVdiSeq + 1);
+    }
+    const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
+    await log.start();
+    for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
+    return log;
+  }
+
+  async #openSlab(arena: Arena, uuid: Uint8Array): Promise<CleanSlab> {
+    const { world, sizes, failed } = this.#parts;
+    const createBytes = sizes.slabBytes;
+    const disk = await world.disks.open(SLAB_DISK, { writable: true, createBytes });
+    return CleanSlab.open({ world, disk, arena, store: uuid, failed });
+  }
+
+  #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
+    const { world, sizes, plantedBug } = this.#parts;
+    const { pool, log, allocator, slab, payloads, names } = made;
+    const { memory } = world;
+    const loader = new NodeLoader({
+      world,
+      pool,
+      cache: new NodeCache({ memory, arena: arenas.nodes }),
+      arena: arenas.loader,
+      onDamage: ({ block, level }) => {
+        world.log.note(`node ${block} of level ${level} is damaged in the pool`);
+      },
+    });
+    const tree = new TreeReader(loader);
+    const salt = world.random.fork('cache').nextU32();
+    const cache = new MemoryCache(memory, arenas.cache, salt);
+    const pieces = new PieceReader(world, log, arenas.scratch.address);
+    const reads = new ReadPath({
+      world,
+      pool,
+      cache,
+      slab,
+      tree,
+      pieces,
+      pages: new PayloadMemory(arenas.reads),
+      onDamage: (vdi, index, block) => {
+        world.log.note(`block ${index} of ${vdi.name} cannot be read (pool block ${block})`);
+      },
+    });
+    return {
+      world,
+      sizes,
+      pool,
+      log,
+      cache,
+      slab,
+      reads,
+      payloads,
+      pieces,
+      base: new BaseReader(world, pool, tree),
+      writer: new BlockWriter({ world, pool, space: allocator, arena: arenas.writer }),
+      tree: { loader, space: allocator, arena: arenas.update },
+      turn: new PublishTurn(),
+      plantedBug,
+      superseded: (block, shared) => allocator.superseded(block, shared),
+      nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
+    };
+  }
+}
+
+interface MadeParts {
+  readonly pool: BlockPool;
+  readonly log: DirtyLog;
+  readonly payloads: PayloadMemory;
+  readonly allocator: ExtentAllocator;
+  readonly slab: CleanSlab;
+  readonly names: SnapshotNames;
+}
+
+function newVdi(
+  name: string,
+  image: RootBlock,
+  version: number,
+  sizes: ParallaxSizes,
+  payloads: PayloadMemory,
+): Vdi {
+  return new Vdi(name, image, version, sizes, {
+    released: (address) => payloads.give(address),
+  });
+}

@@ -1,0 +1,231 @@
+/**
+ * The root block of a virtual disk image: all that the pool knows of it, in one conditional block.
+ *
+ * Image n has block n of the pool. Publishing is one conditional write of this block, which moves
+ * the image from one tree, snapshot log and watermark to the next in one step. Its name is not here
+ * but in the directory: renaming does not touch the image.
+ *
+ * | offset | bytes | what                                                               |
+ * |-------:|------:|--------------------------------------------------------------------|
+ * |      0 |     4 | magic 'PXRT'                                                       |
+ * |      4 |     2 | version, 1                                                         |
+ * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order) |
+ * |      8 |     4 | CRC-32 of the block, this field being zero                         |
+ * |     12 |     4 | number of the image                                                |
+ * |     16 |    16 | uuid of the store                                                  |
+ * |     32 |    16 | uuid of the image                                                  |
+ * |     48 |     4 | generation                                                         |
+ * |     52 |     4 | gcCycle                                                            |
+ * |     56 |     6 | vdiSeq: the watermark, up to which the root holds every mutation   |
+ * |     62 |     1 | write-back policy at the watermark, 0 to 5                         |
+ * |     63 |     1 | what the hidden root is: 0 none, 1 take-over pin, 2 orphan suffix  |
+ * |     64 |    24 | root                                                               |
+ * |     88 |    24 | previous root                                                      |
+ * |    112 |    24 | root of the snapshot log                                           |
+ * |    136 |     4 | snapshots ever taken: ids 1 to this one are in the log             |
+ * |    140 |     4 | birth that new entries get                                         |
+ * |    144 |     6 | size in blocks                                                     |
+ * |    152 |     8 | published at, milliseconds of Unix time, a double                  |
+ * |    160 |     6 | blocks that are mapped                                             |
+ * |    168 |     6 | blocks superseded, private to this image                           |
+ * |    176 |     6 | blocks superseded, shared with a snapshot                          |
+ * |    184 |    24 | hidden root                                                        |
+ * |    208 |     6 | vdiSeq of the hidden root                                          |
+ * |    216 |     4 | generation of the hidden root                                      |
+ * |    220 |     4 | origin of a clone: number of the image, 0: none                    |
+ * |    224 |     4 | origin of a clone: its snapshot, 0: its state when it was cloned   |
+ *
+ * Everything else is zero. The three counts of blocks are what `vdi ls` prints; the truth is in the
+ * trees. A take-over pin keeps what a new host took over until the suffix of the lost host's log is
+ * claimed or dropped; an orphan suffix is such a suffix, kept as an image of its own.
+ */
+import { invariant } from '../../base/invariant.ts';
+import type { Digest } from '../../world/world.ts';
+import {
+  crcWithout,
+  type Decoded,
+  type FormatDamage,
+  firstNonZero,
+  getUuid,
+  hex,
+  setU32,
+  setUuid,
+} from './field-bytes.ts';
+import { getU48, setU48 } from './little-endian.ts';
+import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
+
+export const ROOT_BLOCK_BYTES = 4096;
+export const ROOT_BLOCK_VERSION = 1;
+const MAGIC = 0x54525850;
+const FLAG_ORDERED = 1;
+const POLICY_MAX = 5;
+const END = 228;
+
+export const HiddenKind = { takeOverPin: 1, orphanSuffix: 2 } as const;
+export type HiddenKind = (typeof HiddenKind)[keyof typeof HiddenKind];
+
+/** A root that keeps its blocks but that nobody reads unasked. */
+export interface HiddenRoot {
+  readonly kind: HiddenKind;
+  readonly root: TreeRoot;
+  readonly vdiSeq: number;
+  readonly generation: number;
+}
+
+export interface RootBlock {
+  readonly storeUuid: string;
+  readonly vdi: number;
+  readonly vdiUuid: string;
+  readonly generation: number;
+  /** The watermark. */
+  readonly vdiSeq: number;
+  readonly ordered: boolean;
+  /** W0 to W5. */
+  readonly policy: number;
+  readonly sizeBlocks: number;
+  readonly birth: number;
+  readonly root: TreeRoot;
+  readonly previousRoot: TreeRoot;
+  readonly snapshotRoot: TreeRoot;
+  readonly snapshotCount: number;
+  readonly origin: { readonly vdi: number; readonly snapshot: number } | null;
+  readonly hidden: HiddenRoot | null;
+  readonly gcCycle: number;
+  readonly publishedMs: number;
+  readonly mappedBlocks: number;
+  readonly supersededPrivateBlocks: number;
+  readonly supersededSharedBlocks: number;
+}
+
+/** The 4096 bytes of a root block. */
+export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
+  invariant(image.policy >= 0 && image.policy <= POLICY_MAX, 'a policy is W0 to W5');
+  invariant(image.vdi > 0, 'an image has a number');
+  const bytes = new Uint8Array(ROOT_BLOCK_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint16(4, ROOT_BLOCK_VERSION, true);
+  view.setUint16(6, image.ordered ? FLAG_ORDERED : 0, true);
+  setU32(view, 12, image.vdi);
+  setUuid(view, 16, image.storeUuid);
+  setUuid(view, 32, image.vdiUuid);
+  setU32(view, 48, image.generation);
+  setU32(view, 52, image.gcCycle);
+  setU48(view, 56, image.vdiSeq);
+  view.setUint8(62, image.policy);
+  view.setUint8(63, image.hidden?.kind ?? 0);
+  encodeRoot(view, 64, image.root);
+  encodeRoot(view, 88, image.previousRoot);
+  encodeRoot(view, 112, image.snapshotRoot);
+  setU32(view, 136, image.snapshotCount);
+  setU32(view, 140, image.birth);
+  setU48(view, 144, image.sizeBlocks);
+  view.setFloat64(152, image.publishedMs, true);
+  setU48(view, 160, image.mappedBlocks);
+  setU48(view, 168, image.supersededPrivateBlocks);
+  setU48(view, 176, image.supersededSharedBlocks);
+  encodeRoot(view, 184, image.hidden?.root ?? EMPTY_ROOT);
+  setU48(view, 208, image.hidden?.vdiSeq ?? 0);
+  setU32(view, 216, image.hidden?.generation ?? 0);
+  setU32(view, 220, image.origin?.vdi ?? 0);
+  setU32(view, 224, image.origin?.snapshot ?? 0);
+  view.setUint32(8, digest.crc32(bytes, 0, ROOT_BLOCK_BYTES), true);
+  return bytes;
+}
+
+/** Reads a root block of `ROOT_BLOCK_BYTES` bytes; what is wrong with it is named, not thrown. */
+export function decodeRootBlock(digest: Digest, bytes: Uint8Array): Decoded<RootBlock> {
+  invariant(bytes.length === ROOT_BLOCK_BYTES, 'a root block is one block');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ROOT_BLOCK_BYTES);
+  const damage = envelopeDamage(digest, bytes, view) ?? fieldDamage(bytes, view);
+  return damage === null ? { ok: true, value: readFields(view) } : { ok: false, damage };
+}
+
+function readFields(view: DataView): RootBlock {
+  const originVdi = view.getUint32(220, true);
+  return {
+    storeUuid: getUuid(view, 16),
+    vdi: view.getUint32(12, true),
+    vdiUuid: getUuid(view, 32),
+    generation: view.getUint32(48, true),
+    vdiSeq: getU48(view, 56),
+    ordered: view.getUint16(6, true) === FLAG_ORDERED,
+    policy: view.getUint8(62),
+    sizeBlocks: getU48(view, 144),
+    birth: view.getUint32(140, true),
+    root: decodeRoot(view, 64) ?? EMPTY_ROOT,
+    previousRoot: decodeRoot(view, 88) ?? EMPTY_ROOT,
+    snapshotRoot: decodeRoot(view, 112) ?? EMPTY_ROOT,
+    snapshotCount: view.getUint32(136, true),
+    origin: originVdi === 0 ? null : { vdi: originVdi, snapshot: view.getUint32(224, true) },
+    hidden: readHidden(view),
+    gcCycle: view.getUint32(52, true),
+    publishedMs: view.getFloat64(152, true),
+    mappedBlocks: getU48(view, 160),
+    supersededPrivateBlocks: getU48(view, 168),
+    supersededSharedBlocks: getU48(view, 176),
+  };
+}
+
+function readHidden(view: DataView): HiddenRoot | null {
+  const kind = view.getUint8(63);
+  if (kind === 0) return null;
+  return {
+    kind: kind as HiddenKind,
+    root: decodeRoot(view, 184) ?? EMPTY_ROOT,
+    vdiSeq: getU48(view, 208),
+    generation: view.getUint32(216, true),
+  };
+}
+
+function envelopeDamage(digest: Digest, bytes: Uint8Array, view: DataView): FormatDamage | null {
+  const magic = view.getUint32(0, true);
+  if (magic !== MAGIC) return damage(0, `magic ${hex(magic)}, expected ${hex(MAGIC)}`);
+  const version = view.getUint16(4, true);
+  if (version > ROOT_BLOCK_VERSION) {
+    const problem = `version ${version}, newer than ${ROOT_BLOCK_VERSION}: update stordom`;
+    return { ...damage(4, problem), newer: true };
+  }
+  if (version !== ROOT_BLOCK_VERSION) {
+    return damage(4, `version ${version}, expected ${ROOT_BLOCK_VERSION}`);
+  }
+  const crc = view.getUint32(8, true);
+  const found = crcWithout(digest, bytes, 0, ROOT_BLOCK_BYTES, 8);
+  return crc === found ? null : damage(8, `CRC ${hex(crc)}, but the bytes have ${hex(found)}`);
+}
+
+/** Bytes whose CRC holds but that make no sense: written by a program with a bug, or forged. */
+function fieldDamage(bytes: Uint8Array, view: DataView): FormatDamage | null {
+  const flags = view.getUint16(6, true);
+  if (flags > FLAG_ORDERED) return damage(6, `flags ${hex(flags)}, expected 0 or ${FLAG_ORDERED}`);
+  if (view.getUint32(12, true) === 0) return damage(12, 'image 0, expected 1 or more');
+  const policy = view.getUint8(62);
+  if (policy > POLICY_MAX) return damage(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);
+  const kind = view.getUint8(63);
+  if (kind > HiddenKind.orphanSuffix) return damage(63, `hidden root of kind ${kind}`);
+  for (const at of [64, 88, 112, 184]) {
+    const problem = rootProblem(view, at);
+    if (problem !== null) return damage(at, problem);
+  }
+  const gaps: readonly (readonly [number, number])[] = [
+    [82, 88],
+    [106, 112],
+    [130, 136],
+    [150, 152],
+    [166, 168],
+    [174, 176],
+    [182, 184],
+    [202, 208],
+    [214, 216],
+    [END, ROOT_BLOCK_BYTES],
+  ];
+  for (const [from, to] of gaps) {
+    const at = firstNonZero(bytes, from, to);
+    if (at >= 0) return damage(at, `byte ${bytes[at]} where the layout has zeros`);
+  }
+  return null;
+}
+
+function damage(byte: number, problem: string): FormatDamage {
+  return { format: 'root block', byte, problem, newer: false };
+}

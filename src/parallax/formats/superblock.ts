@@ -1,0 +1,100 @@
+/**
+ * The superblock of a store: its conditional block 0.
+ *
+ * Offset  Size  Field (little-endian)
+ *      0     4  magic, "SDSB"
+ *      4     2  version of this format
+ *      6     2  state: 1 being created, 2 ready
+ *      8     4  CRC-32 of all 4096 bytes, this field zero
+ *     12     4  blocks of an extent
+ *     16    16  uuid of the store
+ *     32     6  time of creation, milliseconds since 1970
+ *     38     2  0
+ *     40     6  size of the pool in blocks, extent 0 included
+ *     46     2  version of the format of root blocks
+ *     48     2  ... of tree nodes
+ *     50     2  ... of extent maps
+ *     52     2  ... of records in the directory (attachments, extents, conditional blocks)
+ *     54        zeros, up to 4096
+ */
+import { BLOCK_BYTES } from '../../world/block-pool.ts';
+import type { Digest } from '../../world/world.ts';
+import { getU48, setU48 } from './little-endian.ts';
+import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
+
+export const SUPERBLOCK_VERSION = 1;
+/** Versions of the formats that a store of today holds. */
+export const STORE_FORMATS: StoreFormats = { root: 1, node: 1, extentMap: 1, record: 1 };
+export const UUID_BYTES = 16;
+
+const MAGIC = 0x4253_4453;
+const CRC_OFFSET = 8;
+const STATES = ['creating', 'ready'] as const;
+
+export interface StoreFormats {
+  readonly root: number;
+  readonly node: number;
+  readonly extentMap: number;
+  readonly record: number;
+}
+
+export interface Superblock {
+  readonly state: (typeof STATES)[number];
+  /** 16 bytes. */
+  readonly uuid: Uint8Array;
+  readonly createdMs: number;
+  readonly extentBlocks: number;
+  readonly sizeBlocks: number;
+  readonly formats: StoreFormats;
+}
+
+export function encodeSuperblock(digest: Digest, superblock: Superblock): Uint8Array {
+  const bytes = new Uint8Array(BLOCK_BYTES);
+  const view = viewOf(bytes);
+  view.setUint32(0, MAGIC, true);
+  view.setUint16(4, SUPERBLOCK_VERSION, true);
+  view.setUint16(6, STATES.indexOf(superblock.state) + 1, true);
+  view.setUint32(12, superblock.extentBlocks, true);
+  bytes.set(superblock.uuid, 16);
+  setU48(view, 32, superblock.createdMs);
+  setU48(view, 40, superblock.sizeBlocks);
+  view.setUint16(46, superblock.formats.root, true);
+  view.setUint16(48, superblock.formats.node, true);
+  view.setUint16(50, superblock.formats.extentMap, true);
+  view.setUint16(52, superblock.formats.record, true);
+  seal(digest, bytes, CRC_OFFSET);
+  return bytes;
+}
+
+export function decodeSuperblock(digest: Digest, bytes: Uint8Array): Superblock | Damage {
+  const damage = sealDamage(digest, bytes, MAGIC, SUPERBLOCK_VERSION, CRC_OFFSET);
+  if (damage !== null) return damage;
+  const view = viewOf(bytes);
+  const stateNumber = view.getUint16(6, true);
+  const state = STATES[stateNumber - 1];
+  if (state === undefined) return { damage: `it has no state ${stateNumber}` };
+  return {
+    state,
+    uuid: bytes.slice(16, 16 + UUID_BYTES),
+    createdMs: getU48(view, 32),
+    extentBlocks: view.getUint32(12, true),
+    sizeBlocks: getU48(view, 40),
+    formats: {
+      root: view.getUint16(46, true),
+      node: view.getUint16(48, true),
+      extentMap: view.getUint16(50, true),
+      record: view.getUint16(52, true),
+    },
+  };
+}
+
+/** As people write a uuid. */
+export function formatUuid(uuid: Uint8Array): string {
+  const hex = [...uuid].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const ends = [8, 12, 16, 20, 32];
+  return ends.map((end, at) => hex.slice(at === 0 ? 0 : ends[at - 1], end)).join('-');
+}
+
+export function sameUuid(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}

@@ -1,0 +1,108 @@
+/**
+ * What the log still has, back into the images: every acknowledged mutation that no published root
+ * holds, in the order of the log.
+ *
+ * Entries of images that are not this host's are told apart: those that were deleted are not needed;
+ * those that another host has taken over are an *orphan suffix*, which is kept in the log until
+ * somebody claims or drops it, because the guest had been told that they are safe.
+ */
+import { invariant } from '../base/invariant.ts';
+import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
+import type { World } from '../world/world.ts';
+import { type LogEntry, MutationKind } from './formats/log-group.ts';
+import { ZEROS } from './vdi/dirty-map.ts';
+import { isPolicy } from './vdi/policy.ts';
+import type { Vdi } from './vdi/vdi.ts';
+
+export interface ReplayCounts {
+  entries: number;
+  bytes: number;
+  /** Under a published root already. */
+  published: number;
+  /** Of images that this host may not start. */
+  foreign: Map<number, number>;
+}
+
+export class ReplayedLog {
+  readonly counts: ReplayCounts = { entries: 0, bytes: 0, published: 0, foreign: new Map() };
+  readonly #world: World;
+  readonly #images: ReadonlyMap<number, Vdi>;
+  /** Names of snapshots that are in the log by number only. */
+  readonly #snapshotNames: ReadonlyMap<string, string>;
+
+  constructor(
+    world: World,
+    images: ReadonlyMap<number, Vdi>,
+    snapshotNames: ReadonlyMap<string, string>,
+  ) {
+    this.#world = world;
+    this.#images = images;
+    this.#snapshotNames = snapshotNames;
+  }
+
+  /** One entry, in log order; of a write, the payload is in `bytes` from `at` on. */
+  enter(entry: LogEntry, bytes: Uint8Array, at: number): void {
+    const { counts } = this;
+    counts.entries++;
+    const vdi = this.#images.get(entry.vdi);
+    if (vdi === undefined) {
+      counts.foreign.set(entry.vdi, (counts.foreign.get(entry.vdi) ?? 0) + 1);
+      return;
+    }
+    if (entry.vdiSeq <= vdi.watermark) {
+      counts.published++;
+      return;
+    }
+    invariant(entry.vdiSeq > vdi.dirtySeq, 'the log has the mutations of an image in order');
+    vdi.dirtySeq = entry.vdiSeq;
+    vdi.nextSeq = entry.vdiSeq + 1;
+    const nowNs = this.#world.clock.nowNs();
+    switch (entry.kind) {
+      case MutationKind.write:
+      case MutationKind.discard:
+      case MutationKind.zero:
+        this.#enterBlocks(vdi, entry, bytes, at);
+        vdi.batches.add(entry.vdiSeq, entry.sectors * SECTOR_BYTES, nowNs);
+        return;
+      case MutationKind.flush:
+        vdi.batches.endEpoch(entry.vdiSeq, nowNs);
+        return;
+      case MutationKind.snapshot: {
+        const id = entry.detail;
+        const name = this.#snapshotNames.get(`${entry.vdi}/${id}`) ?? `snapshot-${id}`;
+        const mark = { kind: 'snapshot', id, name, isLocal: false } as const;
+        vdi.batches.mark(mark, entry.vdiSeq, nowNs);
+        return;
+      }
+      case MutationKind.policy: {
+        const policy = entry.detail;
+        invariant(isPolicy(policy), 'a policy in the log is one that there is');
+        vdi.batches.mark({ kind: 'policy', policy }, entry.vdiSeq, nowNs);
+        vdi.setPolicy(policy);
+        return;
+      }
+    }
+  }
+
+  #enterBlocks(vdi: Vdi, entry: LogEntry, bytes: Uint8Array, at: number): void {
+    const { lba, sectors } = entry;
+    const end = lba + sectors;
+    const isWrite = entry.kind === MutationKind.write;
+    this.counts.bytes += isWrite ? sectors * SECTOR_BYTES : 0;
+    for (let from = lba; from < end; ) {
+      const block = Math.floor(from / SECTORS_PER_PAGE);
+      const to = Math.min(end, (block + 1) * SECTORS_PER_PAGE);
+      const first = from - block * SECTORS_PER_PAGE;
+      const into = (from - lba) * SECTOR_BYTES;
+      const count = to - from;
+      const batch = vdi.batches.openNumber;
+      if (isWrite) {
+        const crc = this.#world.digest.crc32(bytes, at + into, count * SECTOR_BYTES);
+        vdi.dirty.add(block, first, count, batch, entry.segment, entry.offset + into, crc);
+      } else {
+        vdi.dirty.add(block, first, count, batch, ZEROS, 0, 0);
+      }
+      from = to;
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * Writes the data blocks of a batch to new places in the pool.
+ *
+ * Blocks are composed in pages of an arena of two windows: while one window is being written, the
+ * next is composed. The blocks of a window get neighbouring places where the allocator has them, in
+ * the order of their numbers in the image, so that what is read in order later lies in order.
+ *
+ * Nothing names a block before its batch is published: a crash, or a failure here, costs the places.
+ */
+import { StorageError } from '../../base/errors.ts';
+import { invariant } from '../../base/invariant.ts';
+import { BLOCK_BYTES, type BlockPool, type PoolBlock, PoolStatus } from '../../world/block-pool.ts';
+import type { World } from '../../world/world.ts';
+import type { Arena } from '../cache/memory-cache.ts';
+import type { ChangeList } from '../tree/change-list.ts';
+import type { NodeSpace } from '../tree/node-writer.ts';
+
+export interface BlockWriterParts {
+  readonly world: World;
+  readonly pool: BlockPool;
+  readonly space: NodeSpace;
+  /** At least two pages. */
+  readonly arena: Arena;
+}
+
+const WINDOWS = 2;
+/** Blocks of a window, those that are only taken away included. */
+const ENTRIES = 4096;
+
+interface Window {
+  readonly address: number;
+  /** Numbers in the image, in order; those of pages that are filled, and those that go. */
+  readonly indexes: Float64Array;
+  readonly goes: Uint8Array;
+  entries: number;
+  /** Pages that are filled. */
+  filled: number;
+  writing: Promise<void> | null;
+}
+
+export class BlockWriter {
+  readonly #parts: BlockWriterParts;
+  readonly #windows: Window[] = [];
+  readonly #pages: number;
+  #current = 0;
+  /** Everything that was allocated: given back if the batch fails. */
+  readonly #taken: [first: PoolBlock, blocks: number][] = [];
+  #blocksWritten = 0;
+
+  constructor(parts: BlockWriterParts) {
+    this.#parts = parts;
+    this.#pages = Math.floor(parts.arena.bytes / BLOCK_BYTES / WINDOWS);
+    invariant(this.#pages > 0, 'a window has a page');
+    for (let i = 0; i < WINDOWS; i++) {
+      const address = parts.arena.address + i * this.#pages * BLOCK_BYTES;
+      const indexes = new Float64Array(ENTRIES);
+      const goes = new Uint8Array(ENTRIES);
+      this.#windows.push({ address, indexes, goes, entries: 0, filled: 0, writing: null });
+    }
+  }
+
+  get blocksWritten(): number {
+    return this.#blocksWritten;
+  }
+
+  /** Begins a batch. */
+  begin(): void {
+    this.#taken.length = 0;
+    this.#blocksWritten = 0;
+    for (const window of this.#windows) empty(window);
+  }
+
+  /** The page to compose the next block in. */
+  get nextAddress(): number {
+    const window = this.#windows[this.#current] as Window;
+    return window.address + window.filled * BLOCK_BYTES;
+  }
+
+  /** The page at `nextAddress` holds block `index`: it goes into the batch. True: `turn` is due. */
+  add(index: number): boolean {
+    const window = this.#enter(index, 0);
+    return ++window.filled === this.#pages || window.entries === ENTRIES;
+  }
+
+  /** Block `index` is not mapped any more. True: `turn` is due. */
+  addGone(index: number): boolean {
+    return this.#enter(index, 1).entries === ENTRIES;
+  }
+
+  /** Sends the window that is being composed off, and waits until the other one is free. */
+  async turn(changes: ChangeList): Promise<void> {
+    const window = this.#windows[this.#current] as Window;
+    if (window.entries === 0) return;
+    const runs: [first: PoolBlock, blocks: number][] = [];
+    if (window.filled > 0) {
+      await this.#parts.space.allocate(window.filled, (first, blocks) => {
+        runs.push([first, blocks]);
+        this.#taken.push([first, blocks]);
+      });
+    }
+    const writing = this.#send(window, runs, changes);
+    // Looked at in `finish` or at the next turn: not a promise that nobody waits for meanwhile.
+    writing.catch(() => undefined);
+    window.writing = writing;
+    this.#current = (this.#current + 1) % WINDOWS;
+    const next = this.#windows[this.#current] as Window;
+    await next.writing;
+    next.writing = null;
+    empty(next);
+  }
+
+  /** Settles when every block is durable. */
+  async finish(changes: ChangeList): Promise<void> {
+    await this.turn(changes);
+    for (const window of this.#windows) await window.writing;
+    for (const window of this.#windows) window.writing = null;
+  }
+
+  /** After a failure: settles when nothing is in flight; what was allocated is given back. */
+  async abandon(): Promise<void> {
+    await Promise.allSettled(this.#windows.map(({ writing }) => writing));
+    for (const window of this.#windows) window.writing = null;
+    for (const [first, blocks] of this.#taken) {
+      for (let i = 0; i < blocks; i++) this.#parts.space.superseded(first + i, false);
+    }
+  }
+
+  /** Names the blocks in `changes` at once; settles when they are durable. */
+  async #send(
+    window: Window,
+    runs: readonly [first: PoolBlock, blocks: number][],
+    changes: ChangeList,
+  ): Promise<void> {
+    const { world } = this.#parts;
+    world.crashPoint('destage.before-data-write');
+    this.#nameAll(window, runs, changes);
+    const writes: Promise<void>[] = [];
+    let page = 0;
+    for (const [first, blocks] of runs) {
+      writes.push(this.#write(first, blocks, window.address + page * BLOCK_BYTES));
+      page += blocks;
+    }
+    this.#blocksWritten += page;
+    await Promise.all(writes);
+    world.crashPoint('destage.after-data-write');
+  }
+
+  #nameAll(
+    window: Window,
+    runs: readonly [first: PoolBlock, blocks: number][],
+    changes: ChangeList,
+  ): void {
+    const { world } = this.#parts;
+    let run = 0;
+    let inRun = 0;
+    let page = 0;
+    for (let entry = 0; entry < window.entries; entry++) {
+      const index = window.indexes[entry] as number;
+      if (window.goes[entry] === 1) {
+        changes.unmap(index, 1);
+        continue;
+      }
+      const address = window.address + page * BLOCK_BYTES;
+      const crc = world.digest.crc32(world.memory.u8, address, BLOCK_BYTES);
+      const [first, blocks] = runs[run] as [PoolBlock, number];
+      changes.map(index, first + inRun, crc, 0);
+      page++;
+      if (++inRun < blocks) continue;
+      run++;
+      inRun = 0;
+    }
+  }
+
+  #enter(index: number, gone: number): Window {
+    const window = this.#windows[this.#current] as Window;
+    window.indexes[window.entries] = index;
+    window.goes[window.entries++] = gone;
+    return window;
+  }
+
+  #write(block: PoolBlock, blocks: number, address: number): Promise<void> {
+    const { pool, space, world } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const poolDone = (status: PoolStatus): void => {
+        if (status === PoolStatus.ok) {
+          resolve();
+          return;
+        }
+        space.closeExtentOf(block);
+        space.closeExtentOf(block + blocks - 1);
+        reject(writeError(status, block, blocks));
+      };
+      pool.write({ block, blocks, buffer: world.memory.u8, bufferOffset: address, poolDone });
+    });
+  }
+}
+
+function empty(window: Window): void {
+  window.entries = 0;
+  window.filled = 0;
+}
+
+function writeError(status: PoolStatus, block: PoolBlock, blocks: number): StorageError {
+  const fields = { block, blocks };
+  if (status === PoolStatus.fenced) {
+    return new StorageError('E_FENCED', 'this host was fenced from the pool', { fields });
+  }
+  if (status === PoolStatus.noSpace) {
+    return new StorageError('E_POOL_FULL', 'the pool has no space for data', { fields });
+  }
+  const message = `the pool could not keep ${blocks} blocks from block ${block}`;
+  return new StorageError('E_POOL_WRITE', message, { fields });
+}

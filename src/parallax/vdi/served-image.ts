@@ -1,0 +1,235 @@
+/**
+ * One image with everything that serves it: the state, the way of its mutations, its destage, and
+ * the stories that its owner may ask for while guests go on.
+ */
+import { StorageError } from '../../base/errors.ts';
+import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
+import { MutationKind } from '../formats/log-group.ts';
+import type { RootBlock } from '../formats/root-block.ts';
+import type { RootIdentity } from '../formats/slab-table.ts';
+import { readSnapshots, type SnapshotList } from '../tree/snapshot-log.ts';
+import { Destage } from './destage.ts';
+import { clausesOf, type Policy } from './policy.ts';
+import type { ServingParts } from './serving-parts.ts';
+import { Throttle } from './throttle.ts';
+import type { Vdi } from './vdi.ts';
+import { VdiDevice } from './vdi-device.ts';
+import { type Numbered, WritePath } from './write-path.ts';
+
+/** What an operator sees of an image that is served. */
+export interface ImageStatus {
+  readonly vdi: number;
+  readonly name: string;
+  readonly state: string;
+  readonly policy: string;
+  readonly generation: number;
+  readonly sizeBytes: number;
+  readonly watermark: number;
+  readonly acknowledged: number;
+  readonly dirtyBytes: number;
+  /** What the loss of this host would lose now. */
+  readonly loss: { readonly requests: number; readonly bytes: number; readonly seconds: number };
+  readonly mappedBlocks: number;
+  readonly supersededBlocks: number;
+  readonly snapshots: number;
+  /** What destage waits for; null if nothing. */
+  readonly trouble: string | null;
+}
+
+export class ServedImage {
+  readonly vdi: Vdi;
+  readonly writes: WritePath;
+  readonly #parts: ServingParts;
+  readonly #destage: Destage;
+  #nextSnapshot: number;
+  #destaging: Promise<void> | null = null;
+
+  constructor(vdi: Vdi, parts: ServingParts) {
+    const { world, sizes, payloads, log, cache, plantedBug } = parts;
+    this.#parts = parts;
+    this.vdi = vdi;
+    this.#nextSnapshot = vdi.batches.snapshots + vdi.image.snapshotCount + 1;
+    const throttle = new Throttle(
+      world,
+      sizes.dirtyCapBytes,
+      () => vdi.dirty.dirtyBytes,
+      () => this.writes.pump(),
+    );
+    this.writes = new WritePath({
+      world,
+      vdi,
+      log,
+      cache,
+      payloads,
+      throttle,
+      plantedBug,
+      onDirty: () => this.#onDirty(),
+      onNoRoom: () => this.hurry(true),
+    });
+    this.#destage = new Destage({
+      ...parts,
+      vdi,
+      remapped: (index, block, crc) => this.#remapped(index, block, crc),
+      published: (bytes, tookNs) => {
+        log.published(vdi.id, vdi.watermark);
+        parts.slab.published(vdi.id, identityOf(vdi.image));
+        throttle.published(bytes, tookNs);
+        this.writes.published();
+      },
+      stopped: () => this.writes.failAll(),
+    });
+  }
+
+  /** Destage begins. `failed` hears of a bug in it. */
+  serve(failed: (thrown: unknown) => void): void {
+    this.#destaging = this.#destage.run();
+    this.#destaging.catch(failed);
+  }
+
+  /** The image as a disk of one front end. `numbered` hears the number of each of its mutations. */
+  deviceFor(frontId: number, numbered: Numbered): VdiDevice {
+    this.writes.addFront(frontId, numbered);
+    const { reads } = this.#parts;
+    return new VdiDevice({
+      vdi: this.vdi,
+      frontId,
+      reads,
+      writes: this.writes,
+      hurry: () => this.hurry(false),
+      resize: (sectors) => this.resize(sectors),
+    });
+  }
+
+  /** Has what is acknowledged published soon. */
+  hurry(splitsEpoch: boolean): void {
+    this.vdi.batches.hurry(splitsEpoch);
+    this.#destage.wake();
+  }
+
+  /**
+   * Takes a snapshot of everything acknowledged before, and of some of what is in flight. Settles
+   * with its id when it is in the pool; `local`: when it is in the log, and may vanish whole with
+   * the host.
+   */
+  async snapshot(name: string, local: boolean): Promise<number> {
+    const { vdi } = this;
+    const id = this.#nextSnapshot++;
+    await this.#parts.nameSnapshot(vdi.id, id, name);
+    const mark = { kind: 'snapshot', id, name, isLocal: local } as const;
+    const vdiSeq = await this.#record(MutationKind.snapshot, mark, id);
+    this.#destage.wake();
+    if (!local && !(await vdi.published(vdiSeq))) throw this.#gone('the snapshot');
+    return id;
+  }
+
+  async snapshots(): Promise<SnapshotList> {
+    const { snapshotRoot: root, snapshotCount: count } = this.vdi.image;
+    return readSnapshots(this.#parts.tree.loader, { root, count });
+  }
+
+  /**
+   * Changes what acknowledgements mean from a number of the order on. From or to a policy without a
+   * log, everything before is published first: the log has no gaps.
+   */
+  async setPolicy(policy: Policy): Promise<void> {
+    const { vdi } = this;
+    const next = clausesOf(policy);
+    if (policy === vdi.clauses.policy) return;
+    if (!next.logged || !vdi.clauses.logged) await this.drain();
+    const vdiSeq = await this.#record(MutationKind.policy, { kind: 'policy', policy }, policy);
+    this.#destage.wake();
+    if (!(await vdi.published(vdiSeq))) throw this.#gone('the change of policy');
+  }
+
+  /** Settles when everything acknowledged before is under a published root. */
+  async drain(): Promise<void> {
+    const through = this.vdi.dirtySeq;
+    this.hurry(true);
+    if (!(await this.vdi.published(through))) throw this.#gone('what was acknowledged');
+  }
+
+  /** A new size. What lies beyond a smaller one is gone; guests have been told before. */
+  async resize(sectors: number): Promise<void> {
+    await this.drain();
+    await this.#destage.resize(sectors / SECTORS_PER_PAGE);
+    this.#parts.cache.invalidateVdi(this.vdi.id);
+  }
+
+  /** Publishes everything and stops; nothing may be in flight. */
+  async close(): Promise<void> {
+    if (this.vdi.state === 'serving') await this.drain();
+    this.#destage.stop();
+    await this.#destaging;
+    this.vdi.fail('closed');
+    this.writes.failAll();
+  }
+
+  status(): ImageStatus {
+    const { vdi } = this;
+    const { image } = vdi;
+    return {
+      vdi: vdi.id,
+      name: vdi.name,
+      state: vdi.state,
+      policy: vdi.clauses.name,
+      generation: image.generation,
+      sizeBytes: vdi.sectors * SECTOR_BYTES,
+      watermark: vdi.watermark,
+      acknowledged: vdi.dirtySeq,
+      dirtyBytes: vdi.dirty.dirtyBytes,
+      loss: vdi.lossNow(this.#parts.world.clock.nowNs()),
+      mappedBlocks: image.mappedBlocks,
+      supersededBlocks: image.supersededPrivateBlocks + image.supersededSharedBlocks,
+      snapshots: image.snapshotCount,
+      trouble: this.#destage.trouble,
+    };
+  }
+
+  /** Somebody else has taken over: nothing is acknowledged any more. */
+  fence(): void {
+    if (this.vdi.state !== 'serving') return;
+    this.vdi.fail('fenced');
+    this.#destage.wake();
+    this.writes.failAll();
+  }
+
+  /** The log has room again. */
+  pump(): void {
+    this.writes.pump();
+  }
+
+  /** Appends a record of the image's own; settles with its number when it is durable. */
+  async #record(
+    kind: MutationKind,
+    mark: Parameters<WritePath['append']>[1],
+    detail: number,
+  ): Promise<number> {
+    const settled = await new Promise<number>((resolve) => {
+      this.writes.append(kind, mark, detail, (vdiSeq) => resolve(vdiSeq));
+    });
+    if (settled === 0) throw this.#gone('a record');
+    return settled;
+  }
+
+  #onDirty(): void {
+    if (this.vdi.clauses.publishBeforeAck) this.vdi.batches.hurry(true);
+    this.#destage.wake();
+  }
+
+  #remapped(index: number, block: number, crc: number): void {
+    const { slab } = this.#parts;
+    if (block === 0) slab.forget(this.vdi.id, index);
+    else slab.remap(this.vdi.id, index, block, crc);
+  }
+
+  #gone(what: string): StorageError {
+    const { name, state } = this.vdi;
+    const text = `${what} of ${name} is not sure to be kept: the image is ${state}`;
+    return new StorageError('E_IMAGE_GONE', text, { fields: { image: name, state } });
+  }
+}
+
+export function identityOf(image: RootBlock): RootIdentity {
+  const { generation, vdiSeq, root } = image;
+  return { generation, vdiSeq, block: root.block, crc: root.crc };
+}

@@ -1,0 +1,99 @@
+/** What of a fault script is refused before it is played, and what the refusal says. */
+import test from 'ava';
+import type { UsageError } from '../../src/base/errors.ts';
+import { checkFaults, isSpineFault } from '../../src/experiments/check-faults.ts';
+import { SimStage } from '../../src/experiments/sim-stage.ts';
+import {
+  type Fault,
+  faultName,
+  LINK_TROUBLES,
+  type LinkTrouble,
+  RELIABLE_LINK_TROUBLES,
+  victimOf,
+} from '../../src/world/faults.ts';
+import { HALF_WAY, scenarioWith } from '../helpers/fault-bench.ts';
+
+const when = HALF_WAY;
+
+function link(trouble: LinkTrouble, changes: object = {}): Fault {
+  const measure = { forNs: 1e6, delayNs: 1e6, share: 0.5, messageKind: 2 };
+  return { kind: 'link', link: 'g0/xenstore', trouble, ...measure, when, ...changes };
+}
+
+function refusal(fault: Fault): UsageError {
+  try {
+    checkFaults(scenarioWith([fault]));
+  } catch (thrown) {
+    return thrown as UsageError;
+  }
+  throw new Error(`${faultName(fault)} was let through`);
+}
+
+test('a link to the store can be clogged and slow; all else is refused, and it says why', (t) => {
+  for (const trouble of LINK_TROUBLES) {
+    if (RELIABLE_LINK_TROUBLES.includes(trouble)) {
+      t.notThrows(() => checkFaults(scenarioWith([link(trouble)])), trouble);
+      continue;
+    }
+    const { code, message } = refusal(link(trouble));
+    t.is(code, 'E_LINK_TROUBLE', trouble);
+    t.regex(message, /a ring in shared memory, which loses, doubles and reorders nothing/);
+    t.regex(message, /expected clog or delay/);
+  }
+});
+
+test('faults of a pool have names, and a run without one says what they need', (t) => {
+  const pool: Fault[] = [
+    { kind: 'host-loss', host: 'h0', when },
+    { kind: 'server-kill', server: 'petal/0', when },
+    { kind: 'server-pause', server: 'petal/0', forNs: 1e9, when },
+    { kind: 'server-old-disk', server: 'petal/0', ageNs: 1e9, when },
+    { kind: 'directory-majority-loss', forNs: 1e9, when },
+  ];
+  for (const fault of pool) {
+    t.false(isSpineFault(fault));
+    const { code, message } = refusal(fault);
+    t.is(code, 'E_FAULT_NEEDS', fault.kind);
+    t.regex(message, /needs .*Petal servers/);
+  }
+  t.deepEqual(pool.map(victimOf), ['h0', 'petal/0', 'petal/0', 'petal/0', 'directory']);
+});
+
+test('a fault that names nobody of the run is refused with the names there are', (t) => {
+  const nobody: readonly (readonly [Fault, RegExp])[] = [
+    [{ kind: 'kill-driver', host: 'h9', when }, /host "h9".*expected h0/],
+    [{ kind: 'kill-guest', guest: 'g9', when }, /guest "g9".*expected g0, g1/],
+    [link('clog', { link: 'g0/control' }), /expected g0\/xenstore.*h0\/driver-vm\/xenstore/],
+    [
+      { kind: 'clock', actor: 'h0', trouble: 'jump', jumpNs: 1, when },
+      /actor "h0".*expected g0, g1, h0\/driver-vm/,
+    ],
+  ];
+  for (const [fault, says] of nobody) {
+    const { code, message } = refusal(fault);
+    t.is(code, 'E_FAULT_VICTIM');
+    t.regex(message, says);
+  }
+});
+
+test('measures out of range are refused: a clock that goes back, a delay of nothing', (t) => {
+  const clock = { kind: 'clock', actor: 'g0', when } as const;
+  const wrong: readonly (readonly [Fault, RegExp])[] = [
+    [{ ...clock, trouble: 'jump', jumpNs: -1 }, /jumpNs is -1.*clocks never go back/],
+    [{ ...clock, trouble: 'skew', driftPpm: -1e6, forNs: 1 }, /driftPpm.*from -500000 to 9000000/],
+    [{ ...clock, trouble: 'skew', driftPpm: 0.5, forNs: 1 }, /driftPpm is 0.5.*whole number/],
+    [{ ...clock, trouble: 'skew', driftPpm: 5, forNs: 0 }, /forNs is 0/],
+    [link('delay', { delayNs: 0 }), /delayNs is 0/],
+    [{ kind: 'ring-garbage', guest: 'g0', seed: 1, forNs: Number.NaN, when }, /forNs is NaN/],
+  ];
+  for (const [fault, says] of wrong) {
+    const { code, message } = refusal(fault);
+    t.is(code, 'E_FAULT_MEASURE');
+    t.regex(message, says);
+  }
+});
+
+test('a stage refuses such a script before anything of it runs', (t) => {
+  const fault: Fault = { kind: 'server-kill', server: 'petal/0', when };
+  t.throws(() => new SimStage(scenarioWith([fault]), 1, null), { code: 'E_FAULT_NEEDS' });
+});
