@@ -1,9 +1,15 @@
 /** Sentence 7 of the dirty log: bits that flip, groups and files that are gone. */
 import test from 'ava';
-import { MutationKind } from '../../../src/parallax/formats/log-group.ts';
+import {
+  decodeGroupHeader,
+  encodeGroupHeader,
+  GroupHeader,
+  MutationKind,
+} from '../../../src/parallax/formats/log-group.ts';
 import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
 import type { LogDamage } from '../../../src/parallax/log/recovered-log.ts';
 import { recoverLog } from '../../../src/parallax/log/recovery.ts';
+import { simDigest } from '../../../src/world/sim/sim-digest.ts';
 import type { World } from '../../../src/world/world.ts';
 import { fillPayload, LogBench, MIXED } from './log-bench.ts';
 
@@ -213,6 +219,45 @@ test('a group header that is zeroed is damage and named, also that of the last d
     t.is(outcome.damage[0]?.position, at, `group ${index}`);
     t.is(outcome.damage[0]?.firstGroupSeq, index + 1);
     t.is(outcome.damage[0]?.vdis, null, 'what was in it cannot be told');
+  }
+});
+
+/** The files with a copy of the last group behind the tail, its header changed and whole. */
+function withForgedGroup(files: Files, change: (header: GroupHeader) => void): Files {
+  const bytes = (files.get('log-1-1') as Uint8Array).slice();
+  const view = new DataView(bytes.buffer);
+  const header = new GroupHeader();
+  let last = 0;
+  let at = 4096;
+  while (decodeGroupHeader(bytes, view, at, header, simDigest) === null) {
+    last = at;
+    at += header.groupBytes;
+  }
+  decodeGroupHeader(bytes, view, last, header, simDigest);
+  bytes.copyWithin(at, last, at);
+  header.groupSeq++;
+  change(header);
+  encodeGroupHeader(bytes, view, at, header, simDigest);
+  return new Map(files).set('log-1-1', bytes);
+}
+
+test('old bytes behind the tail that look like a group are not taken for one', async (t) => {
+  const { files } = await written(5, { ...STUCK, mutations: 6 });
+  const all = await recoverFrom(files);
+  t.is(all.numbers.length, 6);
+  const asIf = await recoverFrom(withForgedGroup(files, () => {}));
+  t.true(asIf.numbers.length > 6, 'one that differs in nothing is taken: the others are not');
+  const forgeries: ((header: GroupHeader) => void)[] = [
+    (header) => header.serial--,
+    (header) => header.salt++,
+    (header) => header.incarnation++,
+    (header) => header.groupSeq++,
+    (header) => header.groupSeq--,
+  ];
+  for (const [index, change] of forgeries.entries()) {
+    const outcome = await recoverFrom(withForgedGroup(files, change));
+    t.deepEqual(outcome.numbers, all.numbers, `forgery ${index}`);
+    t.deepEqual(outcome.damage, [], `forgery ${index}`);
   }
 });
 
