@@ -120,7 +120,7 @@ export class Parallax {
 
   /** An image that is served here, started if need be. */
   async image(name: string): Promise<ServedImage> {
-    const { vdi } = await this.images.registry.require(name);
+    const { vdi } = await this.images.registry.byName(name);
     const served = this.#served.get(vdi);
     if (served !== undefined) return served;
     const opening = this.#opening.get(vdi) ?? this.#start(vdi);
@@ -196,7 +196,7 @@ export class Parallax {
     this.slab.published(vdi.id, identityOf(vdi.image));
     const image = new ServedImage(vdi, this.#serving);
     this.#served.set(vdi.id, image);
-    image.serve(this.#parts.failed);
+    image.serve();
     const { snapshotCount } = vdi.image;
     this.#names.dropThrough(vdi.id, snapshotCount).catch(() => undefined);
     return image;
@@ -330,7 +330,7 @@ class EngineStart {
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
-    const { world, sizes, plantedBug } = this.#parts;
+    const { world, sizes, plantedBug, failed } = this.#parts;
     const { pool, log, allocator, slab, payloads, names } = made;
     const { memory } = world;
     const loader = new NodeLoader({
@@ -373,6 +373,7 @@ class EngineStart {
       tree: { loader, space: allocator, arena: arenas.update },
       turn: new PublishTurn(),
       plantedBug,
+      failed,
       superseded: (block, shared) => allocator.superseded(block, shared),
       nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
     };

@@ -111,7 +111,7 @@ export class Images {
    * theirs; those that nobody has are found by a sweep.
    */
   async remove(name: string): Promise<void> {
-    const { vdi } = await this.registry.require(name);
+    const { vdi } = await this.registry.byName(name);
     await this.registry.remove(vdi);
     const { data, version } = await this.#pool.readConditional(vdi);
     if (version > 0) await this.#pool.writeIf(vdi, version, new Uint8Array(data.length));

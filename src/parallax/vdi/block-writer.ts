@@ -118,7 +118,8 @@ export class BlockWriter {
 
   /** After a failure: settles when nothing is in flight; what was allocated is given back. */
   async abandon(): Promise<void> {
-    await Promise.allSettled(this.#windows.map(({ writing }) => writing));
+    const inFlight = this.#windows.flatMap(({ writing }) => (writing === null ? [] : [writing]));
+    await Promise.allSettled(inFlight);
     for (const window of this.#windows) window.writing = null;
     for (const [first, blocks] of this.#taken) {
       for (let i = 0; i < blocks; i++) this.#parts.space.superseded(first + i, false);

@@ -81,10 +81,10 @@ export class ServedImage {
     });
   }
 
-  /** Destage begins. `failed` hears of a bug in it. */
-  serve(failed: (thrown: unknown) => void): void {
+  /** Destage begins. */
+  serve(): void {
     this.#destaging = this.#destage.run();
-    this.#destaging.catch(failed);
+    this.#destaging.catch(this.#parts.failed);
   }
 
   /** The image as a disk of one front end. `numbered` hears the number of each of its mutations. */
@@ -96,6 +96,8 @@ export class ServedImage {
       frontId,
       reads,
       writes: this.writes,
+      loader: this.#parts.tree.loader,
+      failed: this.#parts.failed,
       hurry: () => this.hurry(false),
       resize: (sectors) => this.resize(sectors),
     });
