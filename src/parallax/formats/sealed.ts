@@ -9,8 +9,8 @@
  * |      8 |     4 | CRC-32, as zlib computes it, of the structure with these four bytes zero   |
  *
  * Everything is little-endian. The sum is checked before the version is believed, so a version that
- * only a flipped bit makes new is damage. A later version keeps these twelve bytes, and how long the
- * structure is: then a newer file can be told from a damaged one.
+ * only a flipped bit makes new is damage. A later version keeps these twelve bytes, and the rule by
+ * which its length is known: then a newer file can be told from a damaged one.
  *
  * Damage is an expected outcome: decoders return a `Damage`, which says in words what is wrong.
  */
