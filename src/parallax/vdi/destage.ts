@@ -189,6 +189,7 @@ export class Destage {
     }
     for (const batch of vdi.batches.dropThrough(last.number)) vdi.dirty.dropBatch(batch.number);
     vdi.checkInvariants();
+    vdi.tellPublished();
     this.#parts.published(bytes, world.clock.nowNs() - startedNs);
   }
 
@@ -367,6 +368,7 @@ export class Destage {
     const { value } = decoded;
     vdi.setImage(value, version);
     for (const batch of vdi.batches.publishedBy(value.vdiSeq)) vdi.dirty.dropBatch(batch.number);
+    vdi.tellPublished();
     this.#parts.published(0, 0);
   }
 }

@@ -97,6 +97,10 @@ export class Vdi {
     invariant(image.vdiSeq >= this.image.vdiSeq, 'a watermark never goes back');
     this.image = image;
     this.version = version;
+  }
+
+  /** What is published is in no batch any more: whoever waited for it hears. */
+  tellPublished(): void {
     this.#tell();
   }
 
