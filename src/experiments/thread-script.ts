@@ -40,8 +40,8 @@ export function checkForThreads(fault: Fault): void {
       : 'threads have no events to count';
   throw new UsageError(
     'E_TRIGGER_WORLD',
-    `fault "${faultName(fault)}" of ${victimOf(fault)} strikes by "${when.kind}", but ${why}; give ` +
-      'it a time, a share of the progress or a protocol event, or run it with --world sim',
+    `fault "${faultName(fault)}" of ${victimOf(fault)} strikes by "${when.kind}", but ${why}; ` +
+      'give it a time, a share of the progress or a protocol event, or run it with --world sim',
     { fields: { fault: fault.kind, when: when.kind } },
   );
 }

@@ -167,8 +167,9 @@ function textOf(
   const isFua = (record.flags & HistoryFlag.fua) !== 0;
   const cover =
     isFua || flush === null ? '' : `, covered by the ${operationText(disk, flush.record)},`;
+  const found = operationText(disk, read, table.valueAt(old));
   return (
     `C2 is broken on ${disk.name}: ${operationText(disk, need)}${cover} did not survive on ` +
-    `${place}: ${operationText(disk, read, table.valueAt(old))}\n${timelineOf(table, unit, [need, read])}`
+    `${place}: ${found}\n${timelineOf(table, unit, [need, read])}`
   );
 }

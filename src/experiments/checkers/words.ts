@@ -72,7 +72,8 @@ export function timelineOf(
     .sort((a, b) => a - b)
     .map((entry) => {
       const at = table.recordAt(entry);
-      return `  ${marked.has(at) ? '>' : ' '} ${disk.name} ${operationText(disk, at, found(entry))}`;
+      const mark = marked.has(at) ? '>' : ' ';
+      return `  ${mark} ${disk.name} ${operationText(disk, at, found(entry))}`;
     });
   const place = sectorsText(table.firstSectors[unit] as number, table.sectorsOf(unit));
   return [`around it on ${place} of ${disk.name}:`, ...lines].join('\n');
