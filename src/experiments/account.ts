@@ -133,8 +133,11 @@ function ejection({ name, struckAtNs, ejectedAtNs }: GuestTrack): Verdict {
   if (ejectedAtNs === null) {
     return broken('ejection', `${struck}, and its driver VM never let go of its pages`);
   }
-  const text = `${struck} and was ejected at ${formatDuration(ejectedAtNs)}: none of its pages is mapped`;
-  return holds('ejection', `${text}; it is judged by what it did before`);
+  return holds(
+    'ejection',
+    `${struck} and was ejected at ${formatDuration(ejectedAtNs)}: none of its pages is mapped; ` +
+      'it is judged by what it did before',
+  );
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {

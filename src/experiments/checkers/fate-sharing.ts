@@ -84,9 +84,10 @@ export function judgeFates(
   }
   const others = guests.filter(({ host }) => host !== outage.host).map(({ name }) => name);
   const list = (names: readonly string[]): string => (names.length > 0 ? names.join(', ') : 'none');
+  const lasted = formatDuration(outage.servingAtNs - outage.killedAtNs);
   return holds(
     NAME,
-    `outage of ${outage.host} (${formatDuration(outage.servingAtNs - outage.killedAtNs)}): stalled ` +
+    `outage of ${outage.host} (${lasted}): stalled ` +
       `${list(outage.stalled.map(({ guest }) => guest))}; idle ${list(outage.idle)}; ` +
       `of other hosts ${list(others)}`,
   );
