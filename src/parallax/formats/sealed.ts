@@ -93,7 +93,7 @@ export function frameDamage(
 }
 
 /**
- * CRC-32 of `lengthBytes` from `at`, with the four bytes at `at + field` read as zero. They are zero
+ * CRC-32 of `lengthBytes` from `at`, the four bytes at `at + field` read as zero. They are zero
  * for a moment: the bytes belong to the caller alone.
  */
 export function sumWithout(

@@ -94,7 +94,9 @@ export class Images {
     return { image, version };
   }
 
-  /** Begins a life of the image: its generation is raised, whatever else happens to it meanwhile. */
+  /**
+   * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
+   */
   async start(vdi: number): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);

@@ -5,7 +5,8 @@
  * next is composed. The blocks of a window get neighbouring places where the allocator has them, in
  * the order of their numbers in the image, so that what is read in order later lies in order.
  *
- * Nothing names a block before its batch is published: a crash, or a failure here, costs the places.
+ * Nothing names a block before its batch is published: a crash, or a failure here, costs the
+ * places.
  */
 import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
