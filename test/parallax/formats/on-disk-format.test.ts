@@ -41,7 +41,8 @@ test('docs/on-disk-format.md has every magic that the formats declare, and no ot
   t.true(declared.length >= 14);
   t.deepEqual(missing(declared, page), []);
   const rows = [...page.matchAll(/^\| \[[^|]*\| `([A-Z]{4})` \|/gm)].map(([, magic]) => magic);
-  t.deepEqual([...rows].sort(), [...declared].sort());
+  t.deepEqual(new Set(rows), new Set(declared));
+  t.is(rows.length, declared.length);
 });
 
 test('a format, a golden file or a magic that the page leaves out would be found', (t) => {
