@@ -64,10 +64,15 @@ export const PLANTED_BUGS = [
   'early-write',
   /** File device: a flush is acknowledged and not done. */
   'skipped-flush',
-  /** Images: a write is acknowledged before the log has synced it. */
+] as const;
+
+/** Those of Parallax: they show where disks are images of a store. */
+export const IMAGE_BUGS = [
+  /** A write is acknowledged before the log has synced it. */
   'ack-before-sync',
 ] as const;
-export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
+
+export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
 
 /**
  * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it

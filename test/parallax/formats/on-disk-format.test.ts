@@ -14,6 +14,10 @@ function magicsOf(source: string): string[] {
     .filter((text) => /^[A-Z]{4}$/.test(text));
 }
 
+function inOrder(names: readonly (string | undefined)[]): string[] {
+  return names.map(String).sort((one, other) => one.localeCompare(other));
+}
+
 /** What of `names` the page does not have in code or as a link. */
 function missing(names: readonly string[], text: string): string[] {
   return names.filter((name) => !text.includes(`\`${name}\``));
@@ -41,8 +45,7 @@ test('docs/on-disk-format.md has every magic that the formats declare, and no ot
   t.true(declared.length >= 14);
   t.deepEqual(missing(declared, page), []);
   const rows = [...page.matchAll(/^\| \[[^|]*\| `([A-Z]{4})` \|/gm)].map(([, magic]) => magic);
-  t.deepEqual(new Set(rows), new Set(declared));
-  t.is(rows.length, declared.length);
+  t.deepEqual(inOrder(rows), inOrder(declared));
 });
 
 test('a format, a golden file or a magic that the page leaves out would be found', (t) => {

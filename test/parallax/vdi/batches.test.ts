@@ -1,59 +1,111 @@
-/** What destage may publish, and when: batches by size, by age, by epoch, by mark. */
 import test from 'ava';
 import { Batches } from '../../../src/parallax/vdi/batches.ts';
 import { clausesOf, Policy } from '../../../src/parallax/vdi/policy.ts';
 
-const LIMITS = { batchBytes: 64 * 1024, periodNs: 1000 };
+const LIMITS = { batchBytes: 1000, periodNs: 100 };
 
-test('a single small write is published when it is as old as the period, though nothing follows it', (t) => {
-  const batches = new Batches(LIMITS, clausesOf(Policy.w2));
+const of = (policy: Policy): Batches => new Batches(LIMITS, clausesOf(policy));
+
+test('a batch is sealed when it is large, and published at once', (t) => {
+  const batches = of(Policy.w2);
+  batches.add(1, 600, 0);
+  t.is(batches.ready(0), null);
+  batches.add(2, 600, 0);
+  t.is(batches.ready(0)?.lastSeq, 2);
+  t.is(batches.openNumber, 2);
+});
+
+test('what is little is published when it is old, and says when that is', (t) => {
+  const batches = of(Policy.w2);
   t.is(batches.dueNs, Number.POSITIVE_INFINITY);
-  batches.add(1, 512, 50);
-  t.is(batches.ready(1049), null);
-  t.is(batches.dueNs, 1050, 'whoever waits is told when to look again');
-  t.like(batches.ready(1050), { lastSeq: 1, requests: 1 });
+  batches.add(1, 10, 40);
+  t.is(batches.dueNs, 140);
+  t.is(batches.ready(139), null);
+  t.is(batches.ready(140)?.lastSeq, 1);
 });
 
-test('a batch is full at its size, and a run of four times as much is one publish at most', (t) => {
-  const batches = new Batches(LIMITS, clausesOf(Policy.w2));
-  for (let seq = 1; seq <= 96; seq++) batches.add(seq, 4096, 0);
-  t.like(batches.ready(0), { lastSeq: 64 }, 'four batches of 16 blocks');
-});
-
-test('whole epochs: nothing of an unfinished epoch is published at any age, whole ones are', (t) => {
-  const batches = new Batches(LIMITS, clausesOf(Policy.w3));
-  for (let seq = 1; seq <= 40; seq++) batches.add(seq, 4096, 0);
+test('under whole epochs only a flush ends a batch: what no flush covers stays back', (t) => {
+  const batches = of(Policy.w3);
+  batches.add(1, 5000, 0);
+  t.is(batches.ready(1e9), null);
+  batches.hurry(false);
   t.is(batches.ready(1e9), null);
   t.true(batches.isOneEpoch);
-  batches.endEpoch(41, 10);
-  batches.add(42, 4096, 20);
-  t.like(batches.ready(1e9), { lastSeq: 41 });
+  batches.endEpoch(2, 10);
+  batches.add(3, 5000, 20);
+  t.is(batches.ready(20)?.lastSeq, 2);
+  t.is(batches.ready(1e9)?.lastSeq, 2);
+  t.false(batches.isOneEpoch);
 });
 
-test('whole epochs: a snapshot, a change of policy and a drain end one, and so does want of room', (t) => {
+test('an epoch that is larger than what may be dirty is cut, if that is asked for', (t) => {
+  const batches = of(Policy.w3);
+  batches.add(1, 5000, 0);
+  batches.hurry(true);
+  t.is(batches.ready(0)?.lastSeq, 1);
+});
+
+test('a mark ends its batch and the run of batches that are published together', (t) => {
+  const batches = of(Policy.w2);
+  batches.add(1, 10, 0);
+  batches.mark({ kind: 'snapshot', id: 1, name: 's', isLocal: false }, 2, 0);
+  batches.add(3, 10, 0);
+  batches.hurry(true);
+  const first = batches.ready(0);
+  t.is(first?.lastSeq, 2);
+  t.is(first?.mark?.kind, 'snapshot');
+  t.is(batches.snapshots, 1);
+  batches.dropThrough(first?.number ?? 0);
+  t.is(batches.snapshots, 0);
+  t.is(batches.ready(0)?.lastSeq, 3);
+});
+
+test('a mark right behind a batch that has just become full is in that batch', (t) => {
+  const batches = of(Policy.w2);
+  batches.add(1, 990, 0);
+  batches.mark({ kind: 'policy', policy: 1 }, 2, 0);
+  t.is(batches.ready(0)?.mark?.kind, 'policy');
+  t.is(batches.ready(0)?.lastSeq, 2);
+});
+
+test('what would be lost counts every batch, and since when', (t) => {
+  const batches = of(Policy.w2);
+  t.deepEqual(batches.unpublished(), { requests: 0, bytes: 0, sinceNs: Number.POSITIVE_INFINITY });
+  batches.add(1, 1000, 5);
+  batches.add(2, 10, 7);
+  t.deepEqual(batches.unpublished(), { requests: 2, bytes: 1010, sinceNs: 5 });
+  batches.dropThrough(1);
+  t.deepEqual(batches.unpublished(), { requests: 1, bytes: 10, sinceNs: 7 });
+});
+
+test('a publish that was done after all takes out the batches that it holds, and no other', (t) => {
+  const batches = of(Policy.w2);
+  batches.add(1, 1000, 0);
+  batches.add(2, 1000, 0);
+  batches.add(3, 1000, 0);
+  t.deepEqual(
+    batches.publishedBy(2).map(({ lastSeq }) => lastSeq),
+    [1, 2],
+  );
+  t.deepEqual(batches.publishedBy(2), []);
+  t.is(batches.lastSeq, 3);
+});
+
+test('numbers that go back are a bug that is caught', (t) => {
+  const batches = of(Policy.w2);
+  batches.add(5, 1, 0);
+  t.throws(() => batches.add(5, 1, 0), { message: /in the order of the disk/ });
+});
+
+test('under whole epochs a snapshot and a change of policy end one, as a flush does', (t) => {
   for (const mark of [
     { kind: 'snapshot', id: 1, name: 's', isLocal: false },
     { kind: 'policy', policy: Policy.w2 },
   ] as const) {
-    const batches = new Batches(LIMITS, clausesOf(Policy.w3));
-    batches.add(1, 4096, 0);
+    const batches = of(Policy.w3);
+    batches.add(1, 10, 0);
     batches.mark(mark, 2, 0);
+    batches.add(3, 10, 0);
     t.like(batches.ready(0), { lastSeq: 2, mark });
   }
-  const batches = new Batches(LIMITS, clausesOf(Policy.w3));
-  batches.add(1, 4096, 0);
-  batches.hurry(false);
-  t.is(batches.ready(0), null, 'somebody is in a hurry: that alone splits no epoch');
-  batches.hurry(true);
-  t.like(batches.ready(0), { lastSeq: 1 });
-});
-
-test('a snapshot ends a run: what comes after it in the order is not under the same root', (t) => {
-  const batches = new Batches(LIMITS, clausesOf(Policy.w2));
-  batches.add(1, 4096, 0);
-  batches.mark({ kind: 'snapshot', id: 1, name: 's', isLocal: false }, 2, 0);
-  for (let seq = 3; seq <= 40; seq++) batches.add(seq, 4096, 0);
-  t.like(batches.ready(0), { lastSeq: 2 });
-  t.is(batches.dropThrough(1).length, 1);
-  t.like(batches.ready(0), { lastSeq: 34, mark: null });
 });
