@@ -63,13 +63,12 @@ export class Images {
 
   /** Makes an image that begins as a snapshot of another one; nothing is copied. */
   async clone(source: number, snapshot: SnapshotRecord, spec: ImageSpec): Promise<ImageName> {
-    const from = await this.read(source);
     return this.#make(spec, {
       sizeBlocks: snapshot.sizeBlocks,
       birth: nextBirth(snapshot.birth),
       root: snapshot.root,
       origin: { vdi: source, snapshot: snapshot.id },
-      mappedBlocks: from.image.mappedBlocks,
+      mappedBlocks: snapshot.mappedBlocks,
     });
   }
 
