@@ -277,8 +277,14 @@ class EngineStart {
     const started: StartedVdi[] = [];
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
-      const { image, version, before } = await images.start(vdi);
-      started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      try {
+        const { image, version, before } = await images.start(vdi);
+        started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      } catch (thrown) {
+        // One image less; who asks for it is told. What the log has of it is kept.
+        if (!(thrown instanceof StorageError) || thrown.code !== 'E_ROOT_DAMAGED') throw thrown;
+        this.#parts.world.log.note(`${name} is not served: ${thrown.message}`);
+      }
     }
     return started;
   }

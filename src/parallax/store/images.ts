@@ -51,7 +51,7 @@ export class Images {
 
   /** Makes an image of zeros. Throws `UsageError` if the name is taken or the size impossible. */
   async create(spec: ImageSpec): Promise<ImageName> {
-    checkSize(spec.sizeBlocks);
+    checkImageSize(spec.sizeBlocks);
     return this.#make(spec, {
       sizeBlocks: spec.sizeBlocks,
       birth: 1,
@@ -169,7 +169,8 @@ export class Images {
   }
 }
 
-function checkSize(sizeBlocks: number): void {
+/** Throws `UsageError` unless an image can have that size. */
+export function checkImageSize(sizeBlocks: number): void {
   if (Number.isInteger(sizeBlocks) && sizeBlocks >= 1 && sizeBlocks <= MAX_IMAGE_BLOCKS) return;
   throw new UsageError(
     'E_IMAGE_SIZE',

@@ -143,9 +143,7 @@ export class Destage {
    * Publishes a change of the root that is in no batch, between two runs. `change` gives the root
    * block as it is to be, and tells the tree's `superseded` what that names no more.
    */
-  async alter(
-    change: (image: RootBlock, tree: UpdateParts) => Promise<RootBlock>,
-  ): Promise<void> {
+  async alter(change: (image: RootBlock, tree: UpdateParts) => Promise<RootBlock>): Promise<void> {
     await this.#parts.turn.take(async () => {
       const { vdi, tree } = this.#parts;
       if (vdi.state !== 'serving') throw notServing(vdi);

@@ -1,0 +1,180 @@
+/**
+ * Parallax in this process: attached to a store as one of its hosts, for the time of one story.
+ *
+ * It is driven by the loop that drives a driver VM, on the main thread, and ends in one of two ways:
+ * closed in order, with everything published and the host detached; or, when the story fails,
+ * abandoned as a process that dies abandons it, for the next start to recover. What is acknowledged
+ * is safe in both.
+ *
+ * While the pool takes nothing, destage goes on trying, as it must while guests wait. A command does
+ * not: when publishing has been stuck for a while it fails, with the reason.
+ */
+import { StorageError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
+import { type Nanos, NEVER, PAGE_BYTES } from '../base/units.ts';
+import { Parallax } from '../parallax/engine.ts';
+import { DEFAULT_SIZES, type ParallaxSizes, ramBytes } from '../parallax/vdi/sizes.ts';
+import type { ControlSurface, HostedActor, StepResult } from '../world/actor.ts';
+import { EventLoop } from '../world/real/event-loop.ts';
+import type { RealWorld } from '../world/real/real-world.ts';
+import { bellIndex } from '../world/real/wake.ts';
+import { createHostMemory } from '../world/real/wasm-memory.ts';
+import { Interrupted } from './exit.ts';
+import { STORE_NAME, type StoreFolder } from './store-folder.ts';
+
+const MIB = 2 ** 20;
+const WASM_PAGE_BYTES = 65_536;
+/** Page 0 is nobody's: the loop's bell is there. */
+const BELL_ADDRESS = 0;
+const SAFETY_POLL_MS = 50;
+const WATCH_NS = 250e6;
+const STUCK_NS = 5e9;
+
+/**
+ * Of a command, which serves one image for a short time: small caches, and a log whose files are
+ * quickly made. What lies on the disk longer than the command (the slab, what a checkpoint
+ * remembers) has the size that a driver VM gives it.
+ */
+const COMMAND_SIZES: ParallaxSizes = {
+  ...DEFAULT_SIZES,
+  nodePages: (16 * MIB) / PAGE_BYTES,
+  cachePages: MIB / PAGE_BYTES,
+  payloadPages: (32 * MIB) / PAGE_BYTES,
+  batchBytes: 8 * MIB,
+  log: { ...DEFAULT_SIZES.log, segmentBytes: 8 * MIB },
+};
+
+export interface EngineOptions {
+  readonly host: string;
+  readonly signal: AbortSignal;
+  /** Sentences for people: what was found damaged, what is being waited for. */
+  readonly onNote: (text: string) => void;
+  /** RAM for the story's own use, bytes. */
+  readonly bufferBytes?: number;
+}
+
+/** What a story works with. */
+export interface EngineRoom {
+  readonly engine: Parallax;
+  readonly world: RealWorld;
+  /** RAM of the story's own. */
+  readonly bufferAddress: number;
+}
+
+/** Starts Parallax as a host of the store, runs the story, and closes it. */
+export async function withEngine<T>(
+  store: StoreFolder,
+  options: EngineOptions,
+  story: (room: EngineRoom) => Promise<T>,
+): Promise<T> {
+  const { host, bufferBytes = 0, onNote, signal } = options;
+  await store.prepareHost(host);
+  const engineBytes = ramBytes(COMMAND_SIZES);
+  const bytes = PAGE_BYTES + engineBytes + bufferBytes;
+  const memory = createHostMemory(Math.ceil(bytes / WASM_PAGE_BYTES) * WASM_PAGE_BYTES);
+  const loops: EventLoop[] = [];
+  const world = store.worldOf(host, memory, onNote, () => loops[0]?.look());
+  const loop = new EventLoop({
+    words: memory.i32,
+    bell: bellIndex(BELL_ADDRESS),
+    mode: 'block',
+    safetyPollMs: SAFETY_POLL_MS,
+    timers: world.timers,
+  });
+  loops.push(loop);
+  const start = (): Promise<Parallax> =>
+    Parallax.start({
+      world,
+      directory: store.directory,
+      store: STORE_NAME,
+      host,
+      sizes: COMMAND_SIZES,
+      address: PAGE_BYTES,
+      bytes: engineBytes,
+      toleratesUnreadable: false,
+      plantedBug: 'none',
+      failed: loop.fail,
+    });
+  const bufferAddress = PAGE_BYTES + engineBytes;
+  const actor = new StoryActor(world, start, (engine) => story({ engine, world, bufferAddress }));
+  const interrupt = (): void => loop.fail(new Interrupted('interrupted'));
+  signal.addEventListener('abort', interrupt);
+  actor.watch().catch(loop.fail);
+  try {
+    return (await loop.run(actor)) as T;
+  } finally {
+    actor.leave();
+    signal.removeEventListener('abort', interrupt);
+    await world.bury();
+  }
+}
+
+class StoryActor<T> implements HostedActor {
+  readonly control: ControlSurface = {};
+  readonly #world: RealWorld;
+  readonly #begin: () => Promise<Parallax>;
+  readonly #story: (engine: Parallax) => Promise<T>;
+  #engine: Parallax | null = null;
+  #ended = false;
+  #result: T | null = null;
+
+  constructor(
+    world: RealWorld,
+    begin: () => Promise<Parallax>,
+    story: (engine: Parallax) => Promise<T>,
+  ) {
+    this.#world = world;
+    this.#begin = begin;
+    this.#story = story;
+  }
+
+  async start(): Promise<void> {
+    const engine = await this.#begin();
+    this.#engine = engine;
+    this.#result = await this.#story(engine);
+    await engine.close();
+    this.#engine = null;
+    this.#ended = true;
+  }
+
+  step(): StepResult {
+    this.#engine?.step();
+    return this.#engine?.hasWork === true ? 'again' : 'idle';
+  }
+
+  nextDeadlineNs(): Nanos {
+    return NEVER;
+  }
+
+  checkInvariants(): void {
+    this.#engine?.checkInvariants();
+  }
+
+  finished(): boolean {
+    return this.#ended;
+  }
+
+  result(): unknown {
+    invariant(this.#ended, 'a story that goes on has no result');
+    return this.#result;
+  }
+
+  /** Nothing is watched any more. */
+  leave(): void {
+    this.#ended = true;
+  }
+
+  /** Rejects when publishing has been stuck for too long. */
+  async watch(): Promise<void> {
+    let stuckNs = 0;
+    while (!this.#ended) {
+      await this.#world.timers.sleep(WATCH_NS);
+      const troubles = this.#engine?.served().map((image) => image.status().trouble) ?? [];
+      const trouble = troubles.find((one) => one !== null) ?? null;
+      stuckNs = trouble === null ? 0 : stuckNs + WATCH_NS;
+      if (trouble === null || stuckNs < STUCK_NS) continue;
+      const text = `nothing can be published: ${trouble}; what was acknowledged is safe in the log`;
+      throw new StorageError('E_PUBLISH_STUCK', text);
+    }
+  }
+}
