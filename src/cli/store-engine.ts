@@ -1,10 +1,10 @@
 /**
  * Parallax in this process: attached to a store as one of its hosts, for the time of one story.
  *
- * It is driven by the loop that drives a driver VM, on the main thread, and ends in one of two ways:
- * closed in order, with everything published and the host detached; or, when the story fails,
- * abandoned as a process that dies abandons it, for the next start to recover. What is acknowledged
- * is safe in both.
+ * It is driven by the loop that drives a driver VM, on the main thread. However the story ends, it is
+ * closed in order, with everything published and the host detached, so that the space it has claimed
+ * is given back. Only where that is impossible (nothing can be published, or a bug) it is abandoned
+ * as a process that dies abandons it, for the next start to recover.
  *
  * While the pool takes nothing, destage goes on trying, as it must while guests wait. A command does
  * not: when publishing has been stuck for a while it fails, with the reason.
@@ -96,15 +96,15 @@ export async function withEngine<T>(
       failed: loop.fail,
     });
   const bufferAddress = PAGE_BYTES + engineBytes;
-  const actor = new StoryActor(world, start, (engine) => story({ engine, world, bufferAddress }));
-  const interrupt = (): void => loop.fail(new Interrupted('interrupted'));
-  signal.addEventListener('abort', interrupt);
+  const actor = new StoryActor(world, start, (engine) =>
+    unlessInterrupted(signal, story({ engine, world, bufferAddress })),
+  );
+  const ended = loop.run(actor);
   actor.watch().catch(loop.fail);
   try {
-    return (await loop.run(actor)) as T;
+    return (await ended) as T;
   } finally {
     actor.leave();
-    signal.removeEventListener('abort', interrupt);
     await world.bury();
   }
 }
@@ -131,9 +131,15 @@ class StoryActor<T> implements HostedActor {
   async start(): Promise<void> {
     const engine = await this.#begin();
     this.#engine = engine;
-    this.#result = await this.#story(engine);
-    await engine.close();
-    this.#engine = null;
+    try {
+      this.#result = await this.#story(engine);
+    } catch (thrown) {
+      // What the user gave, or storage, not a bug: then the images themselves are sound.
+      if (thrown instanceof StorageError || thrown instanceof Interrupted)
+        await this.#close(engine);
+      throw thrown;
+    }
+    await this.#close(engine);
     this.#ended = true;
   }
 
@@ -159,6 +165,11 @@ class StoryActor<T> implements HostedActor {
     return this.#result;
   }
 
+  async #close(engine: Parallax): Promise<void> {
+    await engine.close();
+    this.#engine = null;
+  }
+
   /** Nothing is watched any more. */
   leave(): void {
     this.#ended = true;
@@ -176,5 +187,20 @@ class StoryActor<T> implements HostedActor {
       const text = `nothing can be published: ${trouble}; what was acknowledged is safe in the log`;
       throw new StorageError('E_PUBLISH_STUCK', text);
     }
+  }
+}
+
+/** What `story` gives; rejects at once when the user interrupts. */
+async function unlessInterrupted<T>(signal: AbortSignal, story: Promise<T>): Promise<T> {
+  let interrupt: () => void = () => undefined;
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt = () => reject(new Interrupted('interrupted'));
+  });
+  signal.addEventListener('abort', interrupt);
+  if (signal.aborted) interrupt();
+  try {
+    return await Promise.race([story, interrupted]);
+  } finally {
+    signal.removeEventListener('abort', interrupt);
   }
 }

@@ -9,7 +9,7 @@
  * ```
  * There is nothing else to a store: copied as a whole while it is stopped, it is a copy of it.
  */
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -30,7 +30,6 @@ export const STORE_NAME = 'store';
 export const DEFAULT_HOST = 'h0';
 export const DEFAULT_STORE_BYTES: number = 2 ** 40;
 const DIRECTORY_FILE = 'directory.lmdb';
-const UUID_BYTES = 16;
 const VIEW_NODE_PAGES = 1024;
 const VIEW_READ_PAGES = 64;
 const VIEW_BYTES = 5 * 2 ** 20;
@@ -58,7 +57,7 @@ export class StoreFolder {
     const store = new StoreFolder(folder);
     try {
       const place = { store: STORE_NAME, directory: store.directory, diskName: POOL_DISK };
-      const uuid = new Uint8Array(randomBytes(UUID_BYTES));
+      const uuid = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
       const sizeBlocks = sizeBytes / PAGE_BYTES;
       const facts = { uuid, createdMs: Date.now(), sizeBlocks };
       const world = store.worldOf(DEFAULT_HOST, createHostMemory(PAGE_BYTES * 16), () => {});

@@ -1,5 +1,5 @@
 /** `stordom vdi` commands that make, change and remove images and snapshots. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { formatBytesExact } from '../base/format-units.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
@@ -10,10 +10,8 @@ import { clausesOf, type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import { addExamples } from './flags.ts';
 import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
-import { checkSnapshotName, parseImage, parseTarget, readSize } from './vdi-names.ts';
+import { checkSnapshotName, parseImage, parseTarget, policyOption, readSize } from './vdi-names.ts';
 import { addVdiFlags, type VdiFlags, VdiSession } from './vdi-session.ts';
-
-const DEFAULT_POLICY = 'W2';
 
 export function addChangeCommands(vdi: Command): void {
   addInit(vdi);
@@ -31,11 +29,10 @@ function addInit(vdi: Command): void {
   const command = vdi
     .command('init')
     .description('make a store in a folder')
-    .option(
-      '--size <size>',
-      'space of its pool; the file is sparse and grows as it is used',
-      readSize('--size', EXTENT_BLOCKS * PAGE_BYTES),
-      DEFAULT_STORE_BYTES,
+    .addOption(
+      new Option('--size <size>', 'space of its pool; the file is sparse and grows as it is used')
+        .argParser(readSize('--size', EXTENT_BLOCKS * PAGE_BYTES))
+        .default(DEFAULT_STORE_BYTES, formatBytesExact(DEFAULT_STORE_BYTES)),
     );
   addVdiFlags(command).action(init);
   addExamples(
@@ -72,12 +69,7 @@ function addCreate(vdi: Command): void {
     .description('make an image of zeros; makes the store too if the folder is new or empty')
     .argument('<name>', 'of the image')
     .requiredOption('--size <size>', 'of the image, up to 16t', readSize('--size'))
-    .option(
-      '--policy <policy>',
-      'what an acknowledgement means: W0 to W5 (default: "W2")',
-      parsePolicy,
-      parsePolicy(DEFAULT_POLICY),
-    )
+    .addOption(policyOption('what an acknowledgement means: W0 to W5'))
     .option('--host <host>', 'the host that serves it', DEFAULT_HOST);
   addVdiFlags(command).action(create);
   addExamples(

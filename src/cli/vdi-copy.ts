@@ -7,7 +7,7 @@ import { formatBytes, formatBytesExact } from '../base/format-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { copyOut } from '../parallax/store/copy-out.ts';
 import { checkImageSize } from '../parallax/store/images.ts';
-import { clausesOf, Policy, parsePolicy } from '../parallax/vdi/policy.ts';
+import { clausesOf, Policy } from '../parallax/vdi/policy.ts';
 import { Interrupted } from './exit.ts';
 import { mustBeFree } from './files.ts';
 import { addExamples } from './flags.ts';
@@ -15,7 +15,7 @@ import { copyIn, IMPORT_BUFFER_BYTES } from './import-copy.ts';
 import { ProgressLine, progressBar } from './progress.ts';
 import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
 import { frozen } from './vdi-frozen.ts';
-import { parseImage, parseTarget } from './vdi-names.ts';
+import { parseImage, parseTarget, policyOption } from './vdi-names.ts';
 import { addVdiFlags, servingImage, type VdiFlags, VdiSession } from './vdi-session.ts';
 
 export function addCopyCommands(vdi: Command): void {
@@ -35,7 +35,7 @@ export function addCopyCommands(vdi: Command): void {
     .description('make an image from a raw file; blocks of zeros are not stored')
     .argument('<file>', 'to read')
     .argument('<name>', 'of the new image')
-    .option('--policy <policy>', 'of the image (default: "W2")', parsePolicy, Policy.w2)
+    .addOption(policyOption('of the image'))
     .option('--host <host>', 'the host that serves it', DEFAULT_HOST);
   addVdiFlags(importing).action(importImage);
   addExamples(

@@ -1,8 +1,10 @@
 /** How commands name images and snapshots: `NAME` and `NAME@SNAPSHOT`. */
+import { Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { parseBytes } from '../base/parse-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { checkImageName } from '../parallax/store/registry.ts';
+import { clausesOf, Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 
 export interface Target {
   readonly image: string;
@@ -58,4 +60,11 @@ export function readSize(flag: string, unitBytes: number = PAGE_BYTES): (text: s
       { fields: { flag, given: text } },
     );
   };
+}
+
+/** `--policy`, W2 unless said. */
+export function policyOption(description: string): Option {
+  return new Option('--policy <policy>', description)
+    .argParser(parsePolicy)
+    .default(Policy.w2, clausesOf(Policy.w2).name);
 }
