@@ -15,6 +15,7 @@ import { MAX_QUEUES } from '../driver-vm/ring-keys.ts';
 import type { LossPolicy } from '../guests/blkfront.ts';
 import { ASAP_DEPTH, type Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
+import { Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { MAX_RING_ORDER } from '../ring/layout.ts';
 import { TRACE_FORMATS, type TraceFileFormat } from '../traces/trace.ts';
 import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
@@ -41,6 +42,7 @@ export interface ReplayFlags extends CommonFlags {
   readonly to?: Moment;
   readonly fit: FitChoice;
   readonly device: DeviceKind;
+  readonly writeBack: Policy;
   readonly size?: number;
   readonly kill: readonly string[];
   readonly restartAfter: number;
@@ -133,9 +135,15 @@ function addDiskFlags(command: Command): void {
     .option('--size <size>', 'size of each disk; what the trace needs otherwise', readSize)
     .option(
       '--device <kind>',
-      'what the driver VM keeps blocks in: memory or file',
-      readChoice('--device', ['memory', 'file', 'null', 'pattern']),
-      'file',
+      'what the driver VM keeps blocks in: vdi (an image of a store), file or memory',
+      readChoice('--device', ['vdi', 'memory', 'file', 'null', 'pattern']),
+      'vdi',
+    )
+    .option(
+      '--write-back <policy>',
+      'with --device vdi: what an acknowledgement means, W0 to W5',
+      parsePolicy,
+      Policy.w2,
     )
     .option('--disks <dir>', 'keep the disk files there, as DIR/HOST/GUEST.disk')
     .option(

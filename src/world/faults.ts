@@ -1,8 +1,8 @@
 /** Names of faults and of the places they strike: one vocabulary for both worlds. */
 
 /**
- * Where the simulator may end an actor inside a step: in the order a request passes them, then those
- * of stories that run beside requests.
+ * Where the simulator may end an actor inside a step: in the order a request passes them, then
+ * those of stories that run beside requests.
  */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
