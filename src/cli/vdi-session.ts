@@ -93,7 +93,7 @@ export class VdiSession {
 
   async require(image: string): Promise<ImageName> {
     const { images } = await this.view();
-    return images.registry.require(image);
+    return images.registry.byName(image);
   }
 
   /** Claims the store and runs a story with Parallax, as the host that may start the image. */

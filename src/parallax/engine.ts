@@ -155,11 +155,11 @@ export class Parallax {
 
   /** Takes an image of this host away, with its snapshots. No front end has it open. */
   async remove(name: string): Promise<void> {
-    const { vdi } = await this.images.registry.require(name);
+    const { vdi } = await this.images.registry.byName(name);
     await this.#served.get(vdi)?.giveUp();
+    this.#served.get(vdi)?.forgetCached();
     this.#served.delete(vdi);
     await this.images.remove(name);
-    this.slab.forgetVdi(vdi);
     this.log.forgetVdi(vdi);
   }
 
@@ -171,7 +171,7 @@ export class Parallax {
     this.log.acceptDamage();
     for (const image of this.#served.values()) {
       if (image.vdi.state === 'damaged' || image.vdi.state === 'lost') {
-        image.acceptLoss(this.#parts.failed);
+        image.acceptLoss();
       }
     }
   }

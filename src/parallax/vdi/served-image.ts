@@ -191,9 +191,9 @@ export class ServedImage {
   }
 
   /** What is lost of the image is accepted: it serves what is there. */
-  acceptLoss(failed: (thrown: unknown) => void): void {
+  acceptLoss(): void {
     this.vdi.revive();
-    this.serve(failed);
+    this.serve();
   }
 
   /** Publishes everything and stops; nothing may be in flight. */
