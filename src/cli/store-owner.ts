@@ -20,6 +20,15 @@ export interface OwnerRecord {
   readonly started: string;
   /** What it was started as, for people: `stordom vdi import`. */
   readonly command: string;
+  /** It serves the store to others, and does not end by itself. */
+  readonly serves: boolean;
+}
+
+export interface OwnerClaim {
+  readonly command: string;
+  readonly serves: boolean;
+  /** How long to wait for another command that has the store. */
+  readonly patienceMs: number;
 }
 
 const FORMAT = 1;
@@ -31,18 +40,18 @@ export class StoreOwner {
   readonly #version: number;
 
   /**
-   * Claims the store for this process. While another one has it, tries again for `patienceMs`: most
-   * commands are short. Throws `UsageError` with the owner's number after that.
+   * Claims the store for this process. While another command has it, tries again for `patienceMs`:
+   * most are short. Throws `UsageError` with the owner's number after that, and at once if the owner
+   * serves the store.
    */
   static async claim(
     directory: Directory,
     store: string,
-    command: string,
-    patienceMs: number,
+    { command, serves, patienceMs }: OwnerClaim,
   ): Promise<StoreOwner> {
     const key = ownerKey(store);
     const self = present(identityOf(process.pid), 'this process runs');
-    const value = Buffer.from(JSON.stringify({ v: FORMAT, ...self, command }));
+    const value = Buffer.from(JSON.stringify({ v: FORMAT, ...self, command, serves }));
     const untilMs = Date.now() + patienceMs;
     for (;;) {
       const entry = await directory.get(key);
@@ -53,7 +62,7 @@ export class StoreOwner {
           const made = await directory.get(key);
           return new StoreOwner(directory, key, made?.version ?? 0);
         }
-      } else if (Date.now() >= untilMs) {
+      } else if (owner.serves || Date.now() >= untilMs) {
         throw inUse(owner);
       } else {
         await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
@@ -96,16 +105,17 @@ function decode({ key, value }: DirectoryEntry): OwnerRecord {
   } catch {
     // Told below, with whatever else it is not.
   }
-  const { v, pid, started, command } = fields;
+  const { v, pid, started, command, serves } = fields;
   if (typeof v === 'number' && v > FORMAT) {
     const text = `entry ${key} of the directory has format ${v}, newer than ${FORMAT}`;
     throw new UsageError('E_STORE_VERSION', `${text}: use a newer release`, { fields: { key } });
   }
-  if (typeof pid !== 'number' || typeof started !== 'string' || typeof command !== 'string') {
+  const named = typeof pid === 'number' && typeof started === 'string';
+  if (!named || typeof command !== 'string' || typeof serves !== 'boolean') {
     const text = `entry ${key} of the directory is damaged: it names no owner`;
     throw new StorageError('E_DIRECTORY_DAMAGED', text, { fields: { key } });
   }
-  return { pid, started, command };
+  return { pid, started, command, serves };
 }
 
 function inUse({ pid, command }: OwnerRecord): UsageError {

@@ -187,8 +187,8 @@ function addRename(vdi: Command): void {
   addVdiFlags(command).action(rename);
   addExamples(
     command,
-    'stordom vdi rename old-disk new-disk --store my-store',
-    'stordom vdi rename disk@first initial --store my-store',
+    'stordom vdi rename mail post --store my-store',
+    'stordom vdi rename disk@second latest --store my-store',
   );
 }
 
@@ -347,7 +347,7 @@ function addAcceptLoss(vdi: Command): void {
   addExamples(
     command,
     'stordom vdi accept-loss broken --store my-store',
-    'stordom vdi accept-loss broken --json --store my-store',
+    'stordom vdi accept-loss left right --store my-store',
   );
 }
 

@@ -82,7 +82,11 @@ export class VdiSession {
     const { directory } = this.store;
     // Before the claim: a folder without a store that can be used has nothing to be claimed.
     await this.view();
-    this.#owner = await StoreOwner.claim(directory, STORE_NAME, this.#command, PATIENCE_MS);
+    this.#owner = await StoreOwner.claim(directory, STORE_NAME, {
+      command: this.#command,
+      serves: false,
+      patienceMs: PATIENCE_MS,
+    });
   }
 
   /** The store as it is published. */
