@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Prng } from '../../src/base/prng.ts';
 import { PAGE_BYTES } from '../../src/base/units.ts';
-import { parseLogName, segmentName } from '../../src/parallax/log/log-names.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/parallax/formats/segment-header.ts';
+import { parseLogName, segmentName } from '../../src/parallax/log/log-names.ts';
 
 const WORKER = fileURLToPath(new URL('./fixtures/store-worker.js', import.meta.url));
 
@@ -20,6 +20,11 @@ export function rawImage(seed: number, blocks: number): Uint8Array {
     for (let i = 0; i < words.length; i++) words[i] = random.nextU32() | 1;
   }
   return bytes;
+}
+
+/** As ava's `deepEqual`, in a moment also for large ones. */
+export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
 }
 
 /** Blocks that are not zeros. */
@@ -50,7 +55,9 @@ export async function writeAndDie(
 }
 
 /** A process that serves the store; settles when it has claimed it. */
-export async function holdStore(store: string): Promise<{ pid: number; kill: () => Promise<void> }> {
+export async function holdStore(
+  store: string,
+): Promise<{ pid: number; kill: () => Promise<void> }> {
   const child = spawn(process.execPath, [WORKER, 'hold', store]);
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);

@@ -65,8 +65,5 @@ test('help: every vdi command has its examples run', async (t) => {
   const { stdout } = await stordom(folder, ['vdi', '--help']);
   const [, listed = ''] = /Commands:\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
   const names = [...listed.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name ?? '');
-  t.deepEqual(
-    names.filter((name) => name !== 'help').sort(),
-    [...COMMANDS].sort(),
-  );
+  t.deepEqual(names.filter((name) => name !== 'help').sort(), [...COMMANDS].sort());
 });

@@ -5,10 +5,10 @@
  */
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
+import { POOL_DISK } from '../../src/parallax/engine.ts';
 import type { TreeRoot } from '../../src/parallax/formats/tree-root.ts';
 import { copyOut } from '../../src/parallax/store/copy-out.ts';
 import { requireSnapshot, StoreView } from '../../src/parallax/store/store-view.ts';
-import { POOL_DISK } from '../../src/parallax/engine.ts';
 import { type NamedBlock, type TreeVisitor, walkTree } from '../../src/parallax/tree/walk.ts';
 import { Policy } from '../../src/parallax/vdi/policy.ts';
 import { EngineBench, type EngineLife, STORE } from '../helpers/engine-bench.ts';
