@@ -1,13 +1,13 @@
 /**
  * Parallax in this process: attached to a store as one of its hosts, for the time of one story.
  *
- * It is driven by the loop that drives a driver VM, on the main thread. However the story ends, it is
- * closed in order, with everything published and the host detached, so that the space it has claimed
- * is given back. Only where that is impossible (nothing can be published, or a bug) it is abandoned
- * as a process that dies abandons it, for the next start to recover.
+ * It is driven by the loop that drives a driver VM, on the main thread. However the story ends, it
+ * is closed in order, with everything published and the host detached, so that the space it has
+ * claimed is given back. Only where that is impossible (nothing can be published, or a bug) it is
+ * abandoned as a process that dies abandons it, for the next start to recover.
  *
- * While the pool takes nothing, destage goes on trying, as it must while guests wait. A command does
- * not: when publishing has been stuck for a while it fails, with the reason.
+ * While the pool takes nothing, destage goes on trying, as it must while guests wait. A command
+ * does not: when publishing has been stuck for a while it fails, with the reason.
  */
 import { StorageError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
@@ -28,7 +28,9 @@ const WASM_PAGE_BYTES = 65_536;
 const BELL_ADDRESS = 0;
 const SAFETY_POLL_MS = 50;
 const WATCH_NS = 250e6;
+/** With a reason that is known, and without one: then it may be a slow disk. */
 const STUCK_NS = 5e9;
+const PARKED_NS = 60e9;
 
 /**
  * Of a command, which serves one image for a short time: small caches, and a log whose files are
@@ -175,17 +177,26 @@ class StoryActor<T> implements HostedActor {
     this.#ended = true;
   }
 
-  /** Rejects when publishing has been stuck for too long. */
+  /** Rejects when nothing has moved for too long though something waits. */
   async watch(): Promise<void> {
     let stuckNs = 0;
+    let before = 0;
     while (!this.#ended) {
       await this.#world.timers.sleep(WATCH_NS);
-      const troubles = this.#engine?.served().map((image) => image.status().trouble) ?? [];
-      const trouble = troubles.find((one) => one !== null) ?? null;
-      stuckNs = trouble === null ? 0 : stuckNs + WATCH_NS;
-      if (trouble === null || stuckNs < STUCK_NS) continue;
-      const text = `nothing can be published: ${trouble}; what was acknowledged is safe in the log`;
-      throw new StorageError('E_PUBLISH_STUCK', text);
+      const images = this.#engine?.served() ?? [];
+      const moved = images.reduce((sum, { vdi }) => sum + vdi.nextSeq + vdi.watermark, 0);
+      const waits = images.some(({ writes }) => writes.parked > 0);
+      const trouble = images.map((image) => image.status().trouble).find((one) => one !== null);
+      stuckNs = moved === before && (waits || trouble !== undefined) ? stuckNs + WATCH_NS : 0;
+      before = moved;
+      if (trouble !== undefined && stuckNs >= STUCK_NS) {
+        const text = `nothing can be published: ${trouble}; what the log has is safe there`;
+        throw new StorageError('E_PUBLISH_STUCK', text);
+      }
+      if (stuckNs >= PARKED_NS) {
+        const text = 'nothing can be written: the log has no room; free space on the disk';
+        throw new StorageError('E_LOG_STUCK', text);
+      }
     }
   }
 }

@@ -18,6 +18,7 @@ import type { SharedMemory } from '../base/shared-memory.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
 import { createEmbeddedStore } from '../parallax/pool/embedded-store.ts';
+import { checkStoreSize } from '../parallax/pool/store.ts';
 import { StoreView } from '../parallax/store/store-view.ts';
 import { startClock } from '../world/real/clock.ts';
 import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
@@ -51,6 +52,7 @@ export class StoreFolder {
   /** Makes a store in a new or empty folder, or goes on making one that was begun. */
   static async create(path: string, sizeBytes: number): Promise<StoreFolder> {
     const folder = resolve(path);
+    checkStoreSize(STORE_NAME, sizeBytes / PAGE_BYTES);
     if (!(await hasStore(folder))) await mustBeFree(folder);
     await makeFolder(join(folder, 'pool'), '--store');
     await makeFolder(join(folder, 'hosts'), '--store');
@@ -188,7 +190,7 @@ async function mustBeFree(folder: string): Promise<void> {
     const text = `--store: ${folder} cannot be used (${code}); expected a folder, or a free name`;
     throw new UsageError('E_STORE_FOLDER', text, { fields: { folder }, cause: thrown });
   }
-  if (names.length === 0 || names.every((name) => name === 'pool' || name === 'hosts')) return;
+  if (names.every((name) => name === 'pool' || name === 'hosts')) return;
   throw new UsageError(
     'E_STORE_FOLDER',
     `--store: ${folder} holds ${names.length} files and no store; expected a folder that is new ` +

@@ -3,8 +3,8 @@
  *
  * The claim is an entry of the store's directory, `owner/<store>`: it is made, taken over and given
  * back by transactions that compare its version, so of two processes that find the same dead owner
- * one wins, and no file is left lying about to be removed by hand. An owner is dead when the process
- * of that number does not run or was started at another time than the claim says.
+ * one wins, and no file is left lying about to be removed by hand. An owner is dead when the
+ * process of that number does not run or was started at another time than the claim says.
  *
  * The claim is a courtesy that makes clear errors; data does not depend on it. Who attaches to a
  * store fences an older attachment of the same host, and a generation is raised before anything is
@@ -41,8 +41,8 @@ export class StoreOwner {
 
   /**
    * Claims the store for this process. While another command has it, tries again for `patienceMs`:
-   * most are short. Throws `UsageError` with the owner's number after that, and at once if the owner
-   * serves the store.
+   * most are short. Throws `UsageError` with the owner's number after that, and at once if the
+   * owner serves the store.
    */
   static async claim(
     directory: Directory,

@@ -10,7 +10,14 @@ import { clausesOf, type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import { addExamples } from './flags.ts';
 import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
-import { checkSnapshotName, parseImage, parseTarget, policyOption, readSize } from './vdi-names.ts';
+import {
+  checkSnapshotName,
+  parseImage,
+  parseTarget,
+  policyOption,
+  readHost,
+  readSize,
+} from './vdi-names.ts';
 import { addVdiFlags, type VdiFlags, VdiSession } from './vdi-session.ts';
 
 export function addChangeCommands(vdi: Command): void {
@@ -70,7 +77,7 @@ function addCreate(vdi: Command): void {
     .argument('<name>', 'of the image')
     .requiredOption('--size <size>', 'of the image, up to 16t', readSize('--size'))
     .addOption(policyOption('what an acknowledgement means: W0 to W5'))
-    .option('--host <host>', 'the host that serves it', DEFAULT_HOST);
+    .option('--host <host>', 'the host that serves it', readHost, DEFAULT_HOST);
   addVdiFlags(command).action(create);
   addExamples(
     command,
@@ -144,7 +151,7 @@ function addClone(vdi: Command): void {
     .argument('<snapshot>', 'as NAME@SNAPSHOT')
     .argument('<new>', 'name of the new image')
     .option('--policy <policy>', 'of the new image (default: that of the source)', parsePolicy)
-    .option('--host <host>', 'the host that serves it (default: that of the source)');
+    .option('--host <host>', 'the host that serves it (default: that of the source)', readHost);
   addVdiFlags(command).action(clone);
   addExamples(
     command,
@@ -304,8 +311,8 @@ function wouldShrink(image: string, sizeBytes: number, wanted: number): UsageErr
   const [now, then] = [formatBytesExact(sizeBytes), formatBytesExact(wanted)];
   return new UsageError(
     'E_SHRINK',
-    `--size: ${image} has ${now}, and what lies beyond ${then} would be lost; add --shrink if that ` +
-      'is meant, and take a snapshot before',
+    `--size: ${image} has ${now}, and what lies beyond ${then} would be lost; add --shrink if ` +
+      'that is meant, and take a snapshot before',
     { fields: { image, sizeBytes, wanted } },
   );
 }

@@ -15,7 +15,7 @@ import { copyIn, IMPORT_BUFFER_BYTES } from './import-copy.ts';
 import { ProgressLine, progressBar } from './progress.ts';
 import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
 import { frozen } from './vdi-frozen.ts';
-import { parseImage, parseTarget, policyOption } from './vdi-names.ts';
+import { parseImage, parseTarget, policyOption, readHost } from './vdi-names.ts';
 import { addVdiFlags, servingImage, type VdiFlags, VdiSession } from './vdi-session.ts';
 
 export function addCopyCommands(vdi: Command): void {
@@ -36,7 +36,7 @@ export function addCopyCommands(vdi: Command): void {
     .argument('<file>', 'to read')
     .argument('<name>', 'of the new image')
     .addOption(policyOption('of the image'))
-    .option('--host <host>', 'the host that serves it', DEFAULT_HOST);
+    .option('--host <host>', 'the host that serves it', readHost, DEFAULT_HOST);
   addVdiFlags(importing).action(importImage);
   addExamples(
     importing,

@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { parseBytes } from '../base/parse-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
+import { checkStoreName } from '../parallax/pool/keys.ts';
 import { checkImageName } from '../parallax/store/registry.ts';
 import { clausesOf, Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 
@@ -55,11 +56,17 @@ export function readSize(flag: string, unitBytes: number = PAGE_BYTES): (text: s
     const unit = unitBytes === PAGE_BYTES ? '4k' : '64m';
     throw new UsageError(
       'E_SIZE_UNIT',
-      `${flag}: ${text} is not usable; expected a multiple of ${unit}, and not nothing; write for ` +
-        `example ${flag} 10g`,
+      `${flag}: ${text} is not usable; expected a multiple of ${unit}, and not nothing; write ` +
+        `for example ${flag} 10g`,
       { fields: { flag, given: text } },
     );
   };
+}
+
+/** Reads the name of a host, which is the name of a folder too. */
+export function readHost(text: string): string {
+  checkStoreName('host', text);
+  return text;
 }
 
 /** `--policy`, W2 unless said. */

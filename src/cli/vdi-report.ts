@@ -41,8 +41,8 @@ export interface ImageReport {
   /** null: it cannot be read. */
   readonly root: RootReport | null;
   /**
-   * What would be lost if the host were lost now: acknowledged, in its log, not published. `seconds`
-   * is known to a running driver VM only. null: not known here.
+   * What would be lost if the host were lost now: acknowledged, in its log, not published.
+   * `seconds` is known to a running driver VM only. null: not known here.
    */
   readonly loss: {
     readonly requests: number;

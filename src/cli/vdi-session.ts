@@ -149,11 +149,17 @@ export class VdiSession {
 
   /**
    * Publishes what the log of a stopped store still has of an image, so that what is published is
-   * what was acknowledged. Of a store that is served nothing is known, and nothing done.
+   * what was acknowledged. Of a store that is served nothing is known, and nothing done; and nothing
+   * of an image that is damaged, before somebody has accepted that.
    */
   async recover({ vdi, name, host }: ImageName): Promise<void> {
     const look = await this.lookAtLog(host);
-    if (look === null || !look.unpublished.has(vdi)) return;
+    if (look === null) return;
+    if (look.damage.some(({ vdis }) => vdis === null || vdis.includes(vdi))) {
+      this.note(`the log of ${name} is damaged: this is ${name} as it was published`);
+      return;
+    }
+    if (!look.unpublished.has(vdi)) return;
     await this.withEngine(host, async ({ engine }) => {
       await (await servingImage(engine, name)).drain();
     });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Prng } from '../../src/base/prng.ts';
 import { PAGE_BYTES } from '../../src/base/units.ts';
+import { StoreFolder } from '../../src/cli/store-folder.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/parallax/formats/segment-header.ts';
 import { parseLogName, segmentName } from '../../src/parallax/log/log-names.ts';
 
@@ -73,12 +74,26 @@ export async function holdStore(
   return { pid: child.pid ?? 0, kill };
 }
 
-/** Changes a byte of the `group`th group (from 0) that the newest driver VM of a host has logged. */
+/** Changes a byte of the root block of an image. */
+export async function damageRoot(store: string, vdi: number): Promise<void> {
+  const folder = await StoreFolder.open(store);
+  const view = await folder.view();
+  const { data, version } = await view.pool.readConditional(vdi);
+  data[100] = (data[100] as number) ^ 1;
+  await view.pool.writeIf(vdi, version, data);
+  await view.close();
+  await folder.close();
+}
+
+/**
+ * Changes a byte of the `group`th group (from 0) that the newest driver VM of a host has logged.
+ */
 export function corruptLog(store: string, host: string, group: number): void {
   const folder = join(store, 'hosts', host);
   const incarnations = readdirSync(folder).map((name) => parseLogName(name)?.incarnation ?? 0);
   const fd = openSync(join(folder, segmentName(Math.max(...incarnations), 1)), 'r+');
-  // A group of one write of a block has 8 KiB: its header, the payload, and tables from byte 4160 on.
+  // A group of one write of a block has 8 KiB: its header, the payload, and tables from byte 4160
+  // on.
   const position = SEGMENT_HEADER_BYTES + group * 2 * PAGE_BYTES + PAGE_BYTES + 100;
   const byte = new Uint8Array(1);
   readSync(fd, byte, 0, 1, position);

@@ -3,7 +3,14 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
-import { corruptLog, holdStore, rawImage, sameBytes, writeAndDie } from './store-bench.ts';
+import {
+  corruptLog,
+  damageRoot,
+  holdStore,
+  rawImage,
+  sameBytes,
+  writeAndDie,
+} from './store-bench.ts';
 
 const PAGE = 4096;
 
@@ -70,6 +77,9 @@ test('a damaged log keeps its images from serving until the loss is accepted by 
   const refused = await vdi('snapshot a s');
   t.is(refused.code, 1);
   t.regex(refused.stderr, /a is damaged: .*accept-loss a \[E_IMAGE_DAMAGED\]/);
+  const published = await vdi('export a as-published.raw');
+  t.is(published.code, 0, 'what is published can be had all the time');
+  t.regex(published.stderr, /log of a is damaged: this is a as it was published/);
   const one = await vdi('accept-loss a');
   t.is(one.code, 2);
   t.regex(one.stderr, /hit a, b: name all of them/);
@@ -86,6 +96,22 @@ test('a damaged log keeps its images from serving until the loss is accepted by 
   t.true(bytes.subarray(10 * PAGE).every((byte) => byte === 0));
   await ok('snapshot a s');
   t.notRegex(await ok('ls'), /damaged/);
+});
+
+test('an image with a damaged root is listed as such, keeps nobody else, and can be removed', async (t) => {
+  const { folder, vdi, ok } = shellIn(t);
+  await ok('create broken --size 1m');
+  await ok('create other --size 1m');
+  await damageRoot(join(folder, 's'), 1);
+  const text = await ok('ls');
+  t.regex(text, /^broken +(- +){6}h0 +damaged +-$/m);
+  t.regex(text, /^broken: the root block of image 1 is damaged: byte 8: CRC/m);
+  const refused = await vdi('snapshot broken s');
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /\[E_ROOT_DAMAGED\]/);
+  await ok('snapshot other s');
+  await ok('rm broken');
+  t.notRegex(await ok('ls'), /broken|damaged/);
 });
 
 test('a store that is served is looked at, and changed by nobody else', async (t) => {

@@ -219,7 +219,7 @@ class History {
     const { served } = await this.life.image(name);
     await served.resize(sizeBlocks * 8);
     image.sizeBlocks = sizeBlocks;
-    for (const block of [...image.content.keys()]) {
+    for (const block of image.content.keys()) {
       if (block >= sizeBlocks) image.content.delete(block);
     }
   }

@@ -2,8 +2,8 @@
  * A look at the log of a host whose driver VM does not run: what is in it that no published root
  * has, and what of it is damaged. Nothing is changed.
  *
- * It is the recovery itself, so that it finds what a start would find. What a recovery writes before
- * it reads, the checkpoint files of a new incarnation, goes to disks that keep nothing.
+ * It is the recovery itself, so that it finds what a start would find. What a recovery writes
+ * before it reads, the checkpoint files of a new incarnation, goes to disks that keep nothing.
  */
 import { fail } from '../../base/invariant.ts';
 import { SECTOR_BYTES } from '../../base/units.ts';

@@ -16,8 +16,8 @@ const WINDOW_BLOCKS = 1024;
 const RUN_BLOCKS = 256;
 
 /**
- * Takes `blocks` blocks of the image from block `first` on. The bytes are borrowed until the promise
- * settles.
+ * Takes `blocks` blocks of the image from block `first` on. The bytes are borrowed until the
+ * promise settles.
  */
 export type BlockSink = (
   first: number,
