@@ -154,6 +154,29 @@ export class Parallax {
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
   }
 
+  /** Takes an image of this host away, with its snapshots. No front end has it open. */
+  async remove(name: string): Promise<void> {
+    const { vdi } = await this.images.registry.byName(name);
+    await this.#served.get(vdi)?.giveUp();
+    this.#served.get(vdi)?.forgetCached();
+    this.#served.delete(vdi);
+    await this.images.remove(name);
+    this.log.forgetVdi(vdi);
+  }
+
+  /**
+   * Images whose log is damaged serve again with what was found before the damage; the rest of the
+   * log's evidence is removed. All of them at once, because they share one log.
+   */
+  acceptLoss(): void {
+    this.log.acceptDamage();
+    for (const image of this.#served.values()) {
+      if (image.vdi.state === 'damaged' || image.vdi.state === 'lost') {
+        image.acceptLoss();
+      }
+    }
+  }
+
   /** Something gathered that the next step sends out. */
   get hasWork(): boolean {
     return this.log.hasWork;
