@@ -7,7 +7,10 @@
  */
 import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, NEVER } from '../base/units.ts';
+import type { SlabStats } from '../parallax/cache/slab-options.ts';
 import { Parallax } from '../parallax/engine.ts';
+import type { LogStatistics } from '../parallax/log/dirty-log.ts';
+import type { ReadCounters } from '../parallax/vdi/read-path.ts';
 import type { ImageStatus } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Numbered } from '../parallax/vdi/write-path.ts';
@@ -21,6 +24,13 @@ export interface DriverStore {
   /** This host, as the store knows it. */
   readonly host: string;
   readonly sizes: ParallaxSizes;
+}
+
+/** What the parts of a store that its images share have done since the driver VM started. */
+export interface StoreStatus {
+  readonly log: LogStatistics;
+  readonly slab: SlabStats;
+  readonly reads: ReadCounters;
 }
 
 export interface ImageServerParts {
@@ -81,6 +91,20 @@ export class ImageServer {
 
   status(): readonly ImageStatus[] {
     return this.#engine?.served().map((image) => image.status()) ?? [];
+  }
+
+  /** null: it has not started yet. */
+  storeStatus(): StoreStatus | null {
+    const engine = this.#engine;
+    if (engine === null) return null;
+    const { log, slab, reads } = engine;
+    return { log: log.statistics(), slab: slab.stats(), reads: { ...reads.counters } };
+  }
+
+  /** Settles with the id of the snapshot; see `ServedImage.snapshot`. */
+  async snapshot(image: string, name: string, local: boolean): Promise<number> {
+    const engine = await this.#started;
+    return (await engine.image(image)).snapshot(name, local);
   }
 
   async #start(): Promise<Parallax> {
