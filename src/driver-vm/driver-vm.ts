@@ -224,6 +224,7 @@ export class DriverVm implements HostedActor {
       bytes: pages * PAGE_BYTES,
       plantedBug,
       failed: (thrown) => this.#fail(thrown),
+      together: (answer) => this.#rounds.together(answer),
     });
   }
 

@@ -42,6 +42,8 @@ export interface ImageServerParts {
   readonly bytes: number;
   readonly plantedBug: PlantedBug;
   readonly failed: (thrown: unknown) => void;
+  /** See `EngineParts`. */
+  readonly together: (answer: () => void) => void;
 }
 
 /** Between two tries to start. */
@@ -108,14 +110,13 @@ export class ImageServer {
   }
 
   async #start(): Promise<Parallax> {
-    const { world, directory, store, address, bytes, plantedBug, failed } = this.#parts;
+    const { world, directory, store, address, bytes, ...rest } = this.#parts;
     const { name, host, sizes } = store;
-    const parts = { world, directory, store: name, host, sizes, address, bytes };
+    const parts = { ...rest, world, directory, store: name, host, sizes, address, bytes };
     for (let tries = 1; ; tries++) {
       const toleratesUnreadable = tries > STRICT_TRIES;
       try {
-        const started = { ...parts, toleratesUnreadable, plantedBug, failed };
-        this.#engine = await Parallax.start(started);
+        this.#engine = await Parallax.start({ ...parts, toleratesUnreadable });
         return this.#engine;
       } catch (thrown) {
         if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
