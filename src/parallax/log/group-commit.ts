@@ -306,10 +306,13 @@ export class GroupCommit {
       this.#owner.groupDurable(group);
     }
     this.#blocked.clear();
+    this.#busy = false;
+    // The disk goes on while the members hear of it.
+    const next = this.#nextToWrite();
+    if (next !== null) this.#write(next);
     this.#owner.together(this.#answerDurable);
     if (this.latched && groups.length === 0) this.latched = false;
     this.#answerWaiters();
-    this.#busy = false;
     this.#tellRoom();
     this.#pump();
   }
