@@ -151,7 +151,8 @@ export class EngineBench {
           sizes,
           address: ENGINE,
           bytes: ramBytes(sizes),
-          toleratesUnreadable: true,
+          together: (answer) => answer(),
+      toleratesUnreadable: true,
           plantedBug,
           failed: (reason) => {
             failure.reason = reason;
