@@ -137,9 +137,7 @@ export class VdiRig {
       },
       failed: (thrown) => failures.push(thrown),
     });
-    const rig = new VdiRig(folder, memory, store, spawner, toolstack, failures, () =>
-      world.bury(),
-    );
+    const rig = new VdiRig(folder, memory, store, spawner, toolstack, failures, () => world.bury());
     const { sizes } = config;
     await toolstack.startDriver({
       heapBytes: DRIVER_HEAP_BYTES + ramBytes(sizes),
