@@ -18,7 +18,8 @@
  * |                4 |     4 | CRC-32 of the record, this field being zero                |
  * |                8 |     6 | vdiSeq: the snapshot holds every mutation up to it         |
  * |               14 |     2 | flags: 1 deleted, 2 template, 4 local (not at the pool)    |
- * |               16 |    24 | root                                                       |
+ * |               16 |    18 | root, without the zeros at its end                         |
+ * |               34 |     6 | blocks that are mapped                                     |
  * |               40 |     4 | birth: of the newest entries that the snapshot holds       |
  * |               44 |     4 | generation in which vdiSeq was given                       |
  * |               48 |     6 | size in blocks                                             |
@@ -74,6 +75,7 @@ export interface SnapshotRecord {
   readonly birth: number;
   readonly root: TreeRoot;
   readonly sizeBlocks: number;
+  readonly mappedBlocks: number;
   readonly createdMs: number;
   /** Its blocks may be reclaimed, unless another snapshot or the image still has them. */
   readonly deleted: boolean;
@@ -133,6 +135,7 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
     (record.local ? FLAG_LOCAL : 0);
   view.setUint16(at + 14, flags, true);
   encodeRoot(view, at + 16, record.root);
+  setU48(view, at + 34, record.mappedBlocks);
   setU32(view, at + 40, record.birth);
   setU32(view, at + 44, record.generation);
   setU48(view, at + 48, record.sizeBlocks);
@@ -173,6 +176,7 @@ function readRecord(bytes: Uint8Array, view: DataView, at: number): SnapshotReco
     birth: view.getUint32(at + 40, true),
     root: decodeRoot(view, at + 16) ?? EMPTY_ROOT,
     sizeBlocks: getU48(view, at + 48),
+    mappedBlocks: getU48(view, at + 34),
     createdMs: view.getFloat64(at + 56, true),
     deleted: (flags & FLAG_DELETED) !== 0,
     template: (flags & FLAG_TEMPLATE) !== 0,
@@ -220,7 +224,6 @@ function recordDamage(
     return damageAt(at + 54, `a name that is not UTF-8 of up to 63 bytes, of snapshot ${id}`);
   }
   const gaps: readonly (readonly [number, number])[] = [
-    [at + 34, at + 40],
     [at + 55, at + 56],
     [at + NAME_AT + view.getUint8(at + 54), at + SNAPSHOT_RECORD_BYTES],
   ];

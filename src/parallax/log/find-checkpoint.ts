@@ -16,7 +16,7 @@ export interface FoundCheckpoint {
  * `strict`, E_LOG_UNREADABLE for one that the disk does not give.
  */
 export async function findCheckpoint(
-  world: World,
+  world: Pick<World, 'digest' | 'disks'>,
   names: readonly string[],
   strict: boolean,
 ): Promise<FoundCheckpoint> {

@@ -70,7 +70,7 @@ export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => v
  * cannot be read is damage.
  */
 export function recoverLog(
-  world: World,
+  world: RecoveryWorld,
   options: LogOptions,
   visit: EntryVisitor,
   strict = false,
@@ -78,8 +78,11 @@ export function recoverLog(
   return new Recovery(world, options, visit, strict).run();
 }
 
+/** What of the world a recovery uses. */
+export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'crashPoint'>;
+
 class Recovery {
-  readonly #world: World;
+  readonly #world: RecoveryWorld;
   readonly #options: LogOptions;
   readonly #visit: EntryVisitor;
   readonly #strict: boolean;
@@ -102,7 +105,7 @@ class Recovery {
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
 
-  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+  constructor(world: RecoveryWorld, options: LogOptions, visit: EntryVisitor, strict: boolean) {
     this.#strict = strict;
     this.#world = world;
     this.#options = options;

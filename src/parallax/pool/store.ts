@@ -39,7 +39,7 @@ export async function createStore(
   facts: StoreFacts,
   prepare: (superblock: Superblock) => Promise<void>,
 ): Promise<Superblock> {
-  checkSize(store, facts.sizeBlocks);
+  checkStoreSize(store, facts.sizeBlocks);
   const { version, data } = await pool.readConditional(SUPERBLOCK);
   let begun: Superblock = {
     state: 'creating',
@@ -126,7 +126,8 @@ function unreadable(store: string, { problem, newer }: Damage): UsageError {
   return refusal(newer ? 'E_STORE_VERSION' : 'E_STORE_DAMAGED', store, text);
 }
 
-function checkSize(store: string, sizeBlocks: number): void {
+/** Throws `UsageError` unless a store can have that size. */
+export function checkStoreSize(store: string, sizeBlocks: number): void {
   const whole = Number.isSafeInteger(sizeBlocks) && sizeBlocks % EXTENT_BLOCKS === 0;
   if (whole && sizeBlocks >= 2 * EXTENT_BLOCKS) return;
   const text = `cannot have ${sizeBlocks} blocks: expected a multiple of 64 MiB, at least 128 MiB`;

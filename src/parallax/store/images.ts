@@ -53,7 +53,7 @@ export class Images {
 
   /** Makes an image of zeros. Throws `UsageError` if the name is taken or the size impossible. */
   async create(spec: ImageSpec): Promise<ImageName> {
-    checkSize(spec.sizeBlocks);
+    checkImageSize(spec.sizeBlocks);
     return this.#make(spec, {
       sizeBlocks: spec.sizeBlocks,
       birth: 1,
@@ -65,13 +65,12 @@ export class Images {
 
   /** Makes an image that begins as a snapshot of another one; nothing is copied. */
   async clone(source: number, snapshot: SnapshotRecord, spec: ImageSpec): Promise<ImageName> {
-    const from = await this.read(source);
     return this.#make(spec, {
       sizeBlocks: snapshot.sizeBlocks,
       birth: nextBirth(snapshot.birth),
       root: snapshot.root,
       origin: { vdi: source, snapshot: snapshot.id },
-      mappedBlocks: from.image.mappedBlocks,
+      mappedBlocks: snapshot.mappedBlocks,
     });
   }
 
@@ -173,7 +172,8 @@ export class Images {
   }
 }
 
-function checkSize(sizeBlocks: number): void {
+/** Throws `UsageError` unless an image can have that size. */
+export function checkImageSize(sizeBlocks: number): void {
   if (Number.isInteger(sizeBlocks) && sizeBlocks >= 1 && sizeBlocks <= MAX_IMAGE_BLOCKS) return;
   throw new UsageError(
     'E_IMAGE_SIZE',

@@ -32,7 +32,7 @@ import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/roo
 import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { ChangeList } from '../tree/change-list.ts';
-import { appendSnapshots } from '../tree/snapshot-log.ts';
+import { appendSnapshots, changeSnapshot } from '../tree/snapshot-log.ts';
 import type { UpdateParts } from '../tree/update-tree.ts';
 import { updateTree } from '../tree/update-tree.ts';
 import type { BaseReader } from './base-reader.ts';
@@ -120,25 +120,50 @@ export class Destage {
    * are unmapped.
    */
   async resize(sizeBlocks: number): Promise<void> {
+    await this.alter(async (image, tree) => {
+      this.#changes.clear();
+      if (sizeBlocks < image.sizeBlocks) this.#changes.truncate(sizeBlocks);
+      const updated = await updateTree(tree, image.root, image.birth, this.#changes);
+      const mappedBlocks = image.mappedBlocks + updated.mappedDelta;
+      return { ...image, sizeBlocks, root: updated.root, mappedBlocks };
+    });
+  }
+
+  /** Marks or renames a snapshot that is published. */
+  async changeSnapshot(
+    id: number,
+    change: (record: SnapshotRecord) => SnapshotRecord,
+  ): Promise<void> {
+    await this.alter(async (image, tree) => {
+      const before = { root: image.snapshotRoot, count: image.snapshotCount };
+      const { log } = await changeSnapshot(asPrivate(tree, image.birth), before, id, change);
+      return { ...image, snapshotRoot: log.root };
+    });
+  }
+
+  /**
+   * Publishes a change of the root that is in no batch, between two runs. `change` gives the root
+   * block as it is to be, and tells the tree's `superseded` what that names no more.
+   */
+  async alter(change: (image: RootBlock, tree: UpdateParts) => Promise<RootBlock>): Promise<void> {
     await this.#parts.turn.take(async () => {
       const { vdi, tree } = this.#parts;
+      if (vdi.state !== 'serving') throw notServing(vdi);
       const gone: [block: number, birth: number][] = [];
       const superseded = (block: number, birth: number): void => {
         gone.push([block, birth]);
       };
-      const { image } = vdi;
-      this.#changes.clear();
-      if (sizeBlocks < image.sizeBlocks) this.#changes.truncate(sizeBlocks);
-      const updated = await updateTree(
-        { ...tree, superseded },
-        image.root,
-        image.birth,
-        this.#changes,
-      );
-      const mappedBlocks = image.mappedBlocks + updated.mappedDelta;
-      const next = { ...image, sizeBlocks, root: updated.root, mappedBlocks };
-      await this.#publish(counted(next, gone, image.birth));
-      for (const [block, born] of gone) this.#parts.superseded(block, born < image.birth);
+      const { birth } = vdi.image;
+      try {
+        const next = await change(vdi.image, { ...tree, superseded });
+        await this.#publish(counted(next, gone, birth));
+      } catch (thrown) {
+        if (isFenced(thrown) && vdi.state === 'serving') {
+          this.#give('fenced', toErrorRecord(thrown).message);
+        }
+        throw thrown;
+      }
+      for (const [block, born] of gone) this.#parts.superseded(block, born < birth);
     });
   }
 
@@ -160,7 +185,7 @@ export class Destage {
     const { vdi, world } = this.#parts;
     if (!(thrown instanceof StorageError)) throw thrown;
     if (vdi.state !== 'serving') return;
-    if (thrown.code === 'E_FENCED') {
+    if (isFenced(thrown)) {
       this.#give('fenced', thrown.message);
       return;
     }
@@ -263,7 +288,7 @@ export class Destage {
     image: RootBlock,
     mark: BatchMark & { kind: 'snapshot' },
   ): Promise<RootBlock> {
-    const { birth, generation, root, sizeBlocks, vdiSeq, snapshotCount } = image;
+    const { birth, generation, root, sizeBlocks, mappedBlocks, vdiSeq, snapshotCount } = image;
     invariant(mark.id === snapshotCount + 1, 'snapshots are published in the order of their ids');
     const record: SnapshotRecord = {
       id: mark.id,
@@ -273,13 +298,14 @@ export class Destage {
       birth,
       root,
       sizeBlocks,
+      mappedBlocks,
       createdMs: this.#parts.world.wallMs(),
       deleted: false,
       template: false,
       local: mark.isLocal,
     };
     const before = { root: image.snapshotRoot, count: snapshotCount };
-    const { log } = await appendSnapshots(tree, before, [record]);
+    const { log } = await appendSnapshots(asPrivate(tree, birth), before, [record]);
     const snapshots = { snapshotRoot: log.root, snapshotCount: log.count };
     return { ...image, ...snapshots, birth: nextBirth(birth) };
   }
@@ -372,6 +398,20 @@ export class Destage {
     vdi.tellPublished();
     this.#parts.published(0, 0);
   }
+}
+
+/** For the log of snapshots: no snapshot shares what an update of it replaces. */
+function asPrivate(tree: UpdateParts, birth: number): UpdateParts {
+  return { ...tree, superseded: (block, _, flags) => tree.superseded(block, birth, flags) };
+}
+
+function isFenced(thrown: unknown): boolean {
+  return thrown instanceof StorageError && thrown.code === 'E_FENCED';
+}
+
+function notServing({ name, state }: Vdi): StorageError {
+  const text = `${name} cannot be changed: the image is ${state}`;
+  return new StorageError('E_IMAGE_GONE', text, { fields: { image: name, state } });
 }
 
 function counted(image: RootBlock, gone: readonly [number, number][], birth: number): RootBlock {

@@ -83,6 +83,7 @@ const SNAPSHOT: SnapshotRecord = {
   birth: 0x44434241,
   root: rootOf(0x565554535251),
   sizeBlocks: 0x363534333231,
+  mappedBlocks: 0x767574737271,
   createdMs: 1_900_000_000_123.5,
   deleted: true,
   template: false,
