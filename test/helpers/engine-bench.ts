@@ -5,7 +5,7 @@
  */
 import { NEVER, nanos, SECTOR_BYTES } from '../../src/base/units.ts';
 import { Parallax, POOL_DISK } from '../../src/parallax/engine.ts';
-import { formatUuid } from '../../src/parallax/formats/superblock.ts';
+import { formatUuid } from '../../src/parallax/formats/field-bytes.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
 import { Images } from '../../src/parallax/store/images.ts';
 import { Registry } from '../../src/parallax/store/registry.ts';

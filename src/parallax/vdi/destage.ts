@@ -26,8 +26,10 @@ import { DeviceStatus } from '../../world/block-device.ts';
 import type { BlockPool, ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
+import { sameBytes } from '../formats/field-bytes.ts';
 import { nextBirth } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
+import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { ChangeList } from '../tree/change-list.ts';
 import { appendSnapshots, changeSnapshot } from '../tree/snapshot-log.ts';
@@ -387,13 +389,12 @@ export class Destage {
    */
   #adopt({ data, version }: ConditionalBlock): void {
     const { vdi, world } = this.#parts;
-    const decoded = decodeRootBlock(world.digest, data);
-    if (!decoded.ok || decoded.value.generation !== vdi.image.generation) {
+    const image = decodeRootBlock(world.digest, data);
+    if (isDamage(image) || image.generation !== vdi.image.generation) {
       throw new StorageError('E_FENCED', `the root of ${vdi.name} was changed by another host`);
     }
-    const { value } = decoded;
-    vdi.setImage(value, version);
-    for (const batch of vdi.batches.publishedBy(value.vdiSeq)) vdi.dirty.dropBatch(batch.number);
+    vdi.setImage(image, version);
+    for (const batch of vdi.batches.publishedBy(image.vdiSeq)) vdi.dirty.dropBatch(batch.number);
     vdi.tellPublished();
     this.#parts.published(0, 0);
   }
@@ -421,8 +422,4 @@ function counted(image: RootBlock, gone: readonly [number, number][], birth: num
     supersededPrivateBlocks: image.supersededPrivateBlocks + priv,
     supersededSharedBlocks: image.supersededSharedBlocks + gone.length - priv,
   };
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -52,7 +52,7 @@ export class ServedImage {
     const throttle = new Throttle(
       world,
       sizes.dirtyCapBytes,
-      () => vdi.dirty.dirtyBytes,
+      () => vdi.dirty.dirtyBytes + this.writes.loggingBytes,
       () => this.writes.pump(),
     );
     this.writes = new WritePath({
