@@ -16,10 +16,10 @@ import type { ServedImage } from '../parallax/vdi/served-image.ts';
 import { DEFAULT_SIZES } from '../parallax/vdi/sizes.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
 import { Interrupted } from './exit.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { type EngineRoom, unlessInterrupted, withEngine } from './store-engine.ts';
 import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
 import { type OwnerRecord, StoreOwner } from './store-owner.ts';
-import { untilInterrupted } from './thread-seed.ts';
 
 export interface VdiFlags {
   readonly store: string;
