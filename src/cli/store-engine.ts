@@ -95,6 +95,7 @@ export async function withEngine<T>(
       bytes: engineBytes,
       toleratesUnreadable: false,
       plantedBug: 'none',
+      together: (answer) => answer(),
       failed: loop.fail,
     });
   const bufferAddress = PAGE_BYTES + engineBytes;

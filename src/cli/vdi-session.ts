@@ -161,8 +161,8 @@ export class VdiSession {
 
   /**
    * Publishes what the log of a stopped store still has of an image, so that what is published is
-   * what was acknowledged. Of a store that is served nothing is known, and nothing done; and nothing
-   * of an image that is damaged, before somebody has accepted that.
+   * what was acknowledged. Of a store that is served nothing is known, and nothing done; and
+   * nothing of an image that is damaged, before somebody has accepted that.
    */
   async recover({ vdi, name, host }: ImageName): Promise<void> {
     const look = await this.lookAtLog(host);

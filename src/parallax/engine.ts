@@ -63,6 +63,8 @@ export interface EngineParts {
   readonly plantedBug: PlantedBug;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;
+  /** Calls `answer`, in which many requests may be answered: their guests hear of them as one. */
+  readonly together: (answer: () => void) => void;
 }
 
 /** The pool's file, and the slab's on the host's own disk. */
@@ -321,7 +323,7 @@ class EngineStart {
     const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
     const replayed = new ReplayedLog(world, byNumber, snapshotNames);
     const options = { ...sizes.log, arena };
-    const { toleratesUnreadable } = this.#parts;
+    const { toleratesUnreadable, together } = this.#parts;
     const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
       replayed.enter(entry, bytes, at);
     };
@@ -335,7 +337,8 @@ class EngineStart {
       if (last === undefined) continue;
       vdi.nextSeq = Math.max(vdi.nextSeq, last.lastVdiSeq + 1, last.reservedVdiSeq + 1);
     }
-    const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
+    const onRoom = (): void => this.#engine?.pump();
+    const log = new DirtyLog(world, options, found, onRoom, together);
     await log.start();
     for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
     for (const [vdi, entries] of replayed.counts.foreign) {
@@ -354,7 +357,7 @@ class EngineStart {
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
-    const { world, sizes, plantedBug, failed } = this.#parts;
+    const { world, sizes, plantedBug, failed, together } = this.#parts;
     const { pool, log, allocator, slab, payloads, names } = made;
     const { memory } = world;
     const loader = new NodeLoader({
@@ -397,6 +400,7 @@ class EngineStart {
       tree: { loader, space: allocator, arena: arenas.update },
       turn: new PublishTurn(),
       plantedBug,
+      together,
       failed,
       superseded: (block, shared) => allocator.superseded(block, shared),
       nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),

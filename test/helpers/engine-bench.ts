@@ -151,6 +151,7 @@ export class EngineBench {
           sizes,
           address: ENGINE,
           bytes: ramBytes(sizes),
+          together: (answer) => answer(),
           toleratesUnreadable: true,
           plantedBug,
           failed: (reason) => {

@@ -213,7 +213,8 @@ export class SegmentStore {
     const name = segmentName(this.#incarnation, number);
     try {
       const createBytes = this.#options.segmentBytes;
-      const disk = await this.#world.disks.open(name, { writable: true, createBytes });
+      const options = { writable: true, createBytes, writesInline: true };
+      const disk = await this.#world.disks.open(name, options);
       this.#world.crashPoint('log.after-create');
       if ((await preallocate(disk)) === DiskStatus.ok) {
         this.#ownFiles++;

@@ -24,7 +24,7 @@ export interface BlockWriterParts {
   readonly arena: Arena;
 }
 
-const WINDOWS = 2;
+const WINDOWS = 8;
 /** Blocks of a window, those that are only taken away included. */
 const ENTRIES = 4096;
 

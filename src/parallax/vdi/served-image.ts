@@ -75,7 +75,7 @@ export class ServedImage {
         log.published(vdi.id, vdi.watermark);
         parts.slab.published(vdi.id, identityOf(vdi.image));
         throttle.published(bytes, tookNs);
-        this.writes.published();
+        parts.together(() => this.writes.published());
       },
       stopped: () => this.writes.failAll(),
     });

@@ -39,7 +39,7 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   payloadPages: (16 * MIB) / PAGE_BYTES,
   loaderPages: 64,
   readPages: 64,
-  writerPages: 512,
+  writerPages: 2048,
   updatePages: 256,
   slabPages: 65,
   slabBytes: 1024 * MIB,
