@@ -32,7 +32,8 @@ export class RawLog {
     this.#path = join(folder, 'raw-log');
     this.#fd = openSync(this.#path, 'w');
     const zeros = new Uint8Array(FILL_BYTES);
-    for (let at = 0; at < LOG_BYTES; at += FILL_BYTES) writeSync(this.#fd, zeros, 0, FILL_BYTES, at);
+    for (let at = 0; at < LOG_BYTES; at += FILL_BYTES)
+      writeSync(this.#fd, zeros, 0, FILL_BYTES, at);
     fdatasyncSync(this.#fd);
     const random = new Prng(1, 'raw-log');
     const words = new Uint32Array(this.#group.buffer);

@@ -40,7 +40,12 @@ export async function measureRestart(scale: VdiScale, memory: WasmMemory): Promi
     fua: false,
     sampleLatency: false,
   } as const;
-  const image = { name: 'logged', sizeBlocks: writtenBlocks, filled: [], content: 'zeros' } as const;
+  const image = {
+    name: 'logged',
+    sizeBlocks: writtenBlocks,
+    filled: [],
+    content: 'zeros',
+  } as const;
   const config = { sizes: UNPUBLISHED, poolBlocks: POOL_BLOCKS, images: [image], guests: [guest] };
   const rig = await VdiRig.open(config, memory);
   await rig.complete('writer', MAX_DEPTH, loggedBytes / BLOCK_BYTES);

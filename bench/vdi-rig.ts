@@ -117,8 +117,8 @@ export class VdiRig {
       guestWorker: new URL('../src/guests/worker.js', import.meta.url),
       driverWorker: new URL('../src/driver-vm/worker.js', import.meta.url),
       guestThreads: config.guestThreads ?? config.guests.length,
-      guestMode: (process.env['GM'] ?? 'adaptive') as 'block',
-      driverMode: (process.env['DM'] ?? 'adaptive') as 'block',
+      guestMode: 'adaptive',
+      driverMode: 'adaptive',
       clockZero,
       seed: 1,
       onNote,
@@ -137,9 +137,7 @@ export class VdiRig {
       },
       failed: (thrown) => failures.push(thrown),
     });
-    const rig = new VdiRig(folder, memory, store, spawner, toolstack, failures, () =>
-      world.bury(),
-    );
+    const rig = new VdiRig(folder, memory, store, spawner, toolstack, failures, () => world.bury());
     const { sizes } = config;
     await toolstack.startDriver({
       heapBytes: DRIVER_HEAP_BYTES + ramBytes(sizes),

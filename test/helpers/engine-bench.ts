@@ -148,7 +148,7 @@ export class EngineBench {
           address: ENGINE,
           bytes: ramBytes(sizes),
           together: (answer) => answer(),
-      toleratesUnreadable: true,
+          toleratesUnreadable: true,
           plantedBug,
           failed: (reason) => {
             failure.reason = reason;
