@@ -37,7 +37,7 @@ function guestOf(name: string, blocks: number, readShare: number): RigGuest {
 }
 
 async function measureHuge(scale: VdiScale): Promise<HugeLine> {
-  const { hugeBlocks, hugeMapped, smallBlocks, residentMs } = scale;
+  const { hugeBlocks, hugeMapped, smallBlocks, residentMs, periodNs } = scale;
   const images: BenchImage[] = [
     {
       name: 'huge',
@@ -54,7 +54,8 @@ async function measureHuge(scale: VdiScale): Promise<HugeLine> {
   ];
   const memory = vdiRigMemory(DEFAULT_SIZES, 3);
   const poolBlocks = Math.max(POOL_BLOCKS_MIN, POOL_BLOCKS_A_BLOCK * hugeMapped);
-  const config = { sizes: DEFAULT_SIZES, poolBlocks, images, guests: [] };
+  const sizes = { ...DEFAULT_SIZES, periodNs };
+  const config = { sizes, poolBlocks, images, guests: [] };
   const rig = await VdiRig.open({ ...config, guestThreads: 3 }, memory);
   globalThis.gc?.();
   const before = process.memoryUsage().rss;

@@ -56,7 +56,8 @@ export async function measureHits(scale: VdiScale, memory: WasmMemory): Promise<
     filled('hit', hitBlocks),
     { name: 'written', sizeBlocks: writtenBlocks, filled: [], content: 'zeros' },
   ];
-  const config = { sizes: DEFAULT_SIZES, poolBlocks: POOL_BLOCKS, images, guests };
+  const sizes = { ...DEFAULT_SIZES, periodNs: scale.periodNs };
+  const config = { sizes, poolBlocks: POOL_BLOCKS, images, guests };
   const rig = await VdiRig.open(config, memory);
   await rig.complete('reader', MAX_DEPTH, 20 * hitBlocks);
   const line: Omit<HitLine, 'fromMemoryShare'> = {
@@ -98,7 +99,7 @@ export interface SlabLine {
 /** Reads that the slab has and memory has not, and a bare loop over the slab's own file. */
 export async function measureSlab(scale: VdiScale, memory: WasmMemory): Promise<SlabLine> {
   const { slabBlocks } = scale;
-  const sizes = missesMemory(4 * slabBlocks * BLOCK_BYTES);
+  const sizes = missesMemory(4 * slabBlocks * BLOCK_BYTES, scale);
   const guests = [reader('reader', 'slab', slabBlocks)];
   const images = [filled('slab', slabBlocks)];
   const rig = await VdiRig.open({ sizes, poolBlocks: POOL_BLOCKS, images, guests }, memory);
@@ -135,7 +136,7 @@ export interface SpreadLine {
  */
 export async function measureSpread(scale: VdiScale, memory: WasmMemory): Promise<SpreadLine> {
   const { spreadBlocks, spreadSnapshots } = scale;
-  const sizes = missesMemory(DEFAULT_SIZES.slabBytes);
+  const sizes = missesMemory(DEFAULT_SIZES.slabBytes, scale);
   const names = ['spread', 'plain'] as const;
   const guests = names.map((name) => ({ ...reader(name, name, spreadBlocks), readShare: 0 }));
   const images = names.map((name) => filled(name, spreadBlocks));
@@ -166,8 +167,8 @@ export async function measureSpread(scale: VdiScale, memory: WasmMemory): Promis
   return line;
 }
 
-function missesMemory(slabBytes: number): ParallaxSizes {
-  return { ...DEFAULT_SIZES, cachePages: FEW_PAGES, slabBytes };
+function missesMemory(slabBytes: number, { periodNs }: VdiScale): ParallaxSizes {
+  return { ...DEFAULT_SIZES, cachePages: FEW_PAGES, slabBytes, periodNs };
 }
 
 export function p99Of(sorted: Float64Array): number {

@@ -9,6 +9,8 @@ export interface VdiScale {
   /** Blocks of an image that random writes go to. */
   readonly writtenBlocks: number;
   readonly dirtyCapBytes: number;
+  /** Age at which what was acknowledged is published. */
+  readonly periodNs: number;
   readonly batchBytes: number;
   /** Blocks that are read from memory, and from the slab. */
   readonly hitBlocks: number;
@@ -30,12 +32,13 @@ const MIB = 2 ** 20;
 const BLOCKS_A_MIB = 256;
 
 export const FULL: VdiScale = {
-  rounds: 5,
+  rounds: 7,
   warmMs: 200,
-  measureMs: 1000,
+  measureMs: 700,
   bareMs: 400,
   writtenBlocks: 1024 * BLOCKS_A_MIB,
   dirtyCapBytes: 128 * MIB,
+  periodNs: 500e6,
   batchBytes: 8 * MIB,
   hitBlocks: 32 * BLOCKS_A_MIB,
   slabBlocks: 128 * BLOCKS_A_MIB,
@@ -57,6 +60,7 @@ export const QUICK: VdiScale = {
   bareMs: 20,
   writtenBlocks: 4 * BLOCKS_A_MIB,
   dirtyCapBytes: MIB,
+  periodNs: 20e6,
   batchBytes: MIB / 8,
   hitBlocks: 64,
   slabBlocks: 256,

@@ -55,7 +55,8 @@ export async function measureWrites(scale: VdiScale, memory: WasmMemory): Promis
   const writer = { ...WRITER, blocks };
   const file: RigGuest = { ...writer, name: 'file', device: 'file', image: 'file', fua: true };
   const images = [written(scale)];
-  const config = { sizes: DEFAULT_SIZES, poolBlocks: POOL_BLOCKS, images, guests: [writer, file] };
+  const sizes = { ...DEFAULT_SIZES, periodNs: scale.periodNs };
+  const config = { sizes, poolBlocks: POOL_BLOCKS, images, guests: [writer, file] };
   const rig = await VdiRig.open(config, memory);
   const rawLog = new RawLog(rig.folder);
   const line = {
@@ -87,8 +88,8 @@ export async function measureWrites(scale: VdiScale, memory: WasmMemory): Promis
 }
 
 function capped(scale: VdiScale): ParallaxSizes {
-  const { dirtyCapBytes, batchBytes } = scale;
-  return { ...DEFAULT_SIZES, dirtyCapBytes, batchBytes };
+  const { dirtyCapBytes, batchBytes, periodNs } = scale;
+  return { ...DEFAULT_SIZES, dirtyCapBytes, batchBytes, periodNs };
 }
 
 export interface SustainedLine {

@@ -26,6 +26,7 @@
  *     12 partOffset u32   16 unitSectors u32   20 writeIndex u48   26 detail u48
  * An extent of kind write owns the next sectors * 512 bytes of the payload.
  */
+import { crc32Append } from '../../base/crc32.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
 import { getU48, setU48 } from './field-bytes.ts';
@@ -80,6 +81,8 @@ export class LogEntry {
   /** Handle of the segment and place of the payload in it; set by who knows them. */
   segment = 0;
   offset = 0;
+  /** Of its whole payload; set by who has read it. */
+  crc = 0;
 }
 
 /** Whole size of a group of so much. */
@@ -120,7 +123,7 @@ export function encodeExtent(
 }
 
 /** What both a mutation and an entry read back have. */
-export type LogEntryFields = Omit<LogEntry, 'segment' | 'offset'>;
+export type LogEntryFields = Omit<LogEntry, 'segment' | 'offset' | 'crc'>;
 
 /** Writes the header at `at`; its two body CRCs are in `header` already. */
 export function encodeGroupHeader(
@@ -174,11 +177,18 @@ export function decodeGroupHeader(
   return null;
 }
 
-/** Checks what lies behind a whole header: null if it is as it was written. */
+const checked: LogEntry = new LogEntry();
+
+/**
+ * Checks what lies behind a whole header: null if it is as it was written. The CRC of each entry's
+ * payload goes into `crcs`, so that it need not be computed again.
+ */
 export function checkGroupBody(
   bytes: Uint8Array,
+  view: DataView,
   at: number,
   header: GroupHeader,
+  crcs: Uint32Array,
   digest: Digest,
 ): string | null {
   const { payloadBytes, groupBytes } = header;
@@ -186,7 +196,15 @@ export function checkGroupBody(
   if (digest.crc32(bytes, at + tablesAt, groupBytes - tablesAt) !== header.tablesCrc) {
     return 'the CRC of the group tables fails';
   }
-  if (digest.crc32(bytes, at + GROUP_HEADER_BYTES, payloadBytes) !== header.payloadCrc) {
+  let count = 0;
+  let payloadCrc = 0;
+  forEachEntry(view, at, header, checked, ({ kind, sectors, offset }) => {
+    const lengthBytes = payloadBytesOf(kind, sectors);
+    const crc = lengthBytes === 0 ? 0 : digest.crc32(bytes, at + offset, lengthBytes);
+    crcs[count++] = crc;
+    payloadCrc = crc32Append(payloadCrc, crc, lengthBytes / SECTOR_BYTES);
+  });
+  if (payloadCrc !== header.payloadCrc) {
     return 'the CRC of the group payload fails';
   }
   return null;

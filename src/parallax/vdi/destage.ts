@@ -64,7 +64,9 @@ export interface DestageParts {
 }
 
 /** Blocks composed in one step of the actor: others get their turn in between. */
-const STEP_BLOCKS = 32;
+const STEP_BLOCKS = 16;
+/** Blocks of a published run that the slab is told of in one. */
+const TURN_CHANGES = 256;
 const FIRST_PAUSE_NS = 10e6;
 const LONGEST_PAUSE_NS = 2e9;
 /** Roots that a run without order is published in. */
@@ -214,7 +216,10 @@ export class Destage {
       const isLast = part === parts - 1;
       bytes += await this.#publishPart(blocks.subarray(from, to), last, isLast);
     }
-    for (const batch of vdi.batches.dropThrough(last.number)) vdi.dirty.dropBatch(batch.number);
+    for (const batch of vdi.batches.dropThrough(last.number)) {
+      vdi.dirty.dropBatch(batch.number);
+      await world.timers.sleep(0);
+    }
     vdi.checkInvariants();
     vdi.tellPublished();
     this.#parts.published(bytes, world.clock.nowNs() - startedNs);
@@ -259,12 +264,21 @@ export class Destage {
       throw thrown;
     }
     for (const [block, born] of gone) this.#parts.superseded(block, born < birth);
+    await this.#remapAll();
+    return writer.blocksWritten * 4096;
+  }
+
+  /**
+   * Tells the slab where the blocks are now, some in a turn. Meanwhile the old places serve as well:
+   * what differs there is dirty still, and the pieces stand before the slab.
+   */
+  async #remapAll(): Promise<void> {
+    const { world, remapped } = this.#parts;
     for (let change = 0; change < this.#changes.count; change++) {
-      const { remapped } = this.#parts;
       const index = this.#changes.indexOf(change);
       remapped(index, this.#changes.blockOf(change), this.#changes.crcOf(change));
+      if (change % TURN_CHANGES === TURN_CHANGES - 1) await world.timers.sleep(0);
     }
-    return writer.blocksWritten * 4096;
   }
 
   /** What the last root of a run says beside the tree. */
