@@ -3,6 +3,7 @@
 import { broken, holds, type Verdict } from './checkers/check.ts';
 import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
+import { judgeStore } from './checkers/store.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
@@ -48,6 +49,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     readsAgree(run),
     fullReadBack(run),
     ...judgeOffline(run),
+    ...judgeStore(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
