@@ -33,7 +33,7 @@ import { ImageCheck } from './image-check.ts';
 import { Lineages } from './lineages.ts';
 import { type FoundNames, readNames, tellNames } from './names-check.ts';
 import { type CheckWorld, type OpenedStore, openForCheck } from './open-for-check.ts';
-import type { FsckReport, ImageReport } from './report.ts';
+import type { FsckReport, HostReport, ImageReport } from './report.ts';
 import { readSessions } from './sessions-check.ts';
 import { TreeCheck, type TreeCheckParts } from './tree-check.ts';
 
@@ -56,6 +56,8 @@ export interface FsckOptions {
 export interface FsckOutcome {
   /** Of the store alone: its hosts are looked at by `checkHost`. */
   readonly report: FsckReport;
+  /** The same with what was found at the hosts, whose findings were added to `findings`. */
+  readonly reportWith: (hosts: readonly HostReport[]) => FsckReport;
   readonly findings: Findings;
   /** Watermarks of the images whose root blocks can be read. */
   readonly watermarks: ReadonlyMap<number, number>;
@@ -115,8 +117,11 @@ class Fsck {
     } finally {
       await this.#opened?.pool.close();
     }
+    const reportWith = (hosts: readonly HostReport[]): FsckReport =>
+      this.#report(hosts, this.#world.clock.nowNs() - startNs);
     return {
-      report: this.#report(this.#world.clock.nowNs() - startNs),
+      report: reportWith([]),
+      reportWith,
       findings: this.#findings,
       watermarks: new Map([...this.#roots].map(([vdi, { image }]) => [vdi, image.vdiSeq])),
       uuid: this.#opened?.uuid ?? null,
@@ -249,7 +254,7 @@ class Fsck {
     return `images/${this.#place.store}`;
   }
 
-  #report(durationNs: number): FsckReport {
+  #report(hosts: readonly HostReport[], durationNs: number): FsckReport {
     const findings = this.#findings;
     const images = this.#images;
     const { totals, leakedBlocks, undecidedBlocks } = this.#extents;
@@ -276,7 +281,7 @@ class Fsck {
       },
       images,
       extents: totals,
-      hosts: [],
+      hosts,
       withData: this.#options.withData,
       durationNs,
     };
