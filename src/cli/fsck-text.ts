@@ -66,19 +66,33 @@ function imageLines(images: readonly ImageReport[]): string[] {
   return ['', ...[head, ...rows].map((row) => lineOf(row).trimEnd())];
 }
 
-function hostLines({ host, attached, incarnations, entries, unpublished, slab }: HostReport): string[] {
+function hostLines({
+  host,
+  attached,
+  incarnations,
+  entries,
+  unpublished,
+  slab,
+}: HostReport): string[] {
   const state = attached ? 'attached, or ended without a word' : 'not attached';
-  const lines = ['', `  host ${printable(host)}: ${state}; ${formatCount(entries)} entries in its log`];
+  const lines = [
+    '',
+    `  host ${printable(host)}: ${state}; ${formatCount(entries)} entries in its log`,
+  ];
   for (const { incarnation, state: end, cutGroupSeq, segments } of incarnations) {
     const files = segments.map(({ file, usedBytes }) => `${file} (${formatBytes(usedBytes)})`);
     const where = files.length === 0 ? 'no segment in use' : files.join(', ');
     lines.push(`    incarnation ${incarnation}: ${end} at group ${cutGroupSeq}; ${where}`);
   }
   for (const { vdi, entries: count, bytes } of unpublished) {
-    lines.push(`    image ${vdi}: ${counted(count, 'entry')}, ${formatBytes(bytes)} not published yet`);
+    lines.push(
+      `    image ${vdi}: ${counted(count, 'entry')}, ${formatBytes(bytes)} not published yet`,
+    );
   }
   if (slab !== null) {
-    lines.push(`    cache: ${formatCount(slab.usedSlots)} of ${formatCount(slab.slots)} slots used`);
+    lines.push(
+      `    cache: ${formatCount(slab.usedSlots)} of ${formatCount(slab.slots)} slots used`,
+    );
   }
   return lines;
 }

@@ -59,7 +59,9 @@ async function check(
   const store = await folder.storeName();
   let now: FsckProgress = { image: '', nodes: 0, blocks: 0, expectedBlocks: 0 };
   let host: string | null = null;
-  const line = new ProgressLine(flags.quiet, () => (host === null ? storeLine(now) : hostLine(host)));
+  const line = new ProgressLine(flags.quiet, () =>
+    host === null ? storeLine(now) : hostLine(host),
+  );
   line.start();
   try {
     const place = { store, directory: folder.directory, diskName: POOL_DISK };

@@ -13,7 +13,7 @@
  * so whatever a tree has named by then has its record. A map that does not hold is looked at again
  * as long as its record changes.
  */
-import { EXTENT_BLOCKS, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
+import { type BlockPool, EXTENT_BLOCKS, PoolStatus } from '../../world/block-pool.ts';
 import type { Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
 import { decodeExtentRecord, type ExtentRecord } from '../formats/directory-records.ts';

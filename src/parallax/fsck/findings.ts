@@ -63,7 +63,10 @@ const REPORT = 'keep the store as it is and report this: the program that wrote 
 const FINDINGS: Readonly<Record<FindingCode, Kind>> = {
   directory: { severity: 'error', remedy: RESTORE_DIRECTORY },
   superblock: { severity: 'error', remedy: RESTORE_DIRECTORY },
-  'store-unfinished': { severity: 'error', remedy: 'create the store again: it goes on from there' },
+  'store-unfinished': {
+    severity: 'error',
+    remedy: 'create the store again: it goes on from there',
+  },
   'store-newer': { severity: 'error', remedy: 'check it with the release that wrote it' },
   'pool-file': { severity: 'error', remedy: 'bring the pool file back, or restore it from a copy' },
   'pool-label': {
@@ -76,8 +79,7 @@ const FINDINGS: Readonly<Record<FindingCode, Kind>> = {
   'name-without-root': { severity: 'error', remedy: `${RESTORE_DIRECTORY}, or delete the image` },
   'root-without-name': {
     severity: 'warning',
-    remedy:
-      'its creation or removal was cut short; its blocks stay in use until a sweep finds out',
+    remedy: 'its creation or removal was cut short; its blocks stay in use until a sweep finds out',
   },
   'root-block': { severity: 'error', remedy: RESTORE_DIRECTORY },
   'root-fields': { severity: 'error', remedy: REPORT },
@@ -131,7 +133,10 @@ const FINDINGS: Readonly<Record<FindingCode, Kind>> = {
     severity: 'warning',
     remedy: 'nothing: what cannot be used of a cache is filled again from the pool',
   },
-  'slab-foreign': { severity: 'warning', remedy: 'nothing: the next start lays the cache out anew' },
+  'slab-foreign': {
+    severity: 'warning',
+    remedy: 'nothing: the next start lays the cache out anew',
+  },
 };
 
 export interface Finding {

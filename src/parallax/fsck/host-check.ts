@@ -172,7 +172,11 @@ class SlabCheck {
       this.#tell('slab-foreign', 0, `it caches store ${formatUuid(store)}`);
     }
     if (slots !== slotsOf(this.#disk.sizeBytes)) {
-      this.#tell('slab-damaged', 0, `it has ${slots} slots, which is not what the file has room for`);
+      this.#tell(
+        'slab-damaged',
+        0,
+        `it has ${slots} slots, which is not what the file has room for`,
+      );
       return null;
     }
     for (let at = 0; at < tableBlocksOf(slots); at++) await this.#table(at, slots);

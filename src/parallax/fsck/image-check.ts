@@ -31,7 +31,13 @@ export class ImageCheck {
   /** The same for all images of its lineage. */
   readonly #kin: number;
 
-  constructor(parts: TreeCheckParts, trees: TreeCheck, image: RootBlock, name: string, kin: number) {
+  constructor(
+    parts: TreeCheckParts,
+    trees: TreeCheck,
+    image: RootBlock,
+    name: string,
+    kin: number,
+  ) {
     this.#parts = parts;
     this.#trees = trees;
     this.#image = image;

@@ -11,12 +11,7 @@
  * `READS` reads in flight; 60 bytes or so for each node of the store, for what lies below it.
  */
 import { StorageError } from '../../base/errors.ts';
-import {
-  BLOCK_BYTES,
-  type BlockPool,
-  EXTENT_BLOCKS,
-  PoolStatus,
-} from '../../world/block-pool.ts';
+import { BLOCK_BYTES, type BlockPool, EXTENT_BLOCKS, PoolStatus } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
 import { MAP_BLOCKS } from '../formats/extent-map.ts';
 import {
@@ -160,12 +155,7 @@ export class TreeCheck {
     return { mapped, end, whole };
   }
 
-  async #leaf(
-    tree: CheckedTree,
-    words: Uint32Array,
-    first: number,
-    birth: number,
-  ): Promise<Below> {
+  async #leaf(tree: CheckedTree, words: Uint32Array, first: number, birth: number): Promise<Below> {
     const { marks, data, cancel, reached } = this.#parts;
     if (cancel?.cancelled === true) throw new StorageError('E_CANCELLED', 'it was cancelled');
     let [mapped, end, whole, fresh] = [0, 0, true, 0];
