@@ -13,7 +13,12 @@ import { formatCount } from '../base/format-units.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
 import { hostMemoryBytes } from '../experiments/host-memory.ts';
 import type { Run } from '../experiments/runner.ts';
-import { DEFAULT_FRONT, type GuestScenario, type Scenario } from '../experiments/scenario.ts';
+import {
+  DEFAULT_FRONT,
+  type GuestScenario,
+  REPLAY_STORE,
+  type Scenario,
+} from '../experiments/scenario.ts';
 import { runInThreads } from '../experiments/thread-stage.ts';
 import { fitCompact } from '../traces/fit.ts';
 import { sliceTrace } from '../traces/slice.ts';
@@ -135,7 +140,7 @@ function demoScenario(trace: Trace, requests: number, faults: readonly Fault[]):
     return {
       name,
       host,
-      device: 'file',
+      device: 'vdi',
       diskSectors: fitted.diskBytes / SECTOR_BYTES,
       trace: fitted.trace,
       pace: { kind: 'closed', depth: DEPTH },
@@ -147,13 +152,14 @@ function demoScenario(trace: Trace, requests: number, faults: readonly Fault[]):
     };
   });
   const driverHeapBytes = 16 * MIB;
+  const store = REPLAY_STORE;
   return {
     title: 'crash of the driver VM',
     summary:
       `${formatCount(requests)} requests of a recorded SQLite database on ext4: guests g0 and g1 ` +
       'on host h0, g2 on h1; the driver VM of h0 is killed half-way and restarted',
     hosts: HOSTS,
-    hostMemoryBytes: hostMemoryBytes(HOSTS, { guests, driverHeapBytes, faults }),
+    hostMemoryBytes: hostMemoryBytes(HOSTS, { guests, driverHeapBytes, faults, store }),
     driverHeapBytes,
     guests,
     faults,
@@ -163,5 +169,6 @@ function demoScenario(trace: Trace, requests: number, faults: readonly Fault[]):
     plantedBug: 'none',
     publish: 'each',
     disturbedStore: false,
+    store,
   };
 }

@@ -15,9 +15,10 @@ import { MAX_QUEUES } from '../driver-vm/ring-keys.ts';
 import type { LossPolicy } from '../guests/blkfront.ts';
 import { ASAP_DEPTH, type Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
+import { Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { MAX_RING_ORDER } from '../ring/layout.ts';
 import { TRACE_FORMATS, type TraceFileFormat } from '../traces/trace.ts';
-import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
+import { IMAGE_BUGS, PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
 import { addCommonFlags, type CommonFlags, readChoice, readCount, unknownName } from './flags.ts';
 
 /** A place in a trace. */
@@ -31,6 +32,15 @@ export type FitChoice =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrap'; readonly sizeBytes: number };
 
+/** As they are given: `--disks` alone asks for disks that are files. */
+export interface GivenReplayFlags extends Omit<ReplayFlags, 'device'> {
+  readonly device?: DeviceKind;
+}
+
+export function chooseDevice(given: GivenReplayFlags): ReplayFlags {
+  return { ...given, device: given.device ?? (given.disks === undefined ? 'vdi' : 'file') };
+}
+
 export interface ReplayFlags extends CommonFlags {
   readonly format?: TraceFileFormat;
   readonly guests: number;
@@ -41,6 +51,7 @@ export interface ReplayFlags extends CommonFlags {
   readonly to?: Moment;
   readonly fit: FitChoice;
   readonly device: DeviceKind;
+  readonly writeBack: Policy;
   readonly size?: number;
   readonly kill: readonly string[];
   readonly restartAfter: number;
@@ -88,7 +99,7 @@ export function addReplayFlags(command: Command): Command {
     )
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     );
@@ -133,11 +144,16 @@ function addDiskFlags(command: Command): void {
     .option('--size <size>', 'size of each disk; what the trace needs otherwise', readSize)
     .option(
       '--device <kind>',
-      'what the driver VM keeps blocks in: memory or file',
-      readChoice('--device', ['memory', 'file', 'null', 'pattern']),
-      'file',
+      'what the driver VM keeps blocks in: vdi (an image of a store; default), file or memory',
+      readChoice('--device', ['vdi', 'memory', 'file', 'null', 'pattern']),
     )
-    .option('--disks <dir>', 'keep the disk files there, as DIR/HOST/GUEST.disk')
+    .option(
+      '--write-back <policy>',
+      'with --device vdi: what an acknowledgement means, W0 to W5',
+      parsePolicy,
+      Policy.w2,
+    )
+    .option('--disks <dir>', 'keep disks there, as files DIR/HOST/GUEST.disk')
     .option(
       '--queues <n>',
       'rings of a disk',

@@ -11,8 +11,14 @@ import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatBytesExact, formatCount } from '../base/format-units.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
 import { hostMemoryBytes } from '../experiments/host-memory.ts';
-import { DEFAULT_FRONT, type GuestScenario, type Scenario } from '../experiments/scenario.ts';
+import {
+  DEFAULT_FRONT,
+  type GuestScenario,
+  REPLAY_STORE,
+  type Scenario,
+} from '../experiments/scenario.ts';
 import type { Pace } from '../guests/pace.ts';
+import type { DeviceKind } from '../hypervisor/toolstack.ts';
 import { type FitResult, fitCompact, fitNone, fitWrap } from '../traces/fit.ts';
 import { indexAtTime, sliceTrace, splitForGuests } from '../traces/slice.ts';
 import type { Trace } from '../traces/trace.ts';
@@ -97,7 +103,8 @@ export function planReplay(trace: Trace, flags: ReplayFlags): ReplayPlan {
   const victims = { hosts, guests: guests.map(({ name }) => name) };
   const faults = flags.kill.map((text) => parseKill(text, victims));
   checkTriggers(faults, flags);
-  const load = { guests, driverHeapBytes: DRIVER_HEAP_BYTES, faults };
+  const stored = flags.device === 'vdi' ? { store: REPLAY_STORE } : {};
+  const load = { guests, driverHeapBytes: DRIVER_HEAP_BYTES, faults, ...stored };
   const memoryBytes = hostMemoryBytes(hosts, load);
   checkRoom(memoryBytes, flags);
   const spanNs = flags.pace.kind === 'timed' ? part.facts.spanNs / (flags.speed ?? 1) : 0;
@@ -115,6 +122,7 @@ export function planReplay(trace: Trace, flags: ReplayFlags): ReplayPlan {
     plantedBug: flags.plant,
     publish: 'each',
     disturbedStore: false,
+    ...stored,
   };
   return { scenario, limits: [...part.facts.notes, ...fitLimits(fits, flags)] };
 }
@@ -207,6 +215,7 @@ function guestOf(name: string, host: string, fitted: FitResult, flags: ReplayFla
     name,
     host,
     device: flags.device,
+    writeBack: flags.writeBack,
     diskSectors: fitted.diskBytes / SECTOR_BYTES,
     trace: fitted.trace,
     pace: paceOf(flags),
@@ -261,11 +270,19 @@ function titleOf(faults: readonly Fault[]): string {
     : 'replay through a crash of a guest';
 }
 
+const DISKS_ARE: Readonly<Record<DeviceKind, string>> = {
+  vdi: 'as images of a store',
+  file: 'in files',
+  memory: 'in memory',
+  null: 'that keep nothing',
+  pattern: 'of a pattern',
+};
+
 function summaryOf(part: Trace, flags: ReplayFlags): string {
   const guests = flags.guests === 1 ? 'one guest' : `${flags.guests} guests`;
   const hosts = flags.hosts === 1 ? 'one host' : `${flags.hosts} hosts`;
   return (
     `${part.requests} requests of ${part.facts.source}, replayed by ${guests} on ${hosts} with ` +
-    `disks in ${flags.device === 'file' ? 'files' : 'memory'}`
+    `disks ${DISKS_ARE[flags.device]}`
   );
 }

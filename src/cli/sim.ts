@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
-import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
+import { IMAGE_BUGS, PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
 import {
   addExamples,
   contradiction,
@@ -78,7 +78,7 @@ export function addSimCommand(program: Command): void {
     .option('--quiet', 'print the verdict only, and no progress line', false)
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     )

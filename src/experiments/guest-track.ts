@@ -42,6 +42,8 @@ export class GuestTrack {
   readonly responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
   readonly lives: Life[] = [];
   readonly problems: string[] = [];
+  /** While faults held up the guest itself, its disk or its driver VM. */
+  readonly troubles: { readonly fromNs: number; readonly toNs: number }[] = [];
   /** Number of its disk. */
   readonly disk: number;
   readonly #plantedBug: PlantedBug;

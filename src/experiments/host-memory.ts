@@ -1,8 +1,9 @@
 /** How much RAM the hosts of a scenario need, so that whoever makes one need not guess. */
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
+import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { GRANT_ENTRY_BYTES } from '../ring/grant-table.ts';
 import type { Fault } from '../world/faults.ts';
-import { GUEST_GRANT_ENTRIES, type GuestScenario } from './scenario.ts';
+import { GUEST_GRANT_ENTRIES, type GuestScenario, type StoreScenario } from './scenario.ts';
 
 /** RAM comes in pieces of this size. */
 const GRANULE_BYTES = 65_536;
@@ -12,6 +13,8 @@ const SPARE_BYTES = 2 ** 20;
 export interface HostLoad {
   readonly guests: readonly GuestScenario[];
   readonly driverHeapBytes: number;
+  /** Of the images that its driver VM serves; none unless said. */
+  readonly store?: StoreScenario;
   readonly faults: readonly Fault[];
 }
 
@@ -21,11 +24,12 @@ export function hostMemoryBytes(hosts: readonly string[], load: HostLoad): numbe
   return Math.ceil(most / GRANULE_BYTES) * GRANULE_BYTES;
 }
 
-function bytesOf(host: string, { guests, driverHeapBytes, faults }: HostLoad): number {
+function bytesOf(host: string, { guests, driverHeapBytes, store, faults }: HostLoad): number {
+  const heapBytes = driverHeapBytes + (store === undefined ? 0 : ramBytes(store.sizes));
   const kills = faults.filter((fault) => fault.kind === 'kill-driver' && fault.host === host);
   // A dead driver VM keeps its frames until every guest has met its successor, which may die first.
   const drivers = kills.length + 2;
-  let bytes = SPARE_BYTES + drivers * (driverHeapBytes + 4 * PAGE_BYTES);
+  let bytes = SPARE_BYTES + drivers * (heapBytes + 4 * PAGE_BYTES);
   for (const guest of guests) {
     if (guest.host !== host) continue;
     bytes += guest.heapBytes + GUEST_GRANT_ENTRIES * GRANT_ENTRY_BYTES + 4 * PAGE_BYTES;

@@ -7,8 +7,9 @@ import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
 import { Policy } from '../parallax/vdi/policy.ts';
-import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
+import { type ParallaxSizes, REPLAY_SIZES } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
+import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { Fault, PlantedBug } from '../world/faults.ts';
 
 export interface GuestScenario {
@@ -48,6 +49,12 @@ export interface Scenario {
   /** Where the disks that are images lie; none is an image unless said. */
   readonly store?: StoreScenario;
 }
+
+/** The store of a run of real size: a sparse pool with room for every block to be written often. */
+export const REPLAY_STORE: StoreScenario = {
+  sizes: REPLAY_SIZES,
+  poolBlocks: 1024 * EXTENT_BLOCKS,
+};
 
 export interface StoreScenario {
   /** Of Parallax in each driver VM. */

@@ -1,8 +1,8 @@
 /** Names of faults and of the places they strike: one vocabulary for both worlds. */
 
 /**
- * Where the simulator may end an actor inside a step: in the order a request passes them, then those
- * of stories that run beside requests.
+ * Where an actor may be ended inside a step: in the order a request passes them, then those of
+ * stories that run beside requests.
  */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
@@ -64,10 +64,15 @@ export const PLANTED_BUGS = [
   'early-write',
   /** File device: a flush is acknowledged and not done. */
   'skipped-flush',
-  /** Images: a write is acknowledged before the log has synced it. */
+] as const;
+
+/** Those of Parallax: they show where disks are images of a store. */
+export const IMAGE_BUGS = [
+  /** A write is acknowledged before the log has synced it. */
   'ack-before-sync',
 ] as const;
-export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
+
+export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
 
 /**
  * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it
@@ -100,7 +105,7 @@ export type ProtocolEvent = (typeof PROTOCOL_EVENTS)[number];
 
 /**
  * When a fault strikes. Time, progress and protocol events work in both worlds, events and
- * recoveries only in the simulator.
+ * recoveries only in the simulator; at a crash point threads can only kill.
  */
 export type Trigger =
   | { readonly kind: 'time'; readonly atNs: number }
@@ -237,14 +242,15 @@ export type SpineFault = { readonly when: Trigger } & (
     }
 );
 
-/** Faults of parts that no stage has: a script that names them is refused with what is missing. */
-export type PoolFault = {
-  readonly when: Trigger;
-} /** The host is lost for ever, its disks with it. */ & (
+/**
+ * Faults of parts that no stage has: a script that names them is refused with what is missing. A
+ * lost host never comes back, nor do its disks; a server with an old disk comes back with the one
+ * that it had `ageNs` ago.
+ */
+export type PoolFault = { readonly when: Trigger } & (
   | { readonly kind: 'host-loss'; readonly host: string }
   | { readonly kind: 'server-kill'; readonly server: string }
   | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
-  /** The server comes back with the disk that it had `ageNs` ago. */
   | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
   | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
 );

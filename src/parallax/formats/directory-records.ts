@@ -8,8 +8,10 @@
  *   12 u32 session, 16 u32 fence; in `next` the last ones that were given.
  *
  * `ext/<store>/<n>`, magic "SDEX", 28 bytes and a text: field = state (1 open, 2 closed, 3 full,
- *   4 partial); 12 u32 session that claimed it, 16 u32 free blocks, 20 u32 sequence of the map
- *   that holds (0: none was written), 24 u32 length of the name of the session's host, 28 the name.
+ *   4 partial); 12 u32 session that claimed it, 16 u32 free blocks, 20 u32 sequence of the map when
+ *   this was written (0: there was none; of a partial extent it is the one map that holds, others
+ *   may have a newer one, with more blocks shared), 24 u32 length of the name of the session's
+ *   host, 28 the name.
  *
  * `cond/<store>/<block>`, magic "SDCB", 4120 bytes: field 0; 12 u32 0, 16 u48 version of the block,
  *   22 u16 0, 24 the 4096 bytes of the block.

@@ -28,27 +28,14 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { invariant, present } from '../../base/invariant.ts';
-import {
-  type BlockPool,
-  EXTENT_BLOCKS,
-  type PoolBlock,
-  PoolStatus,
-} from '../../world/block-pool.ts';
+import { type BlockPool, EXTENT_BLOCKS, type PoolBlock } from '../../world/block-pool.ts';
 import type { Directory } from '../../world/directory.ts';
 import type { World } from '../../world/world.ts';
 import type { ExtentRecord, ExtentState } from '../formats/directory-records.ts';
-import {
-  decodeExtentMap,
-  type ExtentMap,
-  encodeExtentMap,
-  MAP_COPY_BLOCKS,
-  MAP_COPY_BYTES,
-} from '../formats/extent-map.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { type Attachment, type FenceGuard, fencedError } from './attach.ts';
+import { ExtentMapIo, type FoundMap } from './extent-map-io.ts';
 import { ExtentSpace } from './extent-space.ts';
 import { ExtentTable, type ListedExtent } from './extent-table.ts';
-import { poolCall } from './pool-call.ts';
 
 export interface ExtentParts {
   readonly world: Pick<World, 'clock' | 'digest' | 'log' | 'crashPoint'>;
@@ -91,9 +78,9 @@ export class ExtentAllocator {
   readonly #pool: BlockPool;
   readonly #guard: FenceGuard;
   readonly #attachment: Attachment;
-  readonly #uuid: Uint8Array;
   readonly #reserveBlocks: number;
   readonly #table: ExtentTable;
+  readonly #maps: ExtentMapIo;
   readonly #held = new Map<number, Held>();
   /** Those that can be allocated from, oldest first. */
   #open: Held[] = [];
@@ -103,15 +90,17 @@ export class ExtentAllocator {
   #supersededPrivate = 0;
   #supersededShared = 0;
   #closing: Promise<void> | null = null;
+  #broken: { readonly thrown: unknown } | null = null;
 
   private constructor(parts: ExtentParts) {
     this.#world = parts.world;
     this.#pool = parts.pool;
     this.#guard = parts.guard;
     this.#attachment = parts.guard.attachment;
-    this.#uuid = parts.uuid;
     this.#reserveBlocks = parts.reserveBlocks ?? EXTENT_BLOCKS / 2;
-    this.#table = new ExtentTable(parts.directory, parts.world.digest, parts.guard);
+    const { directory, world, guard, pool, uuid } = parts;
+    this.#table = new ExtentTable(directory, world.digest, guard);
+    this.#maps = new ExtentMapIo(pool, world.digest, uuid, guard);
   }
 
   /** Begins a session: what older sessions of this host have left open is closed first. */
@@ -147,6 +136,7 @@ export class ExtentAllocator {
 
   /** A write to this block ended in an unknown state: its extent is not allocated from any more. */
   closeExtentOf(block: PoolBlock): void {
+    this.#rethrow();
     const held = this.#heldOf(block);
     if (held.wanted === 'closed') return;
     held.wanted = 'closed';
@@ -187,6 +177,7 @@ export class ExtentAllocator {
   }
 
   #checkUsable(): void {
+    this.#rethrow();
     invariant(this.#closing === null, 'nobody allocates after the end');
     if (this.#guard.fenced) throw fencedError(this.#attachment);
   }
@@ -233,8 +224,8 @@ export class ExtentAllocator {
     if (this.#claiming !== null || this.#world.clock.nowNs() < this.#claimAgainNs) return;
     this.#claim().catch((thrown: unknown) => {
       // Whoever needs the blocks will ask again and hear why there are none.
-      if (!(thrown instanceof StorageError)) throw thrown;
       this.#claimAgainNs = this.#world.clock.nowNs() + BACKGROUND_RETRY_NS;
+      this.#keepIfBug(thrown);
     });
   }
 
@@ -279,9 +270,9 @@ export class ExtentAllocator {
   async #tryClaim(listed: ListedExtent): Promise<boolean> {
     const { extent, record, version } = listed;
     const mapSequence = record?.mapSequence ?? 0;
-    let map: { readonly map: ExtentMap; readonly copy: number } | null = null;
+    let map: FoundMap | null = null;
     if (record !== null && mapSequence > 0) {
-      map = await this.#readMap(extent, record);
+      map = await this.#maps.read(extent, record);
       if (map === null) {
         this.#world.log.note(`extent ${extent} has not the map that it should have: closed`);
         await this.#table.change(extent, version, { ...record, state: 'closed' });
@@ -319,23 +310,6 @@ export class ExtentAllocator {
     return { state, session, host, freeBlocks, mapSequence };
   }
 
-  /** The map that the record names, and which copy it is; null if neither copy is that map. */
-  async #readMap(
-    extent: number,
-    record: ExtentRecord,
-  ): Promise<{ readonly map: ExtentMap; readonly copy: number } | null> {
-    for (let copy = 0; copy < 2; copy++) {
-      const bytes = new Uint8Array(MAP_COPY_BYTES);
-      const status = await poolCall(this.#pool, 'read', mapBlock(extent, copy), bytes);
-      if (status === PoolStatus.fenced) throw fencedError(this.#attachment);
-      if (status !== PoolStatus.ok) continue;
-      const map = decodeExtentMap(this.#world.digest, bytes, this.#uuid, extent);
-      if (isDamage(map) || map.sequence !== record.mapSequence) continue;
-      if (map.freeBlocks === record.freeBlocks) return { map, copy };
-    }
-    return null;
-  }
-
   async #closeLeftOpen(left: ListedExtent): Promise<void> {
     let listed = left;
     for (;;) {
@@ -364,10 +338,21 @@ export class ExtentAllocator {
   #tendSoon(held: Held): void {
     this.#tend(held).catch((thrown: unknown) => {
       // It stays open in the directory: safe, and tried again at the end.
-      if (!(thrown instanceof StorageError)) throw thrown;
-      const text = `extent ${held.space.extent} is not yet ${held.wanted}: ${thrown.message}`;
+      if (this.#keepIfBug(thrown)) return;
+      const text = `extent ${held.space.extent} is not yet ${held.wanted}: ${String(thrown)}`;
       this.#world.log.note(text);
     });
+  }
+
+  /** Nobody waits for a story of the background: what broke it is thrown at the next call. */
+  #keepIfBug(thrown: unknown): boolean {
+    if (thrown instanceof StorageError) return false;
+    this.#broken ??= { thrown };
+    return true;
+  }
+
+  #rethrow(): void {
+    if (this.#broken !== null) throw this.#broken.thrown;
   }
 
   #tend(held: Held): Promise<void> {
@@ -392,21 +377,11 @@ export class ExtentAllocator {
 
   async #writeMap(held: Held): Promise<boolean> {
     const { space, changes } = held;
-    const { extent } = space;
-    const copy = 1 - space.mapCopy;
-    space.mapSequence += 1;
-    const sequence = space.mapSequence;
-    const bytes = new Uint8Array(MAP_COPY_BYTES);
-    const { session } = this.#attachment;
-    const header = { extent, store: this.#uuid, session, sequence };
-    encodeExtentMap(this.#world.digest, header, space.states, bytes);
     this.#world.crashPoint('extent.before-map-write');
-    const status = await poolCall(this.#pool, 'write', mapBlock(extent, copy), bytes);
-    if (status === PoolStatus.fenced) throw fencedError(this.#attachment);
+    const ok = await this.#maps.write(space);
     this.#world.crashPoint('extent.after-map-write');
-    if (status !== PoolStatus.ok) return false;
-    space.mapCopy = copy;
-    held.durableSequence = sequence;
+    if (!ok) return false;
+    held.durableSequence = space.mapSequence;
     held.mapped = changes;
     return true;
   }
@@ -434,6 +409,7 @@ export class ExtentAllocator {
 
   async #giveBack(): Promise<void> {
     await this.#claiming?.catch(() => undefined);
+    this.#rethrow();
     const open = this.#open;
     this.#open = [];
     let first: unknown = null;
@@ -470,8 +446,4 @@ function sameRecord(one: ExtentRecord, other: ExtentRecord): boolean {
     one.freeBlocks === other.freeBlocks &&
     one.mapSequence === other.mapSequence
   );
-}
-
-function mapBlock(extent: number, copy: number): PoolBlock {
-  return extent * EXTENT_BLOCKS + copy * MAP_COPY_BLOCKS;
 }

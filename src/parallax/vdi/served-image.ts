@@ -64,7 +64,8 @@ export class ServedImage {
       throttle,
       plantedBug,
       onDirty: () => this.#onDirty(),
-      onNoRoom: () => this.hurry(true),
+      // An epoch that is larger than what may be dirty cannot be kept back whole.
+      onNoRoom: () => this.hurry(vdi.batches.isOneEpoch),
     });
     this.#destage = new Destage({
       ...parts,
@@ -80,10 +81,10 @@ export class ServedImage {
     });
   }
 
-  /** Destage begins. `failed` hears of a bug in it. */
-  serve(failed: (thrown: unknown) => void): void {
+  /** Destage begins. */
+  serve(): void {
     this.#destaging = this.#destage.run();
-    this.#destaging.catch(failed);
+    this.#destaging.catch(this.#parts.failed);
   }
 
   /** The image as a disk of one front end. `numbered` hears the number of each of its mutations. */
@@ -95,6 +96,8 @@ export class ServedImage {
       frontId,
       reads,
       writes: this.writes,
+      loader: this.#parts.tree.loader,
+      failed: this.#parts.failed,
       hurry: () => this.hurry(false),
       resize: (sectors) => this.resize(sectors),
     });
@@ -152,7 +155,14 @@ export class ServedImage {
   async resize(sectors: number): Promise<void> {
     await this.drain();
     await this.#destage.resize(sectors / SECTORS_PER_PAGE);
+    this.forgetCached();
+    this.#parts.slab.openVdi(this.vdi.id, identityOf(this.vdi.image));
+  }
+
+  /** What the caches have of the image is not of it any more. */
+  forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);
+    this.#parts.slab.forgetVdi(this.vdi.id);
   }
 
   /** Publishes everything and stops; nothing may be in flight. */

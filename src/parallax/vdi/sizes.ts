@@ -49,6 +49,17 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   log: DEFAULT_LOG_OPTIONS,
 };
 
+/** Of a replay or a demonstration: log and batches of a real driver VM, caches for a laptop. */
+export const REPLAY_SIZES: ParallaxSizes = {
+  ...DEFAULT_SIZES,
+  nodePages: (8 * MIB) / PAGE_BYTES,
+  cachePages: (16 * MIB) / PAGE_BYTES,
+  payloadPages: (16 * MIB) / PAGE_BYTES,
+  slabBytes: 256 * MIB,
+  dirtyCapBytes: 256 * MIB,
+  log: { ...DEFAULT_LOG_OPTIONS, maxSegments: 16 },
+};
+
 /** Of the simulator: small enough that caches evict, segments turn over and caps are reached. */
 export const SMALL_SIZES: ParallaxSizes = {
   logPages: 64,

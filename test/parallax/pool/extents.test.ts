@@ -17,6 +17,7 @@ import type { ActorHandle } from '../../../src/world/actor.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';
 import { DirectoryClient } from '../../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../../src/world/directory-server.ts';
+import { CRASH_POINTS } from '../../../src/world/faults.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
 import { DiskStatus, type World } from '../../../src/world/world.ts';
 import { scripted } from '../../world/sim/helper-actors.ts';
@@ -350,6 +351,7 @@ async function liveAs(
   }
 }
 
+const CRASH_POINTS_HERE = CRASH_POINTS.filter((name) => name.startsWith('extent.'));
 const EXPECTED = ['E_FENCED', 'E_POOL_FULL', 'E_DIRECTORY', 'E_POOL_IO', 'E_ATTACH_CONTENTION'];
 
 test('no block is handed out twice, whoever is killed when, cut off, or goes on as a zombie', async (t) => {
@@ -388,6 +390,9 @@ test('no block is handed out twice, whoever is killed when, cut off, or goes on 
       });
       const link = handle.links.get('directory');
       if (link !== undefined) server.serve(link);
+      if (random.chance(0.3)) {
+        simulator.armCrashPoint(name, random.pick(CRASH_POINTS_HERE), random.between(1, 4));
+      }
       if (random.chance(0.7)) simulator.armKillAtEvent(name, random.between(2, 300));
       void handle.exited.then(({ reason }) => {
         if (reason === 'killed') seen.killed++;
