@@ -53,8 +53,13 @@ export class FsckFolder {
     const entries = await this.directory.list('cond/');
     const names = new Set(entries.map(({ key }) => key.split('/')[1] ?? ''));
     if (names.size <= 1) return [...names][0] ?? STORE_NAME;
-    const text = `${this.#path} holds ${names.size} stores (${[...names].join(', ')}), expected one`;
-    throw new UsageError('E_STORE_SEVERAL', `--store: ${text}`, { fields: { path: this.#path } });
+    const listed = [...names].join(', ');
+    throw new UsageError(
+      'E_STORE_SEVERAL',
+      `--store: ${this.#path} holds ${names.size} stores (${listed}), expected one; name a ` +
+        'folder that stordom made for a store',
+      { fields: { path: this.#path } },
+    );
   }
 
   /** The hosts to look at: one, or all. */

@@ -1,4 +1,4 @@
-/** The report of `stordom fsck` for people: the verdict, then what there is, then what was found. */
+/** The report of `stordom fsck` for people: verdict first, then what there is, then findings. */
 import { formatBytes, formatCount, formatDuration } from '../base/format-units.ts';
 import type { FsckReport, HostReport, ImageReport } from '../parallax/fsck/report.ts';
 import { pad, wrap } from '../report/columns.ts';
@@ -6,6 +6,8 @@ import { printable } from '../report/escape.ts';
 
 const COLUMNS = 100;
 const BLOCK_BYTES = 4096;
+/** Of the table of images: number, name, host, policy; then numbers. */
+const LAST_TEXT_COLUMN = 3;
 
 /** One line: whether the store is whole, and how much of it was looked at. */
 export function fsckVerdict(report: FsckReport): string {
@@ -61,9 +63,13 @@ function imageLines(images: readonly ImageReport[]): string[] {
     String(image.errors),
   ]);
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]?.length ?? 0)));
-  const lineOf = (row: readonly string[]): string =>
-    `  ${row.map((cell, i) => pad(cell, widths[i] ?? 0, i === 0 || i > 3 ? 'right' : 'left')).join('  ')}`;
-  return ['', ...[head, ...rows].map((row) => lineOf(row).trimEnd())];
+  const lineOf = (row: readonly string[]): string => {
+    const cells = row.map((cell, i) => {
+      return pad(cell, widths[i] ?? 0, i === 0 || i > LAST_TEXT_COLUMN ? 'right' : 'left');
+    });
+    return `  ${cells.join('  ')}`.trimEnd();
+  };
+  return ['', ...[head, ...rows].map(lineOf)];
 }
 
 function hostLines({

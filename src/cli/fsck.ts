@@ -13,8 +13,8 @@ import { ExitCode, Interrupted } from './exit.ts';
 import { addExamples } from './flags.ts';
 import { FsckFolder } from './fsck-folder.ts';
 import { fsckText, fsckVerdict } from './fsck-text.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { ProgressLine, progressBar } from './progress.ts';
-import { untilInterrupted } from './thread-seed.ts';
 
 interface FsckFlags {
   readonly store: string;
@@ -34,7 +34,7 @@ export function addFsckCommand(program: Command): void {
     .option('--json', 'print the report as JSON on stdout, and nothing else there', false)
     .option('--quiet', 'print the verdict only, and no progress line', false)
     .action(fsck);
-  addExamples(command, 'stordom fsck --store mystore', 'stordom fsck --store mystore --no-data');
+  addExamples(command, 'stordom fsck --store my-store', 'stordom fsck --store my-store --no-data');
 }
 
 async function fsck(flags: FsckFlags): Promise<void> {

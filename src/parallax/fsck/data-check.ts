@@ -2,8 +2,8 @@
  * Reads data blocks and compares each with the CRC that its leaf names.
  *
  * Blocks are gathered, sorted by their place in the pool, and read in runs: a tree in the order of
- * its image is often in order in the pool too. Bound: `WORKERS` reads of `RUN_BLOCKS` in flight, and
- * `GATHERED` blocks waiting.
+ * its image is often in order in the pool too. Bound: `WORKERS` reads of `RUN_BLOCKS` in flight,
+ * and `GATHERED` blocks waiting.
  */
 import { BLOCK_BYTES, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';

@@ -159,7 +159,7 @@ export class ExtentCheck {
       return;
     }
     if (map.freeBlocks !== freeBlocks || (state === 'full' && freeBlocks !== 0)) {
-      const what = `it is ${state} with ${freeBlocks} free blocks, but its map has ${map.freeBlocks}`;
+      const what = `it is ${state}, ${freeBlocks} blocks free, but its map has ${map.freeBlocks}`;
       findings.add('extent-map', `extent ${extent}`, what);
     }
     this.#compare(extent, map);

@@ -2,9 +2,9 @@
  * What a check of a store can find: a closed list of codes, each with how bad it is and what can be
  * done about it.
  *
- * An *error* is something that no crash of a driver VM or a host leaves behind: data or its place is
- * lost, or the program has a bug. A *warning* is what a crash may leave and somebody should look at.
- * An *info* is normal and worth knowing. Only errors make a store unclean.
+ * An *error* is something that no crash of a driver VM or a host leaves behind: data or its place
+ * is lost, or the program has a bug. A *warning* is what a crash may leave and somebody should look
+ * at. An *info* is normal and worth knowing. Only errors make a store unclean.
  */
 export type Severity = 'error' | 'warning' | 'info';
 

@@ -8,9 +8,9 @@
  * extents: records and maps against what was reached
  * names again
  * ```
- * The store may be in use meanwhile. Trees are never changed in place, and blocks are not used again
- * yet, so each image is checked as its root block was when it was read; what comes later in the
- * list can only know more. A tree that is published meanwhile is not looked at.
+ * The store may be in use meanwhile. Trees are never changed in place, and blocks are not used
+ * again yet, so each image is checked as its root block was when it was read; what comes later in
+ * the list can only know more. A tree that is published meanwhile is not looked at.
  *
  * It shares the decoders of the formats with the code that it judges, and nothing else: trees are
  * read here without its caches and loaders.

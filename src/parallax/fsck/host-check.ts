@@ -2,7 +2,7 @@
  * What a host keeps on its own disk, looked at without a change: the dirty log as a recovery would
  * find it, and the table of the clean slab.
  *
- * The host may be running. Its log then moves under the look: what seems damaged is looked at again
+ * The host may be running. Its log then moves under the look: what seems wrong is looked at again
  * after a while, and only what is so at the end is told. Slots of the slab are not read: each read
  * of one compares its CRC, and what does not hold is fetched from the pool again.
  */
@@ -76,7 +76,7 @@ async function lookAtLog(parts: HostCheckParts): Promise<FoundLog> {
     try {
       const visit = (entry: LogEntry): void => countEntry(parts.watermarks, entry, unpublished);
       const log = await inspectLog(world, visit);
-      if (log.damage.length === 0 || last) {
+      if ((log.damage.length === 0 && log.remarks.length === 0) || last) {
         tellLog(parts, log);
         const counts = [...unpublished].sort(([one], [other]) => one - other);
         return { log, unpublished: counts.map(([vdi, count]) => ({ vdi, ...count })) };

@@ -1,7 +1,7 @@
 /**
- * Opens a store for a check: like `openEmbeddedStore`, but what is wrong is told, and as much as can
- * be opened is. The superblock and the label of the pool file say the same of the store, so either
- * of them alone is enough to go on with.
+ * Opens a store for a check: like `openEmbeddedStore`, but what is wrong is told, and as much as
+ * can be opened is. The superblock and the label of the pool file say the same of the store, so
+ * either of them alone is enough to go on with.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
@@ -132,8 +132,8 @@ async function compareLabel(
   }
   if (superblock === null) return label;
   if (!sameUuid(label.uuid, superblock.uuid)) {
-    const what = `it belongs to store ${formatUuid(label.uuid)}, not ${formatUuid(superblock.uuid)}`;
-    findings.add('pool-label', where, what);
+    const [met, own] = [formatUuid(label.uuid), formatUuid(superblock.uuid)];
+    findings.add('pool-label', where, `it belongs to store ${met}, the directory to ${own}`);
     return null;
   }
   if (label.sizeBlocks !== superblock.sizeBlocks) {

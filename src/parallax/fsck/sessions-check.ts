@@ -59,7 +59,7 @@ export async function readSessions(
     }
     attached.set(key.slice(prefix.length), record.session);
     if (last === null || (record.session <= last.session && record.fence <= last.fence)) continue;
-    const what = `it has session ${record.session}, but ${last.session} was the last that was given`;
+    const what = `it has session ${record.session}, but ${last.session} was the last one given`;
     findings.add('session', key, what);
   }
   return new Sessions(attached);

@@ -50,8 +50,8 @@ export class LmdbDirectory implements Directory {
   #closing: Promise<void> | null = null;
 
   /**
-   * Opens the file, or creates it with its entry in the folder durable. `readOnly`: it is there, may
-   * be in use by another process, and no `txn` is made.
+   * Opens the file, or creates it with its entry in the folder durable. `readOnly`: it is there,
+   * may be in use by another process, and no `txn` is made.
    */
   constructor(path: string, readOnly: boolean = false) {
     this.#path = path;
