@@ -26,5 +26,6 @@ export function judgeStore({ scenario, fsck }: CheckedRun): Verdict[] {
   }
   const errors = fsck.findings.filter(({ severity }) => severity === 'error');
   const quoted = errors.slice(0, QUOTED_MAX).map(({ where, what }) => `${where}: ${what}`);
-  return [broken('fsck', `${fsck.errors} errors: ${quoted.join('; ')}`)];
+  const count = fsck.errors === 1 ? '1 error' : `${formatCount(fsck.errors)} errors`;
+  return [broken('fsck', `${count}: ${quoted.join('; ')}`)];
 }

@@ -42,5 +42,5 @@ test('an error in a store breaks the verdict and is quoted; a warning does not',
   const bad = { ...clean, ok: false, errors: 1, findings: [warning, error] };
   const [verdict] = judgeStore({ scenario, fsck: bad });
   t.is(verdict?.ok, false);
-  t.is(verdict?.text, '1 errors: image 1: it is bent');
+  t.is(verdict?.text, '1 error: image 1: it is bent');
 });

@@ -13,7 +13,9 @@ import {
   MAP_BLOCKS,
   MAP_COPY_BYTES,
 } from '../../../src/parallax/formats/extent-map.ts';
+import { encodePoolLabel } from '../../../src/parallax/formats/pool-label.ts';
 import { isDamage } from '../../../src/parallax/formats/sealed.ts';
+import { decodeSuperblock, encodeSuperblock } from '../../../src/parallax/formats/superblock.ts';
 import { ENTRY_WORDS, entryBlock } from '../../../src/parallax/formats/tree-node.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';
 import { simDigest } from '../../../src/world/sim/sim-digest.ts';
@@ -348,6 +350,53 @@ test('sessions that were given twice are told', async (t) => {
   t.deepEqual(await store.codes(), ['extent-record', 'session']);
   store.value(`next/${STORE}`)[13] = 1;
   t.deepEqual(await store.codes(), ['session']);
+});
+
+test('a store of a newer format is left alone, one that was not finished is looked at', async (t) => {
+  const store = await sample();
+  const superblock = decodeSuperblock(simDigest, store.conditionalData(0));
+  if (isDamage(superblock)) throw new Error(superblock.damage);
+  const formats = { ...superblock.formats, node: 2 };
+  store.setConditional(0, encodeSuperblock(simDigest, { ...superblock, formats }));
+  const newer = await store.check();
+  t.deepEqual(await store.codes(), ['store-newer']);
+  t.is(newer.images.length, 0);
+  store.setConditional(0, encodeSuperblock(simDigest, { ...superblock, state: 'creating' }));
+  t.deepEqual(await store.codes(), ['store-unfinished']);
+  t.is((await store.check()).images.length, 3);
+});
+
+test('a pool file of another store is told, and nothing in it is taken for this one', async (t) => {
+  const store = await sample();
+  const uuid = new Uint8Array(16).fill(9);
+  store.blocks.set(0, encodePoolLabel(simDigest, { uuid, sizeBlocks: 3 * EXTENT_BLOCKS }));
+  const report = await store.check();
+  t.deepEqual(await store.codes(), ['pool-label']);
+  t.is(report.images.length, 0);
+});
+
+test('an extent left open by a session that is over is told, and is no error', async (t) => {
+  const store = await sample();
+  const key = `ext/${STORE}/1`;
+  const record = decodeExtentRecord(simDigest, store.value(key));
+  if (isDamage(record)) throw new Error(record.damage);
+  store.set(key, encodeExtentRecord(simDigest, { ...record, state: 'open' }));
+  const report = await store.check();
+  t.true(report.ok);
+  t.true(report.findings.some(({ code }) => code === 'extent-left-open'));
+  t.is(report.totals.leakedBlocks, 0);
+  t.true(report.totals.undecidedBlocks > 0);
+  t.is(report.extents.open, 1);
+});
+
+test('findings beyond a thousand are counted and not kept', async (t) => {
+  const store = await sample();
+  const before = (await store.check()).findings.length;
+  for (let extra = 0; extra < 1500; extra++) store.set(`cond/${STORE}/x${extra}`, new Uint8Array());
+  const report = await store.check();
+  t.is(report.errors, 1500);
+  t.is(report.findings.length, 1000);
+  t.is(report.omittedFindings, before + 500);
 });
 
 test('a check that is cancelled ends, and tells how far it was', async (t) => {
