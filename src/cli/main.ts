@@ -8,6 +8,7 @@ import { addFsckCommand } from './fsck.ts';
 import { addReplayCommand } from './replay.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
+import { addVdiCommand } from './vdi.ts';
 import { stordomVersion } from './version.ts';
 
 /** Runs a command line; the process ends with `process.exitCode`. */
@@ -32,6 +33,7 @@ function program(): Command {
   addReplayCommand(command);
   addSimCommand(command);
   addTraceCommand(command);
+  addVdiCommand(command);
   addBenchCommand(command);
   addFsckCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');

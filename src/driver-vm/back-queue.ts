@@ -15,7 +15,8 @@
  *
  * A response is published as soon as its request is finished. Publishing once a batch lets the two
  * sides fall into lock step where both sleep: half the requests a second at depth 32 with one guest
- * (`docs/performance.md`). It stays as a mode so that the benchmark can show that.
+ * (`docs/performance.md`). It stays as a mode so that the benchmark can show that. Answers that a
+ * device gives all at once, such as those of a group of the log, are published as one.
  *
  * A front end that claims an impossible `req_prod` is halted: its ring is not looked at again, what
  * is in flight ends, other rings go on.
@@ -92,6 +93,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
   #held: RequestRecord | null = null;
   #unpublished = 0;
   #draining = false;
+  /** Answers are held back until `publishHeld`. */
+  #holding = false;
   #halted: string | null = null;
   #onDrained: (() => void) | null = null;
   #nowNs: Nanos = 0 as Nanos;
@@ -156,6 +159,16 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     this.#draining = false;
     if (this.#unpublished > 0) this.#publish();
     return taken;
+  }
+
+  /** Answers that follow are published by `publishHeld`. */
+  holdAnswers(): void {
+    this.#holding = true;
+  }
+
+  publishHeld(): void {
+    this.#holding = false;
+    if (this.#unpublished > 0 && this.#halted === null) this.#publish();
   }
 
   /** Now and then: shows the front end that this back end lives, gives back what was long idle. */
@@ -333,7 +346,8 @@ export class BackQueue implements RequestOwner, SegmentFetcher {
     this.#ring.put(record.idLow, record.idHigh, record.echoOp, status);
     this.#parts.world.crashPoint('back.before-response-publish');
     // A completion that comes between two drains is a batch of its own.
-    if (this.#parts.publish === 'each' || !this.#draining) this.#publish();
+    const isOneByOne = this.#parts.publish === 'each' || !this.#draining;
+    if (isOneByOne && !this.#holding) this.#publish();
     else this.#unpublished++;
   }
 

@@ -12,6 +12,7 @@ const COMMANDS = [
   'trace',
   'trace info',
   'trace convert',
+  'vdi',
   'bench',
   'fsck',
 ];

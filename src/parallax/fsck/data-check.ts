@@ -7,8 +7,8 @@
  */
 import { BLOCK_BYTES, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
+import { poolCall } from '../story-io.ts';
 import type { Findings } from './findings.ts';
-import { readPool } from './read-pool.ts';
 
 const GATHERED = 8192;
 const RUN_BLOCKS = 64;
@@ -76,12 +76,14 @@ export class DataCheck {
   }
 
   async #readRun(from: number, to: number, buffer: Uint8Array): Promise<void> {
-    const whole = await readPool(this.#pool, this.#block(from), buffer, 0, to - from);
+    const whole = await poolCall(this.#pool, 'read', this.#block(from), buffer, 0, to - from);
     for (let i = from; i < to; i++) {
       const at = (i - from) * BLOCK_BYTES;
       // One bad sector must not cost the whole run.
       const alone = whole === PoolStatus.ok || to - from === 1;
-      const status = alone ? whole : await readPool(this.#pool, this.#block(i), buffer, at, 1);
+      const status = alone
+        ? whole
+        : await poolCall(this.#pool, 'read', this.#block(i), buffer, at, 1);
       this.#judge(i, status, buffer, at);
     }
   }

@@ -28,9 +28,9 @@ import {
 } from '../formats/extent-map.ts';
 import { isDamage } from '../formats/sealed.ts';
 import { extentPrefix } from '../pool/keys.ts';
+import { poolCall } from '../story-io.ts';
 import type { BlockMarks, ExtentMarks } from './block-marks.ts';
 import type { Findings } from './findings.ts';
-import { readPool } from './read-pool.ts';
 import type { ExtentTotals } from './report.ts';
 import { lastGiven, type Sessions } from './sessions-check.ts';
 
@@ -97,7 +97,7 @@ export class ExtentCheck {
     for (let look = 1; ; look++) {
       const record = decodeExtentRecord(digest, entry.value);
       if (isDamage(record)) {
-        findings.add('extent-record', entry.key, record.damage);
+        findings.add('extent-record', entry.key, record.problem);
         this.#judgeTwice(extent, []);
         return;
       }
@@ -119,7 +119,7 @@ export class ExtentCheck {
     for (let copy = 0; copy < 2; copy++) {
       const bytes = new Uint8Array(MAP_COPY_BYTES);
       const block = extent * EXTENT_BLOCKS + copy * MAP_COPY_BLOCKS;
-      const status = await readPool(pool, block, bytes, 0, MAP_COPY_BLOCKS);
+      const status = await poolCall(pool, 'read', block, bytes, 0, MAP_COPY_BLOCKS);
       if (status !== PoolStatus.ok) continue;
       const map = decodeExtentMap(digest, bytes, uuid, extent);
       if (!isDamage(map)) maps.push(map);

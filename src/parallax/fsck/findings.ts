@@ -36,7 +36,6 @@ export type FindingCode =
   | 'two-places'
   | 'beyond-size'
   | 'mapped-count'
-  | 'clone-count'
   | 'snapshot-record'
   | 'snapshot-order'
   | 'extent-record'
@@ -100,10 +99,6 @@ const FINDINGS: Readonly<Record<FindingCode, Kind>> = {
   'two-places': { severity: 'error', remedy: REPORT },
   'beyond-size': { severity: 'error', remedy: REPORT },
   'mapped-count': { severity: 'error', remedy: REPORT },
-  'clone-count': {
-    severity: 'info',
-    remedy: 'nothing: a clone begins with the count of its origin, which may have gone on',
-  },
   'snapshot-record': {
     severity: 'error',
     remedy: 'restore the block from a copy; until then this snapshot cannot be read',

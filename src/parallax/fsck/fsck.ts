@@ -19,8 +19,9 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
+import { formatUuid } from '../formats/field-bytes.ts';
 import { decodeRootBlock, type RootBlock } from '../formats/root-block.ts';
-import { formatUuid } from '../formats/superblock.ts';
+import { isDamage } from '../formats/sealed.ts';
 import type { EmbeddedPlace } from '../pool/embedded-store.ts';
 import { checkStoreName } from '../pool/keys.ts';
 import type { ImageName } from '../store/registry.ts';
@@ -167,11 +168,11 @@ class Fsck {
         // A deleted image leaves zeros.
         if (data.every((byte) => byte === 0)) continue;
         const decoded = decodeRootBlock(digest, data);
-        if (!decoded.ok) tell(`byte ${decoded.damage.byte}: ${decoded.damage.problem}`);
-        else if (decoded.value.vdi !== vdi) tell(`it is the root of image ${decoded.value.vdi}`);
-        else if (decoded.value.storeUuid !== storeUuid) {
-          tell(`it belongs to store ${decoded.value.storeUuid}`);
-        } else this.#roots.set(vdi, { image: decoded.value, version });
+        if (isDamage(decoded)) tell(`byte ${decoded.byte}: ${decoded.problem}`);
+        else if (decoded.vdi !== vdi) tell(`it is the root of image ${decoded.vdi}`);
+        else if (decoded.storeUuid !== storeUuid) {
+          tell(`it belongs to store ${decoded.storeUuid}`);
+        } else this.#roots.set(vdi, { image: decoded, version });
       } catch (thrown) {
         if (!(thrown instanceof StorageError) || thrown.code === 'E_DIRECTORY') throw thrown;
         tell(thrown.message);

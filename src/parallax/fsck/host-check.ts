@@ -11,6 +11,7 @@ import { SECTOR_BYTES } from '../../base/units.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { ChainState } from '../formats/checkpoint.ts';
+import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
 import { type LogEntry, MutationKind } from '../formats/log-group.ts';
 import {
   SlabFormat,
@@ -21,11 +22,10 @@ import {
   type TableEntry,
   tableBlocksOf,
 } from '../formats/slab-table.ts';
-import { formatUuid, sameUuid } from '../formats/superblock.ts';
 import { segmentName } from '../log/log-names.ts';
 import type { InspectedLog } from '../log/recovered-log.ts';
 import { inspectLog } from '../log/recovery.ts';
-import { diskCall } from '../pool/pool-call.ts';
+import { diskCall } from '../story-io.ts';
 import type { Findings } from './findings.ts';
 import type { HostReport, IncarnationReport, SlabReport, UnpublishedReport } from './report.ts';
 
@@ -168,7 +168,7 @@ class SlabCheck {
     if (superblock === null) return null;
     const { slots, store } = superblock;
     const { uuid } = this.#parts;
-    if (uuid !== null && !sameUuid(store, uuid)) {
+    if (uuid !== null && !sameBytes(store, uuid)) {
       this.#tell('slab-foreign', 0, `it caches store ${formatUuid(store)}`);
     }
     if (slots !== slotsOf(this.#disk.sizeBytes)) {

@@ -12,8 +12,8 @@ import {
   type SnapshotRecord,
 } from '../formats/snapshot-record.ts';
 import { MAX_IMAGE_BLOCKS } from '../store/images.ts';
+import { poolCall } from '../story-io.ts';
 import { SNAPSHOT_LOG_BIRTH } from '../tree/snapshot-log.ts';
-import { readPool } from './read-pool.ts';
 import type { Below, CheckedTree, TreeCheck, TreeCheckParts } from './tree-check.ts';
 
 export interface ImageFacts {
@@ -49,20 +49,21 @@ export class ImageCheck {
     this.#checkRoot(version);
     const { root, birth, sizeBlocks, hidden } = this.#image;
     const below = await this.#check(this.#name, root, birth, sizeBlocks);
-    if (below.whole) this.#checkCount(below.mapped);
+    this.#checkCount(this.#name, this.#image.mappedBlocks, below);
     if (hidden !== null) {
       await this.#check(`${this.#name}, hidden root`, hidden.root, birth, MAX_IMAGE_BLOCKS);
     }
     const records = await this.#snapshots();
-    const kept = records.filter(({ deleted }) => !deleted);
-    for (const record of kept) {
+    const live = records.filter(({ deleted }) => !deleted);
+    for (const record of live) {
       const name = `${this.#name}, snapshot ${record.id} "${record.name}"`;
-      await this.#check(name, record.root, record.birth, record.sizeBlocks);
+      const kept = await this.#check(name, record.root, record.birth, record.sizeBlocks);
+      this.#checkCount(name, record.mappedBlocks, kept);
     }
     return {
       mappedBlocks: below.whole ? below.mapped : null,
-      snapshots: kept.length,
-      deletedSnapshots: records.length - kept.length,
+      snapshots: live.length,
+      deletedSnapshots: records.length - live.length,
     };
   }
 
@@ -103,11 +104,10 @@ export class ImageCheck {
     return below;
   }
 
-  #checkCount(mapped: number): void {
-    const { mappedBlocks, origin } = this.#image;
-    if (mapped === mappedBlocks) return;
-    const what = `its root counts ${mappedBlocks} blocks, its tree has ${mapped}`;
-    this.#parts.findings.add(origin === null ? 'mapped-count' : 'clone-count', this.#name, what);
+  #checkCount(name: string, counted: number, below: Below): void {
+    if (!below.whole || below.mapped === counted) return;
+    const what = `it is said to map ${counted} blocks, its tree has ${below.mapped}`;
+    this.#parts.findings.add('mapped-count', name, what);
   }
 
   /** All records that hold, in order of their ids. */
@@ -147,7 +147,7 @@ export class ImageCheck {
   ): Promise<SnapshotRecord[] | null> {
     const { pool, digest, findings } = this.#parts;
     const bytes = new Uint8Array(BLOCK_BYTES);
-    const status = await readPool(pool, block, bytes, 0, 1);
+    const status = await poolCall(pool, 'read', block, bytes, 0, 1);
     const where = `${name}, block ${index}`;
     if (status !== PoolStatus.ok) {
       findings.add('data-unreadable', where, `pool block ${block} cannot be read`);

@@ -6,21 +6,20 @@
 import { StorageError, UsageError } from '../../base/errors.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
+import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
 import { decodePoolLabel, type PoolLabel } from '../formats/pool-label.ts';
 import { isDamage } from '../formats/sealed.ts';
 import {
   decodeSuperblock,
-  formatUuid,
   STORE_FORMATS,
   type StoreFormats,
   type Superblock,
-  sameUuid,
 } from '../formats/superblock.ts';
 import { ConditionalBlocks } from '../pool/conditional-blocks.ts';
 import type { EmbeddedPlace } from '../pool/embedded-store.ts';
 import { FilePool } from '../pool/file-pool.ts';
 import { conditionalKey } from '../pool/keys.ts';
-import { diskCall } from '../pool/pool-call.ts';
+import { diskCall } from '../story-io.ts';
 import type { Findings } from './findings.ts';
 
 export type CheckWorld = Pick<World, 'clock' | 'timers' | 'digest' | 'poolDisks'>;
@@ -86,8 +85,8 @@ async function readSuperblock(
   }
   const superblock = decodeSuperblock(world.digest, data);
   if (isDamage(superblock)) {
-    const isNewer = superblock.damage.includes('newer than');
-    findings.add(isNewer ? 'store-newer' : 'superblock', where, superblock.damage);
+    const isNewer = superblock.newer;
+    findings.add(isNewer ? 'store-newer' : 'superblock', where, superblock.problem);
     return isNewer ? 'newer' : null;
   }
   if (superblock.state === 'creating') {
@@ -127,11 +126,11 @@ async function compareLabel(
   }
   const label = decodePoolLabel(world.digest, bytes);
   if (isDamage(label)) {
-    findings.add('pool-label', where, label.damage);
+    findings.add('pool-label', where, label.problem);
     return superblock;
   }
   if (superblock === null) return label;
-  if (!sameUuid(label.uuid, superblock.uuid)) {
+  if (!sameBytes(label.uuid, superblock.uuid)) {
     const [met, own] = [formatUuid(label.uuid), formatUuid(superblock.uuid)];
     findings.add('pool-label', where, `it belongs to store ${met}, the directory to ${own}`);
     return null;

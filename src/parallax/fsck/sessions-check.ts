@@ -54,7 +54,7 @@ export async function readSessions(
   for (const { key, value } of entries) {
     const record = decodeSessionRecord(digest, SessionRecordKind.attachment, value);
     if (isDamage(record)) {
-      findings.add('session', key, record.damage);
+      findings.add('session', key, record.problem);
       continue;
     }
     attached.set(key.slice(prefix.length), record.session);

@@ -25,11 +25,11 @@ import {
   treeSpan,
 } from '../formats/tree-node.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
+import { poolCall } from '../story-io.ts';
 import type { CancelToken } from '../tree/story-nodes.ts';
 import { type BlockMarks, Mark, placeOf } from './block-marks.ts';
 import type { DataCheck } from './data-check.ts';
 import type { FindingCode, Findings } from './findings.ts';
-import { readPool } from './read-pool.ts';
 
 const READS = 16;
 
@@ -245,7 +245,7 @@ export class TreeCheck {
     const { pool, digest } = this.#parts;
     const words = new Uint32Array(NODE_WORDS);
     const bytes = new Uint8Array(words.buffer);
-    const status = await readPool(pool, block, bytes, 0, 1);
+    const status = await poolCall(pool, 'read', block, bytes, 0, 1);
     if (status !== PoolStatus.ok) return status;
     return digest.crc32(bytes, 0, BLOCK_BYTES) === crc ? words : PoolStatus.ok;
   }

@@ -37,10 +37,11 @@ import {
   MutationKind,
   payloadBytesOf,
 } from '../formats/log-group.ts';
+import { isDamage } from '../formats/sealed.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import { AnsweredWindow } from './answered-window.ts';
 import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
-import { flushDisk, preallocate, readBytes } from './disk-story.ts';
 import { findCheckpoint, unreadable } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
 import {
@@ -49,6 +50,7 @@ import {
   LOG_ARENA_BYTES,
   type LogOptions,
 } from './log-options.ts';
+import { preallocate } from './preallocate.ts';
 import type {
   InspectedLog,
   LogDamage,
@@ -74,7 +76,7 @@ export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => v
  * cannot be read is damage.
  */
 export function recoverLog(
-  world: World,
+  world: RecoveryWorld,
   options: LogOptions,
   visit: EntryVisitor,
   strict = false,
@@ -82,18 +84,21 @@ export function recoverLog(
   return new Recovery(world, options, visit, strict).run();
 }
 
+/** What of the world a recovery uses. */
+export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'crashPoint'>;
+
 /**
  * Looks at the log as a recovery would, and takes nothing: no incarnation, no file, no sync. The
  * log may be in use meanwhile; then a file that is retired under it rejects with `UsageError`
  * E_DISK_MISSING, and one that is used again may look damaged: look again.
  */
-export function inspectLog(world: World, visit: EntryVisitor): Promise<InspectedLog> {
+export function inspectLog(world: RecoveryWorld, visit: EntryVisitor): Promise<InspectedLog> {
   const options = { ...DEFAULT_LOG_OPTIONS, arena: { address: 0, bytes: LOG_ARENA_BYTES } };
   return new Recovery(world, options, visit, false).inspect();
 }
 
 class Recovery {
-  readonly #world: World;
+  readonly #world: RecoveryWorld;
   readonly #options: LogOptions;
   readonly #visit: EntryVisitor;
   readonly #strict: boolean;
@@ -118,7 +123,7 @@ class Recovery {
   /** Nothing is synced or kept open. */
   #isInspection = false;
 
-  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+  constructor(world: RecoveryWorld, options: LogOptions, visit: EntryVisitor, strict: boolean) {
     this.#strict = strict;
     this.#world = world;
     this.#options = options;
@@ -267,11 +272,11 @@ class Recovery {
   async #usedSegment(name: string): Promise<CheckpointSegment | null> {
     const disk = await this.#world.disks.open(name, { writable: false });
     const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
-    const status = await readBytes(disk, bytes, 0);
+    const status = await diskCall(disk, 'read', 0, bytes);
     await disk.close();
     if (this.#strict && status !== DiskStatus.ok) throw unreadable(name);
     const header = decodeSegmentHeader(bytes, this.#world.digest);
-    if (status !== DiskStatus.ok || typeof header === 'string') return null;
+    if (status !== DiskStatus.ok || isDamage(header)) return null;
     const group = new GroupHeader();
     const view = new DataView(bytes.buffer);
     const { digest } = this.#world;
@@ -400,9 +405,9 @@ class Recovery {
 
   async #remarkHeader(disk: Disk, serial: number): Promise<void> {
     const block = new Uint8Array(SEGMENT_HEADER_BYTES);
-    await readBytes(disk, block, 0);
+    await diskCall(disk, 'read', 0, block);
     const header = decodeSegmentHeader(block, this.#world.digest);
-    if (typeof header === 'string') this.#remarks.push(`${disk.name}: ${header}`);
+    if (isDamage(header)) this.#remarks.push(`${disk.name}: its header: ${header.problem}`);
     else if (header.serial !== serial) {
       this.#remarks.push(`${disk.name} holds segment ${header.serial} instead of ${serial}`);
     }

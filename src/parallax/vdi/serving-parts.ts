@@ -30,6 +30,7 @@ export interface ServingParts {
   /** One image publishes at a time: the writers and their memory are shared. */
   readonly turn: PublishTurn;
   readonly plantedBug: PlantedBug;
+  readonly together: (answer: () => void) => void;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;
   /** A block or node is named by its image no more; `shared`: a snapshot has it. */

@@ -355,7 +355,7 @@ test('sessions that were given twice are told', async (t) => {
 test('a store of a newer format is left alone, one that was not finished is looked at', async (t) => {
   const store = await sample();
   const superblock = decodeSuperblock(simDigest, store.conditionalData(0));
-  if (isDamage(superblock)) throw new Error(superblock.damage);
+  if (isDamage(superblock)) throw new Error(superblock.problem);
   const formats = { ...superblock.formats, node: 2 };
   store.setConditional(0, encodeSuperblock(simDigest, { ...superblock, formats }));
   const newer = await store.check();
@@ -379,7 +379,7 @@ test('an extent left open by a session that is over is told, and is no error', a
   const store = await sample();
   const key = `ext/${STORE}/1`;
   const record = decodeExtentRecord(simDigest, store.value(key));
-  if (isDamage(record)) throw new Error(record.damage);
+  if (isDamage(record)) throw new Error(record.problem);
   store.set(key, encodeExtentRecord(simDigest, { ...record, state: 'open' }));
   const report = await store.check();
   t.true(report.ok);
@@ -421,7 +421,7 @@ test('a check that is cancelled ends, and tells how far it was', async (t) => {
 /** Which copy of the map of an extent its record names: its first block in the extent. */
 function copyThatHolds(store: MemoryStore, extent: number): number {
   const record = decodeExtentRecord(simDigest, store.value(`ext/${STORE}/${extent}`));
-  if (isDamage(record)) throw new Error(record.damage);
+  if (isDamage(record)) throw new Error(record.problem);
   for (const copy of [0, 2]) {
     const map = mapAt(store, extent, copy);
     if (map !== null && map.sequence === record.mapSequence) return copy;
@@ -455,7 +455,7 @@ function setState(store: MemoryStore, block: number, state: number): void {
   store.blocks.set(first + 1, bytes.slice(BLOCK_BYTES));
   const key = `ext/${STORE}/${extent}`;
   const record = decodeExtentRecord(simDigest, store.value(key));
-  if (isDamage(record)) throw new Error(record.damage);
+  if (isDamage(record)) throw new Error(record.problem);
   const freeBlocks = record.freeBlocks + (state === BlockState.free ? 1 : 0);
   store.set(key, encodeExtentRecord(simDigest, { ...record, freeBlocks }));
 }

@@ -5,7 +5,7 @@ import { Findings } from '../../../src/parallax/fsck/findings.ts';
 import { checkHost } from '../../../src/parallax/fsck/host-check.ts';
 import type { HostReport } from '../../../src/parallax/fsck/report.ts';
 import { parseLogName } from '../../../src/parallax/log/log-names.ts';
-import { diskCall } from '../../../src/parallax/pool/pool-call.ts';
+import { diskCall } from '../../../src/parallax/story-io.ts';
 import { BLOCK_BYTES } from '../../../src/world/block-pool.ts';
 import { SimDirectory } from '../../../src/world/sim/sim-directory.ts';
 import type { SimHost } from '../../../src/world/sim/sim-host.ts';

@@ -114,8 +114,8 @@ export class MemoryStore {
 
   root(vdi: number): RootBlock {
     const decoded = decodeRootBlock(simDigest, this.#conditional(vdi).data);
-    if (!decoded.ok) throw new Error(decoded.damage.problem);
-    return decoded.value;
+    if (isDamage(decoded)) throw new Error(decoded.problem);
+    return decoded;
   }
 
   /** Writes a root block that holds together, whatever it says. */
@@ -169,7 +169,7 @@ export class MemoryStore {
 
   #conditional(block: number): { readonly version: number; readonly data: Uint8Array } {
     const record = decodeConditionalRecord(simDigest, this.value(`cond/${STORE}/${block}`));
-    if (isDamage(record)) throw new Error(record.damage);
+    if (isDamage(record)) throw new Error(record.problem);
     return record;
   }
 

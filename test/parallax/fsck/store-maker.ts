@@ -58,6 +58,7 @@ export class StoreMaker {
       toleratesUnreadable: false,
       plantedBug: 'none',
       failed: (thrown) => this.#failures.push(thrown),
+      together: (answer) => answer(),
     });
     this.#engine = engine;
     this.#stepping = this.#step(engine);

@@ -50,7 +50,7 @@ test('of two hosts that want an image one gets it', async (t) => {
   await withRegistry(async (registry) => {
     await registry.add({ ...image(1, 'a'), host: '' });
     const moved = await Promise.all(['h1', 'h2'].map((host) => registry.moveTo(1, '', host)));
-    t.deepEqual(moved.toSorted(), [false, true]);
+    t.is(moved.filter((won) => won).length, 1);
     t.false(await registry.moveTo(1, '', 'h3'));
   });
 });

@@ -96,3 +96,16 @@ test('numbers that go back are a bug that is caught', (t) => {
   batches.add(5, 1, 0);
   t.throws(() => batches.add(5, 1, 0), { message: /in the order of the disk/ });
 });
+
+test('under whole epochs a snapshot and a change of policy end one, as a flush does', (t) => {
+  for (const mark of [
+    { kind: 'snapshot', id: 1, name: 's', isLocal: false },
+    { kind: 'policy', policy: Policy.w2 },
+  ] as const) {
+    const batches = of(Policy.w3);
+    batches.add(1, 10, 0);
+    batches.mark(mark, 2, 0);
+    batches.add(3, 10, 0);
+    t.like(batches.ready(0), { lastSeq: 2, mark });
+  }
+});
