@@ -203,7 +203,7 @@ class StoryActor<T> implements HostedActor {
 }
 
 /** What `story` gives; rejects at once when the user interrupts. */
-async function unlessInterrupted<T>(signal: AbortSignal, story: Promise<T>): Promise<T> {
+export async function unlessInterrupted<T>(signal: AbortSignal, story: Promise<T>): Promise<T> {
   let interrupt: () => void = () => undefined;
   const interrupted = new Promise<never>((_, reject) => {
     interrupt = () => reject(new Interrupted('interrupted'));

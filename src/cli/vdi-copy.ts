@@ -8,7 +8,6 @@ import { PAGE_BYTES } from '../base/units.ts';
 import { copyOut } from '../parallax/store/copy-out.ts';
 import { checkImageSize } from '../parallax/store/images.ts';
 import { clausesOf, Policy } from '../parallax/vdi/policy.ts';
-import { Interrupted } from './exit.ts';
 import { mustBeFree } from './files.ts';
 import { addExamples } from './flags.ts';
 import { copyIn, IMPORT_BUFFER_BYTES } from './import-copy.ts';
@@ -84,12 +83,6 @@ async function copyTo(
   out: FileHandle,
   progress: CopyProgress,
 ): Promise<number> {
-  const { signal } = session;
-  const cancel = {
-    get cancelled() {
-      return signal.aborted;
-    },
-  };
   const sink = async (
     first: number,
     blocks: number,
@@ -104,12 +97,7 @@ async function copyTo(
     }
     progress.doneBytes += length;
   };
-  try {
-    return await copyOut(await session.view(), root, sink, cancel);
-  } catch (thrown) {
-    if (signal.aborted) throw new Interrupted('interrupted; nothing was written');
-    throw thrown;
-  }
+  return copyOut(await session.view(), root, sink, session.cancel);
 }
 
 interface ImportFlags extends VdiFlags {

@@ -157,12 +157,7 @@ async function difference(older: string, newer: string, flags: VdiFlags): Promis
       return `${older} .. ${newer}: ${formatBytes(bytes)} changed so far`;
     });
     line.start();
-    const { signal } = session;
-    const cancel = {
-      get cancelled() {
-        return signal.aborted;
-      },
-    };
+    const { cancel } = session;
     try {
       const visit = (first: number, blocks: number, mapped: boolean): void => {
         bytes += blocks * PAGE_BYTES;

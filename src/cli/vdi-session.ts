@@ -11,11 +11,13 @@ import type { Parallax } from '../parallax/engine.ts';
 import { type LogLook, lookAtLog } from '../parallax/log/look.ts';
 import type { ImageName } from '../parallax/store/registry.ts';
 import type { StoreView } from '../parallax/store/store-view.ts';
+import type { CancelToken } from '../parallax/tree/story-nodes.ts';
 import type { ServedImage } from '../parallax/vdi/served-image.ts';
 import { DEFAULT_SIZES } from '../parallax/vdi/sizes.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
+import { Interrupted } from './exit.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { type EngineRoom, withEngine } from './store-engine.ts';
+import { type EngineRoom, unlessInterrupted, withEngine } from './store-engine.ts';
 import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
 import { type OwnerRecord, StoreOwner } from './store-owner.ts';
 
@@ -58,6 +60,8 @@ export class VdiSession {
       const session = new VdiSession(command, store, flags, signal);
       try {
         return await use(session);
+      } catch (thrown) {
+        throw signal.aborted ? new Interrupted('interrupted') : thrown;
       } finally {
         await session.#close();
       }
@@ -82,11 +86,19 @@ export class VdiSession {
     const { directory } = this.store;
     // Before the claim: a folder without a store that can be used has nothing to be claimed.
     await this.view();
-    this.#owner = await StoreOwner.claim(directory, STORE_NAME, {
-      command: this.#command,
-      serves: false,
-      patienceMs: PATIENCE_MS,
-    });
+    const claim = { command: this.#command, serves: false, patienceMs: PATIENCE_MS };
+    const claimed = StoreOwner.claim(directory, STORE_NAME, claim);
+    this.#owner = await unlessInterrupted(this.signal, claimed);
+  }
+
+  /** Ends walks of trees when the user interrupts. */
+  get cancel(): CancelToken {
+    const { signal } = this;
+    return {
+      get cancelled() {
+        return signal.aborted;
+      },
+    };
   }
 
   /** The store as it is published. */

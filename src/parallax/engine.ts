@@ -76,7 +76,12 @@ export function isParallaxDisk(name: string): boolean {
 }
 const FENCE_POLL_NS = 1e9;
 /** What is wrong with one image alone. */
-const UNUSABLE = new Set(['E_ROOT_DAMAGED', 'E_ROOT_MISPLACED', 'E_GENERATIONS_EXHAUSTED']);
+const UNUSABLE = new Set([
+  'E_ROOT_DAMAGED',
+  'E_ROOT_MISPLACED',
+  'E_FORMAT_NEWER',
+  'E_GENERATIONS_EXHAUSTED',
+]);
 
 export class Parallax {
   readonly images: Images;

@@ -151,7 +151,7 @@ test('ls prints a line for each image, as the golden text has it', async (t) => 
     'NAME  SIZE  POLICY  SNAPSHOTS  MAPPED  SUPERSEDED  WATERMARK  HOST  STATE    ' +
       'LOST WITH THE HOST NOW',
     'mail   10g  W1              0      0b          0b          0  h1    stopped  nothing',
-    'web    20m  W2              1    400k        420k          5  h0    stopped  nothing',
+    'web    20m  W2              1    400k        420k          4  h0    stopped  nothing',
     '',
   ]);
   const { images } = await shell.json<Listed>('ls');

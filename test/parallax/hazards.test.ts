@@ -4,6 +4,7 @@ import { Policy } from '../../src/parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { DeviceStatus } from '../../src/world/block-device.ts';
 import { EngineBench } from '../helpers/engine-bench.ts';
+import { resealed } from '../helpers/golden.ts';
 
 const OK = DeviceStatus.ok;
 const same = (value: number, count: number): number[] => Array.from({ length: count }, () => value);
@@ -120,4 +121,34 @@ test('more is written than may be dirty: writes wait and none fails, and the cap
     await disk.served.drain();
     for (let i = 0; i < 200; i++) t.deepEqual(await disk.read(i * 32, 32), same(1 + i, 32));
   });
+});
+
+test('an image whose root block is damaged or of a newer version is not started, the others are', async (t) => {
+  const changes = [
+    {
+      code: 'E_ROOT_DAMAGED',
+      message: /image 1 is damaged/,
+      changed: (bytes: Uint8Array) => bytes,
+    },
+    { code: 'E_FORMAT_NEWER', message: /version 2, newer.*update stordom/, changed: resealed },
+  ];
+  for (const { code, message, changed } of changes) {
+    const bench = new EngineBench();
+    await bench.run(async () => {
+      await bench.create(['a', 'b'], 64);
+      const before = await bench.start();
+      await (await before.image('b')).write(0, 8, 7);
+      await before.engine.close();
+      await bench.kill(before);
+      const { images, pool } = await bench.look();
+      const { data, version } = await pool.readConditional(1);
+      data[4] = 2;
+      await pool.writeIf(1, version, changed(data));
+      const life = await bench.start();
+      t.deepEqual(await (await life.image('b')).read(0, 8), same(7, 8));
+      await t.throwsAsync(life.image('a'), { code, message });
+      await t.throwsAsync(images.read(1), { code });
+      await pool.close();
+    });
+  }
 });

@@ -79,10 +79,13 @@ export class Images {
     const { data, version } = await this.#pool.readConditional(vdi);
     const image = decodeRootBlock(this.#world.digest, data);
     if (isDamage(image)) {
-      const { problem, byte } = image;
+      const { problem, byte, newer } = image;
+      const what = `the root block of image ${vdi}`;
       throw new StorageError(
-        'E_ROOT_DAMAGED',
-        `the root block of image ${vdi} is damaged: byte ${byte}: ${problem}`,
+        newer ? 'E_FORMAT_NEWER' : 'E_ROOT_DAMAGED',
+        newer
+          ? `${what}: ${problem}: update stordom`
+          : `${what} is damaged: byte ${byte}: ${problem}`,
         { fields: { vdi } },
       );
     }

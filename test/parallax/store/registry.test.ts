@@ -72,6 +72,6 @@ test('an entry that is damaged or of a newer format is named, not believed', asy
     await put('nonsense');
     await t.throwsAsync(registry.list(), { code: 'E_DIRECTORY_DAMAGED', message: /not JSON/ });
     await put('{"v":2}');
-    await t.throwsAsync(registry.list(), { code: 'E_NEWER_FORMAT', message: /update stordom/ });
+    await t.throwsAsync(registry.list(), { code: 'E_FORMAT_NEWER', message: /update stordom/ });
   });
 });
