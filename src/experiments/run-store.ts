@@ -5,6 +5,8 @@
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
 import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
+import { fsckStore } from '../parallax/fsck/fsck.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
 import { Images } from '../parallax/store/images.ts';
 import { Registry } from '../parallax/store/registry.ts';
@@ -57,5 +59,12 @@ export class RunStore {
       await images.create({ name: imageName(name), sizeBlocks: blocks, policy, host });
     }
     await pool.close();
+  }
+
+  /** Looks at everything that the run has left in the store, data too. Nobody may be using it. */
+  async check(world: World): Promise<FsckReport> {
+    const place = { store: RUN_STORE, directory: this.directory, diskName: POOL_DISK };
+    const { report } = await fsckStore(world, place, { withData: true });
+    return report;
   }
 }

@@ -9,6 +9,7 @@
 import { toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { GuestTrack } from './guest-track.ts';
 import { HostKeeper } from './host-keeper.ts';
 import type { Scenario } from './scenario.ts';
@@ -29,6 +30,8 @@ export class Run {
   readonly events: StoryEvent[] = [];
   /** What went wrong with the machinery itself. */
   readonly problems: string[] = [];
+  /** What the run has left in its store; null: it has none, or has not ended. */
+  fsck: FsckReport | null = null;
   readonly #stage: Stage;
   #strikes: Strikes | null = null;
 
@@ -92,6 +95,7 @@ export class Run {
       await this.#stage.timers.sleep(LOOK_NS);
     }
     for (const host of hosts) await host.close();
+    this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
   }
 
   readonly tell = (text: string): void => {

@@ -69,7 +69,7 @@ export interface EngineParts {
 
 /** The pool's file, and the slab's on the host's own disk. */
 export const POOL_DISK = 'blocks';
-const SLAB_DISK = 'slab';
+export const SLAB_DISK = 'slab';
 /** Whether a disk of a host is one of Parallax's own: its log or its slab. */
 export function isParallaxDisk(name: string): boolean {
   return name === SLAB_DISK || parseLogName(name) !== null;
