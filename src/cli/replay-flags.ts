@@ -15,7 +15,7 @@ import { MAX_QUEUES } from '../driver-vm/ring-keys.ts';
 import type { LossPolicy } from '../guests/blkfront.ts';
 import { ASAP_DEPTH, type Pace } from '../guests/pace.ts';
 import type { DeviceKind } from '../hypervisor/toolstack.ts';
-import { parsePolicy, Policy } from '../parallax/vdi/policy.ts';
+import { Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { MAX_RING_ORDER } from '../ring/layout.ts';
 import { TRACE_FORMATS, type TraceFileFormat } from '../traces/trace.ts';
 import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';

@@ -17,8 +17,8 @@ import {
   REPLAY_STORE,
   type Scenario,
 } from '../experiments/scenario.ts';
-import type { DeviceKind } from '../hypervisor/toolstack.ts';
 import type { Pace } from '../guests/pace.ts';
+import type { DeviceKind } from '../hypervisor/toolstack.ts';
 import { type FitResult, fitCompact, fitNone, fitWrap } from '../traces/fit.ts';
 import { indexAtTime, sliceTrace, splitForGuests } from '../traces/slice.ts';
 import type { Trace } from '../traces/trace.ts';

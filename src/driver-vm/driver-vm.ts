@@ -84,6 +84,10 @@ export interface DriverVmControl {
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
   resize(path: string, sectors: number): Promise<void>;
+  /** Takes a snapshot of an image; settles with its id when it is in the pool. */
+  snapshot(image: string, name: string): Promise<number>;
+  /** Serves an image again that had lost what was acknowledged, by its policy. */
+  acceptLoss(image: string): Promise<void>;
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
   setMedium(path: string, trouble: MediumTrouble | null): void;
@@ -192,6 +196,8 @@ export class DriverVm implements HostedActor {
       await disk.vbd?.device.resize(sectors);
       await disk.announceSize();
     },
+    snapshot: (image: string, name: string) => this.#imageServer().snapshot(image, name),
+    acceptLoss: (image: string) => this.#imageServer().acceptLoss(image),
     setErrors: (path: string, rules: readonly ErrorRule[]) => {
       this.#diskAt(path).stack?.setErrors(rules);
     },
@@ -216,6 +222,11 @@ export class DriverVm implements HostedActor {
       plantedBug,
       failed: (thrown) => this.#fail(thrown),
     });
+  }
+
+  #imageServer(): ImageServer {
+    invariant(this.#images !== null, 'the toolstack names an image of this driver VM');
+    return this.#images;
   }
 
   #diskAt(path: string): BackDisk {

@@ -8,9 +8,8 @@
 import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, NEVER } from '../base/units.ts';
 import { Parallax } from '../parallax/engine.ts';
-import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import type { AttachedFront, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
-import type { Numbered } from '../parallax/vdi/write-path.ts';
 import type { BlockDevice } from '../world/block-device.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
@@ -60,10 +59,18 @@ export class ImageServer {
   }
 
   /** The image as a disk of one front end; settles when Parallax has started. */
-  async open(name: string, frontId: number, numbered: Numbered): Promise<BlockDevice> {
-    const engine = await this.#started;
-    const image = await engine.image(name);
-    return image.deviceFor(frontId, numbered);
+  async open(name: string, front: AttachedFront): Promise<BlockDevice> {
+    return (await this.#image(name)).attach(front);
+  }
+
+  /** Takes a snapshot; settles with its id when it is in the pool. */
+  async snapshot(name: string, snapshot: string): Promise<number> {
+    return (await this.#image(name)).snapshot(snapshot, false);
+  }
+
+  /** The operator accepts that what was acknowledged and is gone is gone. */
+  async acceptLoss(name: string): Promise<void> {
+    (await this.#image(name)).acceptLoss();
   }
 
   /** At the end of each step of the driver VM. */
@@ -81,6 +88,11 @@ export class ImageServer {
 
   status(): readonly ImageStatus[] {
     return this.#engine?.served().map((image) => image.status()) ?? [];
+  }
+
+  async #image(name: string): Promise<ServedImage> {
+    const engine = await this.#started;
+    return engine.image(name);
   }
 
   async #start(): Promise<Parallax> {

@@ -7,6 +7,7 @@ import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
 import { judgeOffline } from './offline.ts';
+import { judgePolicies } from './policy-losses.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
 import type { Run } from './runner.ts';
 
@@ -48,6 +49,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     readsAgree(run),
     fullReadBack(run),
     ...judgeOffline(run),
+    ...judgePolicies(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
@@ -144,5 +146,6 @@ function orderOf(run: Run, guest: GuestTrack): Verdict {
   if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
   const { name, lives } = guest;
   const history = guest.judgedHistory();
-  return judgeOrderTap({ name, lives, history }, guest.judgedTap(host.tap));
+  const isImage = guest.scenario.device === 'vdi';
+  return judgeOrderTap({ name, lives, history, isImage }, guest.judgedTap(host.tap));
 }

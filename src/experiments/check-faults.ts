@@ -22,15 +22,13 @@ import {
 } from '../world/faults.ts';
 import type { Scenario } from './scenario.ts';
 
-type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults'>;
+type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults' | 'store'>;
 
 /** What each fault of the pool strikes, and no stage has yet. */
 const NEEDS: Readonly<Record<PoolFault['kind'], string>> = {
-  'host-loss': 'disks that outlive their host: a pool of Petal servers below the virtual disks',
   'server-kill': 'a pool of Petal servers',
   'server-pause': 'a pool of Petal servers',
   'server-old-disk': 'a pool of Petal servers',
-  'directory-majority-loss': 'the directory of a pool of Petal servers',
 };
 
 /** Throws `UsageError` for a fault that cannot be played in either world. */
@@ -54,6 +52,10 @@ function checkFault(fault: Fault, cast: Cast): void {
     );
   }
   checkVictim(fault, cast);
+  if (fault.kind === 'host-loss') checkHostLoss(fault, cast);
+  if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
+    checkStoreFault(fault, cast);
+  }
   if (fault.kind === 'link') checkLinkTrouble(fault);
   if (fault.kind === 'clock') checkClockTrouble(fault);
   if ('forNs' in fault && !(fault.forNs > 0 && Number.isFinite(fault.forNs))) {
@@ -67,7 +69,40 @@ function checkVictim(fault: SpineFault, { hosts, guests }: Cast): void {
   if ('host' in fault) checkName(fault, 'host', fault.host, hosts);
   else if ('guest' in fault) checkName(fault, 'guest', fault.guest, names);
   else if (fault.kind === 'clock') checkName(fault, 'actor', fault.actor, actors);
-  else checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+  else if (fault.kind === 'link') checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+}
+
+/** Only an image outlives its host. */
+function checkHostLoss(fault: SpineFault & { kind: 'host-loss' }, { guests, store }: Cast): void {
+  const own = guests.filter(({ host }) => host === fault.host);
+  const lost = own.find(({ device }) => device !== 'vdi');
+  if (store !== undefined && lost === undefined) return;
+  const disk = lost === undefined ? 'the disks' : `the disk of ${lost.name} (${lost.device})`;
+  throw new UsageError(
+    'E_FAULT_NEEDS',
+    `fault "host-loss" takes ${disk} of host ${fault.host} for ever: it needs guests whose disks ` +
+      'are images of a store; use power-cut, or make them images',
+    { fields: { fault: fault.kind, host: fault.host } },
+  );
+}
+
+/** Whom nobody runs as an actor has no events and no crash points. */
+function checkStoreFault(fault: SpineFault, { store }: Cast): void {
+  const { when } = fault;
+  if (store === undefined) {
+    throw new UsageError(
+      'E_FAULT_NEEDS',
+      `fault "${faultName(fault)}" needs a store, which this scenario does not have; leave it out`,
+      { fields: { fault: fault.kind } },
+    );
+  }
+  if (when.kind === 'time' || when.kind === 'progress' || when.kind === 'protocol') return;
+  throw new UsageError(
+    'E_FAULT_TRIGGER',
+    `fault "${faultName(fault)}" cannot strike at ${when.kind}: the store is no actor; expected ` +
+      'time, progress or protocol',
+    { fields: { fault: fault.kind, when: when.kind } },
+  );
 }
 
 /** Name of the link between an actor and the store of its host. */

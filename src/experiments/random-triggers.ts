@@ -44,6 +44,9 @@ const AMONG_FLUSHES: readonly ProtocolEvent[] = [
   'write-acknowledged',
 ];
 
+/** Crash points of what a driver VM does for its images beside answering requests. */
+const STORY_POINTS = /^(log|destage|tree|publish|extent)\./;
+
 /** Any trigger that counts events counts those of the actor whose crash points begin so. */
 export function triggerOf(random: Prng, side: 'front.' | 'back.'): Trigger {
   const draw = random.nextUnit();
@@ -70,6 +73,29 @@ export function powerCutOf(random: Prng): Trigger {
   if (random.chance(1 / 3)) return triggerOf(random, 'back.');
   const event = random.pick(AMONG_FLUSHES);
   return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
+}
+
+/** The death of a driver VM of images: also where a predecessor's log is being recovered. */
+export function imageKillOf(random: Prng): Trigger {
+  if (random.chance(0.25)) return { kind: 'recovery', nth: random.between(1, 400) };
+  return imageTriggerOf(random);
+}
+
+/**
+ * Where the host of images is struck: among writes and flushes, which finds some of them
+ * acknowledged and not published, or in the middle of what brings them there.
+ */
+export function imageTriggerOf(random: Prng): Trigger {
+  const draw = random.nextUnit();
+  if (draw < 0.1) return { kind: 'event', nth: random.between(20, EVENTS_MAX) };
+  if (draw < 0.2) return progressOf(random);
+  if (draw < 0.6) {
+    const event = random.pick(AMONG_FLUSHES);
+    return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
+  }
+  const points = CRASH_POINTS.filter((point) => STORY_POINTS.test(point));
+  const nth = random.between(1, random.chance(0.5) ? 6 : 60);
+  return { kind: 'crash-point', point: random.pick(points), nth };
 }
 
 export function progressOf(random: Prng): Trigger {

@@ -63,11 +63,24 @@ export interface StoreScenario {
   readonly poolBlocks: number;
 }
 
-/** What a guest may lose when its host loses power: by its disk, and by the policy of an image. */
-export function losesAtPowerCut({ device, writeBack }: GuestScenario): boolean {
-  if (device !== 'vdi') return true;
+/** What dies below a disk: its driver VM, its host's power, its host with all its disks. */
+export type Crash = 'driver-death' | 'power-cut' | 'host-loss';
+/** What of acknowledged writes may be gone then. */
+export type LossClause = 'nothing' | 'unflushed' | 'by-cut' | 'by-cut-keeping-flushed';
+
+/**
+ * What a guest may lose, by its disk and by the policy of an image. Files and memory lose what was
+ * not flushed with the power. Of what is lost `by-cut`, the checkers ask which cut it is.
+ */
+export function lossOf({ device, writeBack }: GuestScenario, crash: Crash): LossClause {
+  if (device !== 'vdi') return crash === 'driver-death' ? 'nothing' : 'unflushed';
   const policy = writeBack ?? Policy.w2;
-  return policy === Policy.w1 || policy === Policy.w3 || policy === Policy.w5;
+  if (policy === Policy.w5) return 'by-cut';
+  if (crash === 'driver-death' || policy === Policy.w0) return 'nothing';
+  if (crash === 'power-cut') {
+    return policy === Policy.w1 || policy === Policy.w3 ? 'unflushed' : 'nothing';
+  }
+  return policy === Policy.w1 ? 'by-cut-keeping-flushed' : 'by-cut';
 }
 
 export const GUEST_GRANT_ENTRIES = 8192;

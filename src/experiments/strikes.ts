@@ -99,6 +99,13 @@ export class Strikes {
       case 'power-cut':
         this.#host(fault.host).cutPower().catch(this.#parts.failed);
         return;
+      case 'host-loss':
+        this.#host(fault.host).lose().catch(this.#parts.failed);
+        return;
+      case 'pool-disk':
+      case 'directory-majority-loss':
+        this.#troubleStore(fault).catch(this.#parts.failed);
+        return;
       case 'disk':
         this.#troubleDisk(fault).catch(this.#parts.failed);
         return;
@@ -124,6 +131,19 @@ export class Strikes {
     tell(`disk of ${fault.guest}: ${fault.trouble} for ${ms(fault.forNs)} ms`);
     const heal = stage.trouble(host, fault.guest, fault.trouble, fault.forNs);
     await stage.timers.sleep(fault.forNs);
+    heal();
+  }
+
+  async #troubleStore(
+    fault: SpineFault & { kind: 'pool-disk' | 'directory-majority-loss' },
+  ): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const { forNs } = fault;
+    const isPool = fault.kind === 'pool-disk';
+    const what = isPool ? `the pool: ${fault.trouble}` : 'the directory answers nobody';
+    tell(`${what} for ${ms(forNs)} ms`);
+    const heal = isPool ? stage.poolTrouble(fault.trouble, forNs) : stage.directoryLoss();
+    await stage.timers.sleep(forNs);
     heal();
   }
 
@@ -158,10 +178,12 @@ export class Strikes {
     return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
   }
 
-  /** The guest that is struck, or those whose driver VM is. */
+  /** The guest that is struck, or those whose driver VM is; all of them where the store is. */
   #guestsOf(fault: Fault): GuestTrack[] {
     const victim = victimOf(fault);
-    return this.#parts.guests.filter(
+    const { guests } = this.#parts;
+    if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') return [...guests];
+    return guests.filter(
       ({ name, scenario }) => name === victim || driverName(scenario.host) === victim,
     );
   }

@@ -8,7 +8,7 @@
  * is reported: a script that is played otherwise than drawn says so.
  */
 import { UsageError } from '../base/errors.ts';
-import type { Fault, Trigger } from '../world/faults.ts';
+import { type Fault, faultName, type Trigger } from '../world/faults.ts';
 import { EVENTS_MAX, PASSAGES_MAX } from './random-triggers.ts';
 import { checkTrouble } from './thread-disk-trouble.ts';
 
@@ -32,6 +32,13 @@ const SHARE_MAX = 0.95;
 /** Throws `UsageError` for a fault that needs the simulator, whenever it strikes. */
 export function checkForThreads(fault: Fault): void {
   if (fault.kind === 'disk') checkTrouble(fault.trouble);
+  if (fault.kind !== 'pool-disk' && fault.kind !== 'directory-majority-loss') return;
+  throw new UsageError(
+    'E_FAULT_WORLD',
+    `fault "${faultName(fault)}" needs the simulator: threads keep the store in files of this ` +
+      'machine, which cannot be made to fail',
+    { fields: { fault: fault.kind } },
+  );
 }
 
 export function scriptForThreads(drawn: readonly Fault[]): ThreadScript {

@@ -21,7 +21,7 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
-import { present } from '../base/invariant.ts';
+import { fail, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
@@ -151,6 +151,20 @@ export class ThreadStage implements Stage {
     await this.#arming.killAllOf(host);
     const { memory } = present(this.#places.get(host), 'a host that loses its power exists');
     memory.clear(0, memory.sizeBytes);
+  }
+
+  async hostLoss(host: string): Promise<void> {
+    await this.powerCut(host);
+    const { folder } = present(this.#places.get(host), 'a host that is lost exists');
+    for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+  }
+
+  poolTrouble(): () => void {
+    return fail('a script is checked before it is played');
+  }
+
+  directoryLoss(): () => void {
+    return fail('a script is checked before it is played');
   }
 
   trouble(host: string, guest: string, trouble: DiskTrouble): () => void {

@@ -41,6 +41,7 @@ import { BaseReader } from './vdi/base-reader.ts';
 import { BlockWriter } from './vdi/block-writer.ts';
 import { PayloadMemory } from './vdi/payload-memory.ts';
 import { PieceReader } from './vdi/piece-reader.ts';
+import { isVolatile } from './vdi/policy.ts';
 import { PublishTurn } from './vdi/publish-turn.ts';
 import { ReadPath } from './vdi/read-path.ts';
 import { identityOf, ServedImage } from './vdi/served-image.ts';
@@ -184,6 +185,7 @@ export class Parallax {
     const { image, version, before } = await this.images.start(vdi);
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
+    noteLoss(state, before);
     state.nextSeq = Math.max(state.nextSeq, this.log.lastVdiSeq(vdi) + 1);
     return this.#serve(state, before);
   }
@@ -240,6 +242,7 @@ class EngineStart {
     const payloads = new PayloadMemory(arenas.payloads);
     const vdis = await this.#startImages(images, payloads);
     const log = await this.#recover(vdis, await names.all(), arenas.log);
+    for (const { vdi, before } of vdis) noteLoss(vdi, before);
     const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
     const slab = await this.#openSlab(arenas.slab, uuid);
     const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
@@ -341,6 +344,7 @@ class EngineStart {
       tree: { loader, space: allocator, arena: arenas.update },
       turn: new PublishTurn(),
       plantedBug,
+      roomMade: () => this.#engine?.pump(),
       superseded: (block, shared) => allocator.superseded(block, shared),
       nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
     };
@@ -354,6 +358,11 @@ interface MadeParts {
   readonly allocator: ExtentAllocator;
   readonly slab: CleanSlab;
   readonly names: SnapshotNames;
+}
+
+/** An earlier life of the image did not end cleanly: what it had in memory alone is gone. */
+function noteLoss(vdi: Vdi, before: RootBlock): void {
+  if (before.open && isVolatile(vdi.clauses) && vdi.state === 'serving') vdi.fail('lost');
 }
 
 function newVdi(

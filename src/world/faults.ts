@@ -214,6 +214,15 @@ export type SpineFault = { readonly when: Trigger } & (
   | { readonly kind: 'hang-guest'; readonly guest: string; readonly forNs: number }
   /** Every actor of the host dies, its RAM is lost, its disks keep what is durable. */
   | { readonly kind: 'power-cut'; readonly host: string }
+  /**
+   * The host is lost for ever, its disks with it. One of the same name takes its place, with empty
+   * disks, and its guests start there again on what the store has of their images.
+   */
+  | { readonly kind: 'host-loss'; readonly host: string }
+  /** Trouble with the disk below the pool of the store. */
+  | { readonly kind: 'pool-disk'; readonly trouble: DiskTrouble; readonly forNs: number }
+  /** The directory of the store answers nobody. */
+  | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
   /** Trouble with the disk of a guest. */
   | {
       readonly kind: 'disk';
@@ -238,15 +247,11 @@ export type SpineFault = { readonly when: Trigger } & (
 );
 
 /** Faults of parts that no stage has: a script that names them is refused with what is missing. */
-export type PoolFault = {
-  readonly when: Trigger;
-} /** The host is lost for ever, its disks with it. */ & (
-  | { readonly kind: 'host-loss'; readonly host: string }
+export type PoolFault = { readonly when: Trigger } & (
   | { readonly kind: 'server-kill'; readonly server: string }
   | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
   /** The server comes back with the disk that it had `ageNs` ago. */
   | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
-  | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
 );
 
 export type Fault = SpineFault | PoolFault;
@@ -257,6 +262,7 @@ export function victimOf(fault: Fault): string {
     case 'kill-driver':
     case 'pause-driver':
     case 'power-cut':
+    case 'host-loss':
       return driverName(fault.host);
     case 'kill-guest':
     case 'hang-guest':
@@ -267,12 +273,12 @@ export function victimOf(fault: Fault): string {
       return fault.link.slice(0, Math.max(0, fault.link.lastIndexOf('/')));
     case 'clock':
       return fault.actor;
-    case 'host-loss':
-      return fault.host;
     case 'server-kill':
     case 'server-pause':
     case 'server-old-disk':
       return fault.server;
+    case 'pool-disk':
+      return 'pool';
     case 'directory-majority-loss':
       return 'directory';
   }

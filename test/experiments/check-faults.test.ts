@@ -44,11 +44,9 @@ test('a link to the store can be clogged and slow; all else is refused, and it s
 
 test('faults of a pool have names, and a run without one says what they need', (t) => {
   const pool: Fault[] = [
-    { kind: 'host-loss', host: 'h0', when },
     { kind: 'server-kill', server: 'petal/0', when },
     { kind: 'server-pause', server: 'petal/0', forNs: 1e9, when },
     { kind: 'server-old-disk', server: 'petal/0', ageNs: 1e9, when },
-    { kind: 'directory-majority-loss', forNs: 1e9, when },
   ];
   for (const fault of pool) {
     t.false(isSpineFault(fault));
@@ -56,7 +54,7 @@ test('faults of a pool have names, and a run without one says what they need', (
     t.is(code, 'E_FAULT_NEEDS', fault.kind);
     t.regex(message, /needs .*Petal servers/);
   }
-  t.deepEqual(pool.map(victimOf), ['h0', 'petal/0', 'petal/0', 'petal/0', 'directory']);
+  t.deepEqual(pool.map(victimOf), ['petal/0', 'petal/0', 'petal/0']);
 });
 
 test('a fault that names nobody of the run is refused with the names there are', (t) => {

@@ -37,6 +37,7 @@ export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
   for (const { table, recoveries } of disks) {
     const records = recordsOfWrites(table.disk.history);
     for (const recovery of recoveries) {
+      if (recovery.deep?.keepsFlushed === false) continue;
       crashes++;
       const flush = lastFlush(table, recovery);
       const since = lastLoss(recoveries, recovery);

@@ -9,7 +9,8 @@
  * |-------:|------:|--------------------------------------------------------------------|
  * |      0 |     4 | magic 'PXRT'                                                       |
  * |      4 |     2 | version, 1                                                         |
- * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order) |
+ * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order),|
+ * |        |       | bit 1 open (begun by a start, and not closed cleanly since)        |
  * |      8 |     4 | CRC-32 of the block, this field being zero                         |
  * |     12 |     4 | number of the image                                                |
  * |     16 |    16 | uuid of the store                                                  |
@@ -58,6 +59,7 @@ export const ROOT_BLOCK_BYTES = 4096;
 export const ROOT_BLOCK_VERSION = 1;
 const MAGIC = 0x54525850;
 const FLAG_ORDERED = 1;
+const FLAG_OPEN = 2;
 const POLICY_MAX = 5;
 const END = 228;
 
@@ -80,6 +82,8 @@ export interface RootBlock {
   /** The watermark. */
   readonly vdiSeq: number;
   readonly ordered: boolean;
+  /** A life of the image has begun, and has not ended cleanly. */
+  readonly open: boolean;
   /** W0 to W5. */
   readonly policy: number;
   readonly sizeBlocks: number;
@@ -105,7 +109,8 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
   view.setUint16(4, ROOT_BLOCK_VERSION, true);
-  view.setUint16(6, image.ordered ? FLAG_ORDERED : 0, true);
+  const flags = (image.ordered ? FLAG_ORDERED : 0) | (image.open ? FLAG_OPEN : 0);
+  view.setUint16(6, flags, true);
   setU32(view, 12, image.vdi);
   setUuid(view, 16, image.storeUuid);
   setUuid(view, 32, image.vdiUuid);
@@ -149,7 +154,8 @@ function readFields(view: DataView): RootBlock {
     vdiUuid: getUuid(view, 32),
     generation: view.getUint32(48, true),
     vdiSeq: getU48(view, 56),
-    ordered: view.getUint16(6, true) === FLAG_ORDERED,
+    ordered: (view.getUint16(6, true) & FLAG_ORDERED) !== 0,
+    open: (view.getUint16(6, true) & FLAG_OPEN) !== 0,
     policy: view.getUint8(62),
     sizeBlocks: getU48(view, 144),
     birth: view.getUint32(140, true),
@@ -197,7 +203,8 @@ function envelopeDamage(digest: Digest, bytes: Uint8Array, view: DataView): Form
 /** Bytes whose CRC holds but that make no sense: written by a program with a bug, or forged. */
 function fieldDamage(bytes: Uint8Array, view: DataView): FormatDamage | null {
   const flags = view.getUint16(6, true);
-  if (flags > FLAG_ORDERED) return damage(6, `flags ${hex(flags)}, expected 0 or ${FLAG_ORDERED}`);
+  const most = FLAG_ORDERED | FLAG_OPEN;
+  if (flags > most) return damage(6, `flags ${hex(flags)}, expected 0 to ${most}`);
   if (view.getUint32(12, true) === 0) return damage(12, 'image 0, expected 1 or more');
   const policy = view.getUint8(62);
   if (policy > POLICY_MAX) return damage(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);

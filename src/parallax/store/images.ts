@@ -97,7 +97,7 @@ export class Images {
   async start(vdi: number): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
-      const next = { ...image, generation: nextGeneration(image.generation) };
+      const next = { ...image, generation: nextGeneration(image.generation), open: true };
       const bytes = encodeRootBlock(this.#world.digest, next);
       const result = await this.#pool.writeIf(vdi, version, bytes);
       if (result.written) return { image: next, version: result.version, before: image };
@@ -137,6 +137,7 @@ export class Images {
       generation: 0,
       vdiSeq: 0,
       ordered: true,
+      open: false,
       policy: spec.policy,
       previousRoot: EMPTY_ROOT,
       snapshotRoot: EMPTY_ROOT,

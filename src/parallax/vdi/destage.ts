@@ -140,6 +140,11 @@ export class Destage {
     });
   }
 
+  /** Everything is published and nothing follows: the root block says that the image was closed. */
+  async closeRoot(): Promise<void> {
+    await this.#parts.turn.take(() => this.#publish({ ...this.#parts.vdi.image, open: false }));
+  }
+
   async #waitForWork(dueNs: number): Promise<void> {
     const { world } = this.#parts;
     if (this.#woken) {

@@ -12,7 +12,7 @@ import { Destage } from './destage.ts';
 import { clausesOf, type Policy } from './policy.ts';
 import type { ServingParts } from './serving-parts.ts';
 import { Throttle } from './throttle.ts';
-import type { Vdi } from './vdi.ts';
+import type { Vdi, VdiListener } from './vdi.ts';
 import { VdiDevice } from './vdi-device.ts';
 import { type Numbered, WritePath } from './write-path.ts';
 
@@ -36,6 +36,17 @@ export interface ImageStatus {
   readonly trouble: string | null;
 }
 
+/** A front end that takes the image as its disk. */
+export interface AttachedFront {
+  readonly frontId: number;
+  /** It has never been connected before: not to this driver VM, nor to one that is dead. */
+  readonly isNew: boolean;
+  /** Hears the number of each of its mutations. */
+  readonly numbered: Numbered;
+  /** null: nobody asks. */
+  readonly listener: VdiListener | null;
+}
+
 export class ServedImage {
   readonly vdi: Vdi;
   readonly writes: WritePath;
@@ -43,6 +54,7 @@ export class ServedImage {
   readonly #destage: Destage;
   #nextSnapshot: number;
   #destaging: Promise<void> | null = null;
+  #failed: ((thrown: unknown) => void) | null = null;
 
   constructor(vdi: Vdi, parts: ServingParts) {
     const { world, sizes, payloads, log, cache, plantedBug } = parts;
@@ -75,20 +87,27 @@ export class ServedImage {
         parts.slab.published(vdi.id, identityOf(vdi.image));
         throttle.published(bytes, tookNs);
         this.writes.published();
+        parts.roomMade();
       },
       stopped: () => this.writes.failAll(),
     });
   }
 
-  /** Destage begins. `failed` hears of a bug in it. */
+  /** Destage begins, unless the image is lost. `failed` hears of a bug in it. */
   serve(failed: (thrown: unknown) => void): void {
-    this.#destaging = this.#destage.run();
-    this.#destaging.catch(failed);
+    this.#failed = failed;
+    if (this.vdi.state === 'serving') this.#beginDestage(failed);
   }
 
-  /** The image as a disk of one front end. `numbered` hears the number of each of its mutations. */
-  deviceFor(frontId: number, numbered: Numbered): VdiDevice {
-    this.writes.addFront(frontId, numbered);
+  /**
+   * The image as a disk of one front end. A front end that was there when a life of the image ended
+   * is answered with errors if what it had been told is gone; whoever attaches anew accepts that.
+   */
+  attach(front: AttachedFront): VdiDevice {
+    const { frontId } = front;
+    if (front.isNew) this.acceptLoss();
+    this.writes.addFront(frontId, front.numbered);
+    if (front.listener !== null) this.vdi.listen(front.listener);
     const { reads } = this.#parts;
     return new VdiDevice({
       vdi: this.vdi,
@@ -100,9 +119,22 @@ export class ServedImage {
     });
   }
 
+  /** What was acknowledged and is gone is gone: the image is served as it was published. */
+  acceptLoss(): void {
+    const { vdi } = this;
+    if (vdi.state !== 'lost') return;
+    vdi.state = 'serving';
+    if (this.#failed !== null) this.#beginDestage(this.#failed);
+  }
+
+  #beginDestage(failed: (thrown: unknown) => void): void {
+    this.#destaging = this.#destage.run();
+    this.#destaging.catch(failed);
+  }
+
   /** Has what is acknowledged published soon. */
   hurry(splitsEpoch: boolean): void {
-    this.vdi.batches.hurry(splitsEpoch);
+    this.vdi.hurry(splitsEpoch);
     this.#destage.wake();
   }
 
@@ -155,11 +187,12 @@ export class ServedImage {
     this.#parts.cache.invalidateVdi(this.vdi.id);
   }
 
-  /** Publishes everything and stops; nothing may be in flight. */
+  /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */
   async close(): Promise<void> {
     if (this.vdi.state === 'serving') await this.drain();
     this.#destage.stop();
     await this.#destaging;
+    if (this.vdi.state === 'serving') await this.#destage.closeRoot();
     this.vdi.fail('closed');
     this.writes.failAll();
   }

@@ -225,12 +225,24 @@ export class WritePath {
       }
       vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
     } else if (record.mark !== null) {
-      vdi.batches.mark(record.mark, record.vdiSeq, nowNs);
-      if (record.mark.kind === 'policy') vdi.setPolicy(record.mark.policy as Policy);
+      this.#enterMark(record, record.mark, nowNs);
     } else {
       vdi.batches.endEpoch(record.vdiSeq, nowNs);
+      vdi.listener?.epochEnded(record.vdiSeq, record.generation, true);
     }
     this.#parts.onDirty();
+  }
+
+  #enterMark({ vdiSeq, generation }: MutationRecord, mark: BatchMark, nowNs: number): void {
+    const { vdi } = this.#parts;
+    vdi.batches.mark(mark, vdiSeq, nowNs);
+    if (mark.kind === 'snapshot') {
+      vdi.listener?.snapshotTaken(mark.id, vdiSeq, generation);
+      return;
+    }
+    const policy = mark.policy as Policy;
+    vdi.setPolicy(policy);
+    vdi.listener?.policyChanged(policy, vdiSeq, generation);
   }
 
   #enterBlock(record: MutationRecord, block: number): void {
