@@ -5,6 +5,7 @@
  * An outage is the time from the death of a driver VM to the moment when all living guests of the
  * host are connected to its successor. What dies again before that belongs to the same outage.
  */
+import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { Nanos } from '../base/units.ts';
@@ -143,6 +144,21 @@ export class HostKeeper {
 
   killGuest(name: string): void {
     if (this.#powered && this.toolstack.hasGuest(name)) this.toolstack.guest(name).handle.kill();
+  }
+
+  /**
+   * Takes a snapshot of a guest's image: its id, when it is in the pool. null: nobody can say what
+   * became of it; undefined: nobody was there to be asked.
+   */
+  async snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
+    const driver = this.#toolstack?.driver ?? null;
+    if (driver === null || driver.exit !== null || !this.#powered || this.#ending) return undefined;
+    try {
+      return (await driver.handle.call('snapshot', imageName(guest.name), name)) as number;
+    } catch (thrown) {
+      if (thrown instanceof StorageError) return null;
+      throw thrown;
+    }
   }
 
   /**

@@ -98,6 +98,12 @@ export function imageTriggerOf(random: Prng): Trigger {
   return { kind: 'crash-point', point: random.pick(points), nth };
 }
 
+/** Snapshots are taken among writes: between the submission of one and the answers of others. */
+export function snapshotTriggerOf(random: Prng): Trigger & { kind: 'progress' | 'protocol' } {
+  if (random.chance(0.2)) return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
+  return protocolOf(random, random.pick(AMONG_FLUSHES), 3);
+}
+
 export function progressOf(random: Prng): Trigger {
   return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
 }

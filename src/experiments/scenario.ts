@@ -10,7 +10,7 @@ import { Policy } from '../parallax/vdi/policy.ts';
 import { type ParallaxSizes, REPLAY_SIZES } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
-import type { Fault, PlantedBug } from '../world/faults.ts';
+import type { Fault, PlantedBug, Trigger } from '../world/faults.ts';
 
 export interface GuestScenario {
   readonly name: string;
@@ -48,6 +48,8 @@ export interface Scenario {
   readonly disturbedStore: boolean;
   /** Where the disks that are images lie; none is an image unless said. */
   readonly store?: StoreScenario;
+  /** Of images; none unless said. */
+  readonly snapshots?: readonly SnapshotScenario[];
 }
 
 /** The store of a run of real size: a sparse pool with room for every block to be written often. */
@@ -55,6 +57,14 @@ export const REPLAY_STORE: StoreScenario = {
   sizes: REPLAY_SIZES,
   poolBlocks: 1024 * EXTENT_BLOCKS,
 };
+
+/** A snapshot of a guest's image, taken under load. */
+export interface SnapshotScenario {
+  readonly guest: string;
+  readonly name: string;
+  /** Time, progress of the guest, or an event at its front end. */
+  readonly when: Trigger & { readonly kind: 'time' | 'progress' | 'protocol' };
+}
 
 export interface StoreScenario {
   /** Of Parallax in each driver VM. */

@@ -23,6 +23,7 @@ import { diskName, type Scenario } from './scenario.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
 import { strikeLink } from './sim-link-trouble.ts';
 import type { Stage } from './stage.ts';
+import { READER_BYTES } from './stored-snapshots.ts';
 
 /** Virtual time that a run may take after the scenario's own limit, to end its story. */
 const AFTERMATH_NS = 5e9;
@@ -53,7 +54,7 @@ export class SimStage implements Stage {
     for (const name of scenario.hosts) {
       this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes, pool });
     }
-    const storeHost = this.simulator.addHost('store', { memoryBytes: PAGE_BYTES, pool });
+    const storeHost = this.simulator.addHost('store', { memoryBytes: READER_BYTES, pool });
     this.storeWorld = this.simulator.toolstackWorld('store', storeHost);
     if (scenario.store !== undefined) {
       this.#directory = new SimDirectory(this.simulator, 'store', { timeoutNs: ANSWER_NS });

@@ -47,6 +47,7 @@ import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
+import { READER_BYTES } from './stored-snapshots.ts';
 import { troubleByFilter } from './thread-disk-trouble.ts';
 import { GatedPath } from './thread-link-trouble.ts';
 import { checkForThreads } from './thread-script.ts';
@@ -70,6 +71,8 @@ export interface ThreadStageOptions {
 
 /** Between two looks at the counts of protocol events. */
 const LOOK_NS = 1e6;
+/** Not the name of a host: where the store is looked at from. */
+const STORE_PLACE = 'store/reader';
 const DIRECTORY_FILE = 'directory.lmdb';
 
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
@@ -78,6 +81,7 @@ const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 export class ThreadStage implements Stage {
   readonly world = 'threads';
   readonly store: RunStore | null = null;
+  readonly storeWorld: World;
   readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
@@ -118,11 +122,10 @@ export class ThreadStage implements Stage {
       onNote: this.#onNote,
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
+    const memory = createHostMemory(READER_BYTES);
+    this.#places.set(STORE_PLACE, { memory, folder: options.folder, poolFolder: poolFolder(options.folder) });
+    this.storeWorld = this.#worldOf('store', STORE_PLACE);
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
-  }
-
-  get storeWorld(): World {
-    return this.#runner;
   }
 
   get clock(): Clock {

@@ -370,7 +370,11 @@ export class Destage {
     }
     const { value } = decoded;
     vdi.setImage(value, version);
-    for (const batch of vdi.batches.publishedBy(value.vdiSeq)) vdi.dirty.dropBatch(batch.number);
+    for (const batch of vdi.batches.publishedBy(value.vdiSeq)) {
+      // Where that publish put them is in the tree, and nowhere else any more.
+      for (const block of vdi.dirty.blocksOf(batch.number)) this.#parts.remapped(block, 0, 0);
+      vdi.dirty.dropBatch(batch.number);
+    }
     this.#parts.published(0, 0);
   }
 }
