@@ -32,6 +32,15 @@ export type FitChoice =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrap'; readonly sizeBytes: number };
 
+/** As they are given: `--disks` alone asks for disks that are files. */
+export interface GivenReplayFlags extends Omit<ReplayFlags, 'device'> {
+  readonly device?: DeviceKind;
+}
+
+export function chooseDevice(given: GivenReplayFlags): ReplayFlags {
+  return { ...given, device: given.device ?? (given.disks === undefined ? 'vdi' : 'file') };
+}
+
 export interface ReplayFlags extends CommonFlags {
   readonly format?: TraceFileFormat;
   readonly guests: number;
@@ -135,9 +144,8 @@ function addDiskFlags(command: Command): void {
     .option('--size <size>', 'size of each disk; what the trace needs otherwise', readSize)
     .option(
       '--device <kind>',
-      'what the driver VM keeps blocks in: vdi (an image of a store), file or memory',
+      'what the driver VM keeps blocks in: vdi (an image of a store; default), file or memory',
       readChoice('--device', ['vdi', 'memory', 'file', 'null', 'pattern']),
-      'vdi',
     )
     .option(
       '--write-back <policy>',
@@ -145,7 +153,7 @@ function addDiskFlags(command: Command): void {
       parsePolicy,
       Policy.w2,
     )
-    .option('--disks <dir>', 'keep the disk files there, as DIR/HOST/GUEST.disk')
+    .option('--disks <dir>', 'keep disks there, as files DIR/HOST/GUEST.disk')
     .option(
       '--queues <n>',
       'rings of a disk',

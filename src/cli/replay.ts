@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { readTraceFile, withRunFolder } from './files.ts';
 import { addExamples } from './flags.ts';
-import { addReplayFlags, type ReplayFlags } from './replay-flags.ts';
+import { addReplayFlags, chooseDevice, type GivenReplayFlags } from './replay-flags.ts';
 import { checkFlags, planReplay } from './replay-plan.ts';
 import { prepareDisks, runScenario } from './run-scenario.ts';
 
@@ -22,7 +22,8 @@ export function addReplayCommand(program: Command): void {
   );
 }
 
-async function replay(path: string, flags: ReplayFlags): Promise<void> {
+async function replay(path: string, given: GivenReplayFlags): Promise<void> {
+  const flags = chooseDevice(given);
   checkFlags(flags);
   const traceFile = await readTraceFile(path, flags.format);
   const { scenario, limits } = planReplay(traceFile.trace, flags);

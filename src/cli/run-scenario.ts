@@ -19,6 +19,7 @@ import { commitText } from './commit.ts';
 import { ExitCode, Interrupted } from './exit.ts';
 import { checkDiskFile, makeFolder, type TraceFile, writeRunFolder } from './files.ts';
 import type { CommonFlags } from './flags.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { machineFacts } from './machine.ts';
 import { ProgressLine, progressBar } from './progress.ts';
 import { stordomVersion } from './version.ts';
@@ -74,28 +75,24 @@ export async function prepareDisks(scenario: Scenario, disks: string): Promise<v
 
 async function execute(request: ScenarioRequest, folder: string): Promise<Finished> {
   const { scenario, world, flags } = request;
-  const interrupt = new AbortController();
-  const onSignal = (): void => interrupt.abort();
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
   let text = `${scenario.title}: starting`;
   const line = new ProgressLine(flags.quiet, () => text);
-  const watch: Watch = {
-    signal: interrupt.signal,
-    onProgress: (run, nowNs) => {
-      text = progressText(scenario.title, run, nowNs);
-    },
+  const onProgress = (run: Run, nowNs: number): void => {
+    text = progressText(scenario.title, run, nowNs);
   };
   line.start();
   try {
-    const finished =
-      world === 'sim' ? await inSimulator(request, watch) : await inThreads(request, folder, watch);
-    if (interrupt.signal.aborted) throw new Interrupted('interrupted; nothing was written');
-    return finished;
+    return await untilInterrupted(async (signal) => {
+      const watch: Watch = { signal, onProgress };
+      const finished =
+        world === 'sim'
+          ? await inSimulator(request, watch)
+          : await inThreads(request, folder, watch);
+      if (signal.aborted) throw new Interrupted('interrupted; nothing was written');
+      return finished;
+    });
   } finally {
     line.stop();
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
   }
 }
 

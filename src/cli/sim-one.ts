@@ -5,9 +5,10 @@ import type { LogRecord } from '../world/sim/event-log.ts';
 import { commitText } from './commit.ts';
 import { ExitCode } from './exit.ts';
 import { changeText, configLines, faultText } from './fault-text.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { type RepeatFlags, repeatCommand } from './seed-report.ts';
 import { type SeedRun, simulateSeed } from './seed-run.ts';
-import { runSeedInThreads, untilInterrupted } from './thread-seed.ts';
+import { runSeedInThreads } from './thread-seed.ts';
 
 export interface OneSeedFlags extends RepeatFlags {
   /** How many of the last events are printed. */

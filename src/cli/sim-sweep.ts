@@ -7,6 +7,7 @@ import { formatCount, formatDuration, formatPercent } from '../base/format-units
 import type { SimCrashOptions } from '../experiments/sim-crash.ts';
 import { commitText } from './commit.ts';
 import { ExitCode } from './exit.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { ProgressLine, progressBar } from './progress.ts';
 import {
   failureLines,
@@ -17,7 +18,7 @@ import {
 } from './seed-report.ts';
 import type { SeedTask } from './sim-worker.ts';
 import { SweepCoverage } from './sweep-coverage.ts';
-import { runSeedInThreads, untilInterrupted } from './thread-seed.ts';
+import { runSeedInThreads } from './thread-seed.ts';
 
 export interface SeedRange {
   readonly from: number;

@@ -24,6 +24,7 @@ import type { Unwatch, XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { MAX_RING_ORDER, OFFERED_INDIRECT_SEGMENTS } from '../ring/layout.ts';
 import type { BlockDevice } from '../world/block-device.ts';
 import type { PlantedBug } from '../world/faults.ts';
+import type { Numbered } from '../parallax/vdi/write-path.ts';
 import { type OrderTap, TapKind } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { type DeviceDescription, DeviceStack, openDevice } from './device-factory.ts';
@@ -318,20 +319,17 @@ export class BackDisk {
       throw new StorageError('E_NO_STORE', `image ${name}: this driver VM has no store`);
     }
     const { frontId, disk, ringEpoch } = identity;
-    return images.open(name, {
-      frontId,
-      isNew: ringEpoch === 1,
-      listener: tap === null ? null : new ImageTap(tap, disk, world.recordClock),
-      numbered: ({ lba, sectors, origin, queue }, vdiSeq, generation) => {
-        if (tap !== null) {
-          const { frontSeq, writeIndex } = origin;
-          const nowNs = world.recordClock.nowNs();
-          tap.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, nowNs);
-          tap.tell(TapKind.extent, disk, lba, sectors, vdiSeq, generation, nowNs);
-        }
-        world.crashPoint('back.after-order-given');
-      },
-    });
+    const listener = tap === null ? null : new ImageTap(tap, disk, world.recordClock);
+    const numbered: Numbered = ({ lba, sectors, origin, queue }, vdiSeq, generation) => {
+      if (tap !== null) {
+        const { frontSeq, writeIndex } = origin;
+        const nowNs = world.recordClock.nowNs();
+        tap.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, nowNs);
+        tap.tell(TapKind.extent, disk, lba, sectors, vdiSeq, generation, nowNs);
+      }
+      world.crashPoint('back.after-order-given');
+    };
+    return images.open(name, frontId, numbered, { isNew: ringEpoch === 1, listener });
   }
 
   async #readLimit(): Promise<TokenBucket> {

@@ -8,8 +8,9 @@
 import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, NEVER } from '../base/units.ts';
 import { Parallax } from '../parallax/engine.ts';
-import type { AttachedFront, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
+import type { Attaching, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
+import type { Numbered } from '../parallax/vdi/write-path.ts';
 import type { BlockDevice } from '../world/block-device.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
@@ -59,8 +60,13 @@ export class ImageServer {
   }
 
   /** The image as a disk of one front end; settles when Parallax has started. */
-  async open(name: string, front: AttachedFront): Promise<BlockDevice> {
-    return (await this.#image(name)).attach(front);
+  async open(
+    name: string,
+    frontId: number,
+    numbered: Numbered,
+    how: Attaching,
+  ): Promise<BlockDevice> {
+    return (await this.#image(name)).deviceFor(frontId, numbered, how);
   }
 
   /** Takes a snapshot; settles with its id when it is in the pool. */

@@ -1,5 +1,6 @@
 /** From a run, ended or not, to its result: every check, every guest, the outages, the story. */
 
+import { formatDuration } from '../base/format-units.ts';
 import { broken, holds, type Verdict } from './checkers/check.ts';
 import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
@@ -85,11 +86,12 @@ function windowOf({ killedAtNs, servingAtNs }: OutageTrack, durationNs: number) 
 function fateGuests(run: Run) {
   // A guest that was ejected waits for nothing, and what it had asked for is never answered.
   const guests = run.guests.filter(({ struckAtNs }) => struckAtNs === null);
-  return guests.map(({ name, scenario, history, lives }) => ({
+  return guests.map(({ name, scenario, history, lives, troubles }) => ({
     name,
     host: scenario.host,
     history,
     livingSince: lives[lives.length - 1]?.firstRecord ?? 0,
+    troubles,
   }));
 }
 
@@ -129,16 +131,15 @@ function fullReadBack(run: Run): Verdict {
 
 /** A guest with garbage in its rings is thrown out, and everything of it is given back. */
 function ejection({ name, struckAtNs, ejectedAtNs }: GuestTrack): Verdict {
-  const struck = `${name} had garbage written into its rings at ${ms(struckAtNs ?? 0)} ms`;
+  const struck = `${name} had garbage written into its rings at ${formatDuration(struckAtNs ?? 0)}`;
   if (ejectedAtNs === null) {
     return broken('ejection', `${struck}, and its driver VM never let go of its pages`);
   }
-  const text = `${struck} and was ejected at ${ms(ejectedAtNs)} ms: none of its pages is mapped`;
-  return holds('ejection', `${text}; it is judged by what it did before`);
-}
-
-function ms(timeNs: number): string {
-  return (timeNs / 1e6).toFixed(1);
+  return holds(
+    'ejection',
+    `${struck} and was ejected at ${formatDuration(ejectedAtNs)}: none of its pages is mapped; ` +
+      'it is judged by what it did before',
+  );
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {

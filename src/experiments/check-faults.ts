@@ -1,6 +1,7 @@
 /**
  * What of a fault script can be played, before anything of it runs: whom a fault names is there,
- * its measures are in range, and the parts of the system that it needs exist.
+ * its measures are in range, it can strike when it says, and the parts of the system that it needs
+ * exist.
  *
  * The links of a scenario carry messages of the store between a domain and its host. In Xen that is
  * a ring in shared memory: it loses, doubles and reorders nothing, and its two ends have no message
@@ -19,6 +20,7 @@ import {
   type PoolFault,
   RELIABLE_LINK_TROUBLES,
   type SpineFault,
+  victimOf,
 } from '../world/faults.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -56,6 +58,7 @@ function checkFault(fault: Fault, cast: Cast): void {
   if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
     checkStoreFault(fault, cast);
   }
+  checkTrigger(fault);
   if (fault.kind === 'link') checkLinkTrouble(fault);
   if (fault.kind === 'clock') checkClockTrouble(fault);
   if ('forNs' in fault && !(fault.forNs > 0 && Number.isFinite(fault.forNs))) {
@@ -117,6 +120,37 @@ function checkName(fault: Fault, what: string, name: string, names: readonly str
     `fault "${faultName(fault)}" names ${what} ${JSON.stringify(name)}, which is not there; ` +
       `expected ${names.join(', ')}`,
     { fields: { fault: fault.kind, name } },
+  );
+}
+
+/** What waits for something that cannot come would never strike, and nobody would notice. */
+function checkTrigger(fault: SpineFault): void {
+  const { when } = fault;
+  if ('nth' in when && !(Number.isSafeInteger(when.nth) && when.nth >= 1)) {
+    throw outOfRange(fault, 'nth', when.nth, 'a whole number above 0');
+  }
+  if (when.kind === 'time' && !(when.atNs >= 0 && Number.isFinite(when.atNs))) {
+    throw outOfRange(fault, 'atNs', when.atNs, 'a time of the run');
+  }
+  if (when.kind === 'progress' && !(when.share >= 0 && when.share <= 1)) {
+    throw outOfRange(fault, 'share', when.share, 'a share from 0 to 1');
+  }
+  const ofDriver = victimOf(fault).endsWith('/driver-vm');
+  if (when.kind === 'recovery' && !('host' in fault)) {
+    throw neverStrikes(fault, 'recovery', 'a fault of a host, as kill-driver or power-cut');
+  }
+  const side = ofDriver ? 'back.' : 'front.';
+  if (when.kind === 'crash-point' && !when.point.startsWith(side)) {
+    throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
+  }
+}
+
+function neverStrikes(fault: SpineFault, at: string, expected: string): UsageError {
+  return new UsageError(
+    'E_FAULT_TRIGGER',
+    `fault "${faultName(fault)}" of ${victimOf(fault)} would never strike at ${at}; ` +
+      `expected ${expected}`,
+    { fields: { fault: fault.kind, at } },
   );
 }
 

@@ -20,6 +20,7 @@ export const MOMENTS = [
   'a guest was killed twice',
   'the power was cut with writes acknowledged and not flushed',
   'the power was cut after a flush was acknowledged',
+  'writes that a flush or FUA had covered were on a disk when the power was cut',
   'flushed writes and writes after them were on a disk when the power was cut',
   'the power was cut twice',
   'a flush was unanswered when a driver VM died',
@@ -122,33 +123,46 @@ function guestMoments(guest: GuestTrack, moments: Set<Moment>): void {
 
 /** What a disk had to lose and to keep each time its power was cut. */
 function powerCutMoments(history: History, moments: Set<Moment>): void {
-  let acknowledged = 0;
-  let flushedWrites = 0;
-  let flushed = false;
-  let cuts = 0;
+  let since = 0;
   for (let at = 0; at < history.length; at++) {
-    const { kind, status, flags, ackNs } = history.record(at);
-    if (kind === HistoryKind.powerCut) {
-      if (acknowledged > 0) {
-        moments.add('the power was cut with writes acknowledged and not flushed');
-      }
-      if (flushed) moments.add('the power was cut after a flush was acknowledged');
-      if (flushedWrites > 0 && acknowledged > 0) {
-        moments.add('flushed writes and writes after them were on a disk when the power was cut');
-      }
-      if (++cuts > 1) moments.add('the power was cut twice');
-      acknowledged = 0;
-      flushedWrites = 0;
-      flushed = false;
+    if (history.record(at).kind !== HistoryKind.powerCut) continue;
+    const { flushed, byFlush, byFua, volatile } = keptBetween(history, since, at);
+    if (volatile > 0) moments.add('the power was cut with writes acknowledged and not flushed');
+    if (flushed) moments.add('the power was cut after a flush was acknowledged');
+    if (byFlush + byFua > 0) {
+      moments.add('writes that a flush or FUA had covered were on a disk when the power was cut');
     }
-    if (status !== HistoryStatus.ok || ackNs === 0) continue;
-    if (kind === HistoryKind.flush) {
-      flushed = true;
-      flushedWrites += acknowledged;
-      acknowledged = 0;
+    if (byFlush > 0 && volatile > 0) {
+      moments.add('flushed writes and writes after them were on a disk when the power was cut');
     }
-    if (kind === HistoryKind.write && (flags & HistoryFlag.fua) === 0) acknowledged++;
+    if (since > 0) moments.add('the power was cut twice');
+    since = at + 1;
   }
+}
+
+/** Acknowledged writes of the records `[from, to)`: covered by a flush, by FUA, by nothing. */
+function keptBetween(
+  history: History,
+  from: number,
+  to: number,
+): { flushed: boolean; byFlush: number; byFua: number; volatile: number } {
+  let flushNs = Number.NEGATIVE_INFINITY;
+  for (let at = from; at < to; at++) {
+    const { kind, status, invokeNs } = history.record(at);
+    const done = kind === HistoryKind.flush && status === HistoryStatus.ok;
+    if (done) flushNs = Math.max(flushNs, invokeNs);
+  }
+  let byFlush = 0;
+  let byFua = 0;
+  let volatile = 0;
+  for (let at = from; at < to; at++) {
+    const { kind, status, flags, ackNs } = history.record(at);
+    if (kind !== HistoryKind.write || status !== HistoryStatus.ok) continue;
+    if ((flags & HistoryFlag.fua) !== 0) byFua++;
+    else if (ackNs <= flushNs) byFlush++;
+    else volatile++;
+  }
+  return { flushed: flushNs > Number.NEGATIVE_INFINITY, byFlush, byFua, volatile };
 }
 
 function hasUnansweredWrite({ history, lives }: GuestTrack): boolean {
@@ -186,7 +200,7 @@ function stakesOf(run: Run, moments: ReadonlySet<Moment>): Clause[] {
   const at: Record<Clause, boolean> = {
     'C1 linearizability': run.guests.some(({ scenario }) => scenario.pace.depth > 1),
     'C2 flush durability': moments.has(
-      'flushed writes and writes after them were on a disk when the power was cut',
+      'writes that a flush or FUA had covered were on a disk when the power was cut',
     ),
     'C4 no invention': outages.length > 0 || run.guests.some(({ kills }) => kills > 0),
     'C5 stability':

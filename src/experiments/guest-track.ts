@@ -54,6 +54,8 @@ export class GuestTrack {
   readonly lives: Life[] = [];
   readonly losses: Loss[] = [];
   readonly problems: string[] = [];
+  /** While faults held up the guest itself, its disk or its driver VM. */
+  readonly troubles: { readonly fromNs: number; readonly toNs: number }[] = [];
   /** Number of its disk. */
   readonly disk: number;
   readonly #plantedBug: PlantedBug;

@@ -71,7 +71,7 @@ export class RunStore {
       const registry = new Registry(directory, RUN_STORE);
       const images = new Images(world, pool, registry, formatUuid(superblock.uuid));
       const trees = new StoredTrees(world, pool);
-      const { vdi } = await registry.require(imageName(guest.name));
+      const { vdi } = await registry.byName(imageName(guest.name));
       const found: StoredSnapshot[] = [];
       for (const { id, name, vdiSeq, generation, root } of await trees.records(images, vdi)) {
         const sectors = await trees.sectorsOf(root, guest.disk, guest.scenario.diskSectors);

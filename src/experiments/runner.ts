@@ -72,9 +72,7 @@ export class Run {
     return this.guests.some(({ name, struckAtNs }) => name === actor && struckAtNs !== null);
   }
 
-  /**
-   * How often each kind of fault has struck; kills at events and crash points are not among them.
-   */
+  /** How often each kind of fault has struck; kills at crash points of threads are not counted. */
   get struck(): ReadonlyMap<string, number> {
     return this.#strikes?.struck ?? new Map();
   }

@@ -1,6 +1,6 @@
 /**
- * The crash scenario for one seed of the simulator: small guests, short traces with many
- * overlapping writes, and kills of driver VMs and guests at random events and crash points.
+ * The crash scenario for one seed: small guests, short traces with many overlapping writes, and
+ * faults of every kind that hosts, guests, disks, links and clocks have (`sim-faults.ts`).
  *
  * Everything that may change from seed to seed is drawn: number of queues, ring order, persistent
  * grants, indirect requests, device, depth, and where ring indices begin (half of them just before
@@ -53,7 +53,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
       : onFile.map((guest) => ({ ...guest, device: 'vdi' as const, writeBack: images }));
   return {
     title: 'crash of the driver VM',
-    summary: 'three guests on two hosts; driver VMs and guests are killed at random events',
+    summary: 'three guests on two hosts; what a seed draws goes wrong with them',
     hosts: HOSTS,
     // Room for a driver VM for each kill in a row: frames of a dead one are kept until one serves.
     hostMemoryBytes: (images === null ? 40 : 64) * 2 ** 20,

@@ -2,7 +2,7 @@
  * The troubles of the fault vocabulary on a path of the simulator. Of two troubles of one kind on
  * one path, the first that ends heals both.
  */
-import { type LinkMeasure } from '../world/faults.ts';
+import type { LinkMeasure } from '../world/faults.ts';
 import type { LinkDirection, LinkPath } from '../world/sim/sim-link.ts';
 
 /** Reads the kind of a message, in the protocol that the link carries. */

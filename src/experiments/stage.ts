@@ -21,8 +21,8 @@ export interface Stage {
   openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack;
   /**
    * Has `strike` called instead of an event, or at a crash point, of an actor. Where a world can do
-   * nothing there but kill, it kills if the strike is one (`kills`) and does not call it. Throws
-   * `UsageError` for a trigger, or a strike at it, that this world does not have.
+   * nothing there but kill, the strike is one (`kills`), and is not called: the stage refuses other
+   * scripts when it is made.
    */
   arm(actor: string, trigger: Trigger, strike: () => void, kills: boolean): void;
   /**

@@ -5,6 +5,7 @@
  * point or a protocol event are armed in the stage before anything runs. Each strikes once. Who is
  * not there to be struck, or is dead already, is left alone.
  */
+import { formatDuration } from '../base/format-units.ts';
 import { fail, present, unreachable } from '../base/invariant.ts';
 import type { Nanos } from '../base/units.ts';
 import { driverName, type Fault, faultName, type SpineFault, victimOf } from '../world/faults.ts';
@@ -81,19 +82,22 @@ export class Strikes {
     if (!isSpineFault(fault)) fail('a script is checked before it is played');
     const cell = `${faultName(fault)}/${this.#phaseOf(fault)}`;
     this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);
+    if ('forNs' in fault) this.#noteTrouble(fault, fault.forNs);
     switch (fault.kind) {
       case 'kill-driver':
         this.#host(fault.host).killDriver();
         return;
       case 'pause-driver':
-        this.#parts.tell(`driver VM of ${fault.host} stands still for ${ms(fault.forNs)} ms`);
+        this.#parts.tell(
+          `driver VM of ${fault.host} stands still for ${formatDuration(fault.forNs)}`,
+        );
         this.#parts.stage.pause(driverName(fault.host), fault.forNs);
         return;
       case 'kill-guest':
         this.#hostOf(fault.guest).killGuest(fault.guest);
         return;
       case 'hang-guest':
-        this.#parts.tell(`${fault.guest} hangs for ${ms(fault.forNs)} ms`);
+        this.#parts.tell(`${fault.guest} hangs for ${formatDuration(fault.forNs)}`);
         this.#parts.stage.pause(fault.guest, fault.forNs);
         return;
       case 'power-cut':
@@ -125,10 +129,17 @@ export class Strikes {
     }
   }
 
+  /** Whoever is held up by this fault waits for nobody else's sake. */
+  #noteTrouble(fault: Fault, forNs: number): void {
+    const fromNs = this.#parts.stage.clock.nowNs();
+    for (const guest of this.#guestsOf(fault))
+      guest.troubles.push({ fromNs, toNs: fromNs + forNs });
+  }
+
   async #troubleDisk(fault: SpineFault & { kind: 'disk' }): Promise<void> {
     const { stage, tell } = this.#parts;
     const host = this.#hostOf(fault.guest).name;
-    tell(`disk of ${fault.guest}: ${fault.trouble} for ${ms(fault.forNs)} ms`);
+    tell(`disk of ${fault.guest}: ${fault.trouble} for ${formatDuration(fault.forNs)}`);
     const heal = stage.trouble(host, fault.guest, fault.trouble, fault.forNs);
     await stage.timers.sleep(fault.forNs);
     heal();
@@ -141,7 +152,7 @@ export class Strikes {
     const { forNs } = fault;
     const isPool = fault.kind === 'pool-disk';
     const what = isPool ? `the pool: ${fault.trouble}` : 'the directory answers nobody';
-    tell(`${what} for ${ms(forNs)} ms`);
+    tell(`${what} for ${formatDuration(forNs)}`);
     const heal = isPool ? stage.poolTrouble(fault.trouble, forNs) : stage.directoryLoss();
     await stage.timers.sleep(forNs);
     heal();
@@ -149,7 +160,7 @@ export class Strikes {
 
   async #troubleLink(fault: SpineFault & { kind: 'link' }): Promise<void> {
     const { stage, tell } = this.#parts;
-    tell(`link ${fault.link}: ${fault.trouble} for ${ms(fault.forNs)} ms`);
+    tell(`link ${fault.link}: ${fault.trouble} for ${formatDuration(fault.forNs)}`);
     const heal = stage.linkTrouble(fault.link, fault);
     await stage.timers.sleep(fault.forNs);
     heal();
@@ -159,12 +170,12 @@ export class Strikes {
     const { stage, tell } = this.#parts;
     const { actor } = fault;
     if (fault.trouble === 'jump') {
-      tell(`clock of ${actor} jumps ${ms(fault.jumpNs)} ms ahead`);
+      tell(`clock of ${actor} jumps ${formatDuration(fault.jumpNs)} ahead`);
       stage.jumpClock(actor, fault.jumpNs);
       return;
     }
     const { driftPpm, forNs } = fault;
-    tell(`clock of ${actor} drifts by ${driftPpm} ppm for ${ms(forNs)} ms`);
+    tell(`clock of ${actor} drifts by ${driftPpm} ppm for ${formatDuration(forNs)}`);
     stage.setDrift(actor, driftPpm);
     await stage.timers.sleep(forNs);
     stage.setDrift(actor, 0);
@@ -204,8 +215,4 @@ export class Strikes {
 
 function isScripted(kind: Fault['when']['kind']): boolean {
   return kind === 'time' || kind === 'progress';
-}
-
-function ms(durationNs: number): string {
-  return (durationNs / 1e6).toFixed(1);
 }

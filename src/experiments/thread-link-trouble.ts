@@ -3,11 +3,9 @@
  * as it is when the actor's next incarnation uses the path; each incarnation has a link over it.
  * Frames keep their order: what is held goes first, and a frame that is late holds those behind it.
  */
-import { type Nanos } from '../base/units.ts';
+import type { Nanos } from '../base/units.ts';
 import type { LinkMeasure } from '../world/faults.ts';
 import type { Clock, Link, Timers } from '../world/world.ts';
-
-type Deliver = (frame: Uint8Array) => void;
 
 /** How long a path holds each frame, and whether it lets any through. */
 export class LinkGate {
@@ -84,7 +82,7 @@ export class GatedPath {
         this.toActor.pass(() => {
           if (open) link.send(frame);
         }),
-      onFrame: (receive: Deliver) =>
+      onFrame: (receive) =>
         link.onFrame((frame) =>
           this.fromActor.pass(() => {
             if (open) receive(frame);

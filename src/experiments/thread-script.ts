@@ -8,7 +8,7 @@
  * is reported: a script that is played otherwise than drawn says so.
  */
 import { UsageError } from '../base/errors.ts';
-import { type Fault, faultName, type Trigger } from '../world/faults.ts';
+import { type Fault, faultName, type Trigger, victimOf } from '../world/faults.ts';
 import { EVENTS_MAX, PASSAGES_MAX } from './random-triggers.ts';
 import { checkTrouble } from './thread-disk-trouble.ts';
 
@@ -29,16 +29,35 @@ export interface ThreadScript {
 const SHARE_MIN = 0.05;
 const SHARE_MAX = 0.95;
 
-/** Throws `UsageError` for a fault that needs the simulator, whenever it strikes. */
+/** Throws `UsageError` for a fault that needs the simulator, or strikes when only it can. */
 export function checkForThreads(fault: Fault): void {
   if (fault.kind === 'disk') checkTrouble(fault.trouble);
-  if (fault.kind !== 'pool-disk' && fault.kind !== 'directory-majority-loss') return;
+  if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
+    throw new UsageError(
+      'E_FAULT_WORLD',
+      `fault "${faultName(fault)}" needs the simulator: threads keep the store in files of this ` +
+        'machine, which cannot be made to fail',
+      { fields: { fault: fault.kind } },
+    );
+  }
+  if (canStrikeWhen(fault)) return;
+  const { when } = fault;
+  const why =
+    when.kind === 'crash-point'
+      ? 'at a crash point threads can only kill'
+      : 'threads have no events to count';
   throw new UsageError(
-    'E_FAULT_WORLD',
-    `fault "${faultName(fault)}" needs the simulator: threads keep the store in files of this ` +
-      'machine, which cannot be made to fail',
-    { fields: { fault: fault.kind } },
+    'E_TRIGGER_WORLD',
+    `fault "${faultName(fault)}" of ${victimOf(fault)} strikes by "${when.kind}", but ${why}; ` +
+      'give it a time, a share of the progress or a protocol event, or run it with --world sim',
+    { fields: { fault: fault.kind, when: when.kind } },
   );
+}
+
+function canStrikeWhen({ kind, when }: Fault): boolean {
+  const kills = kind === 'kill-driver' || kind === 'kill-guest';
+  if (when.kind === 'crash-point') return kills;
+  return when.kind !== 'event' && when.kind !== 'recovery';
 }
 
 export function scriptForThreads(drawn: readonly Fault[]): ThreadScript {
@@ -60,7 +79,7 @@ export function scriptForThreads(drawn: readonly Fault[]): ThreadScript {
 
 function refusalOf(fault: Fault): string | null {
   try {
-    checkForThreads(fault);
+    if (fault.kind === 'disk') checkTrouble(fault.trouble);
     return null;
   } catch (thrown) {
     if (thrown instanceof UsageError) return thrown.message;
@@ -68,12 +87,12 @@ function refusalOf(fault: Fault): string | null {
   }
 }
 
-function triggerFor({ kind, when }: Fault): Trigger {
-  const kills = kind === 'kill-driver' || kind === 'kill-guest';
+function triggerFor(fault: Fault): Trigger {
+  const { when } = fault;
+  if (canStrikeWhen(fault)) return when;
   if (when.kind === 'event') return shareOf(when.nth, EVENTS_MAX);
-  if (when.kind === 'recovery') return { kind: 'protocol', event: 'replay-begun', nth: 1 };
-  if (when.kind === 'crash-point' && !kills) return shareOf(when.nth, PASSAGES_MAX);
-  return when;
+  if (when.kind === 'crash-point') return shareOf(when.nth, PASSAGES_MAX);
+  return { kind: 'protocol', event: 'replay-begun', nth: 1 };
 }
 
 function shareOf(nth: number, max: number): Trigger {

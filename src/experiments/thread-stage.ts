@@ -16,12 +16,12 @@
  * something else ended it, is armed again in the next. Guests count their `protocol` events in the
  * same words; the stage looks at the sums every `LOOK_NS` and strikes then, so a few more events
  * may have happened, and a guest that is done sooner is not struck. Other events threads do not
- * count: `event` is refused.
+ * count: `event` and `recovery` are refused.
  */
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
-import { fail, present } from '../base/invariant.ts';
+import { fail, invariant, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
@@ -198,24 +198,12 @@ export class ThreadStage implements Stage {
   }
 
   arm(actor: string, trigger: Trigger, _strike: () => void, kills: boolean): void {
-    if (trigger.kind === 'crash-point' && !kills) {
-      throw new UsageError(
-        'E_TRIGGER_WORLD',
-        `${actor}: in threads a crash point can only kill; give this fault a time or a share of ` +
-          'the progress, or run it with --world sim',
-        { fields: { actor, point: trigger.point } },
-      );
-    }
-    if (trigger.kind === 'event') {
-      throw new UsageError(
-        'E_TRIGGER_WORLD',
-        `${actor}: a kill at event ${trigger.nth} needs the simulator, because threads have no ` +
-          'events to count; run it with --world sim, or kill at a share of the progress, a ' +
-          'time or a crash point',
-        { fields: { actor, nth: trigger.nth } },
-      );
-    }
-    if (trigger.kind === 'crash-point') this.#arming.arm(actor, trigger.point, trigger.nth);
+    invariant(
+      trigger.kind === 'crash-point',
+      'a script is checked for threads before it is played',
+    );
+    invariant(kills, 'threads can only kill at a crash point');
+    this.#arming.arm(actor, trigger.point, trigger.nth);
   }
 
   armProtocol(

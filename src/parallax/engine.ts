@@ -4,7 +4,7 @@
  * The order of a start is the safety of it:
  * ```
  * 1 attach      a new session; whatever an earlier one of this host still does is refused
- * 2 generation  of every image of this host is raised, by writeIf: an earlier life publishes no more
+ * 2 generation  of every image of this host is raised by writeIf: an earlier life publishes nothing
  * 3 recover     the log is scanned; what no root holds goes into the dirty maps
  * 4 cut         the new incarnation writes down what it found, so that a later one finds the same
  * 5 serve       guests connect; destage begins
@@ -73,6 +73,8 @@ export function isParallaxDisk(name: string): boolean {
   return name === SLAB_DISK || parseLogName(name) !== null;
 }
 const FENCE_POLL_NS = 1e9;
+/** What is wrong with one image alone. */
+const UNUSABLE = new Set(['E_ROOT_DAMAGED', 'E_ROOT_MISPLACED', 'E_GENERATIONS_EXHAUSTED']);
 
 export class Parallax {
   readonly images: Images;
@@ -119,7 +121,7 @@ export class Parallax {
 
   /** An image that is served here, started if need be. */
   async image(name: string): Promise<ServedImage> {
-    const { vdi } = await this.images.registry.require(name);
+    const { vdi } = await this.images.registry.byName(name);
     const served = this.#served.get(vdi);
     if (served !== undefined) return served;
     const opening = this.#opening.get(vdi) ?? this.#start(vdi);
@@ -146,6 +148,7 @@ export class Parallax {
   async release(vdi: number): Promise<void> {
     const image = present(this.#served.get(vdi), 'an image is served before it is released');
     await image.close();
+    image.forgetCached();
     this.#served.delete(vdi);
     this.log.forgetVdi(vdi);
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
@@ -195,7 +198,7 @@ export class Parallax {
     this.slab.published(vdi.id, identityOf(vdi.image));
     const image = new ServedImage(vdi, this.#serving);
     this.#served.set(vdi.id, image);
-    image.serve(this.#parts.failed);
+    image.serve();
     const { snapshotCount } = vdi.image;
     this.#names.dropThrough(vdi.id, snapshotCount).catch(() => undefined);
     return image;
@@ -234,31 +237,54 @@ class EngineStart {
       pollNs: FENCE_POLL_NS,
       onFenced: () => this.#engine?.fenced(),
     });
-    const place = { store, directory, diskName: POOL_DISK };
-    const { pool, superblock } = await openEmbeddedStore(world, place, guard);
-    const { uuid } = superblock;
-    const images = new Images(world, pool, new Registry(directory, store), formatUuid(uuid));
+    let pool: BlockPool | null = null;
+    try {
+      const place = { store, directory, diskName: POOL_DISK };
+      const opened = await openEmbeddedStore(world, place, guard);
+      pool = opened.pool;
+      this.#engine = await this.#serve(arenas, guard, pool, opened.superblock.uuid);
+      return this.#engine;
+    } catch (thrown) {
+      guard.close();
+      await pool?.close();
+      throw thrown;
+    }
+  }
+
+  async #serve(
+    arenas: ParallaxArenas,
+    guard: FenceGuard,
+    pool: BlockPool,
+    uuid: Uint8Array,
+  ): Promise<Parallax> {
+    const { world, directory, store } = this.#parts;
+    const registry = new Registry(directory, store);
+    const images = new Images(world, pool, registry, formatUuid(uuid));
     const names = new SnapshotNames(directory, store);
     const payloads = new PayloadMemory(arenas.payloads);
     const vdis = await this.#startImages(images, payloads);
-    const log = await this.#recover(vdis, await names.all(), arenas.log);
+    const log = await this.#recover(vdis, registry, await names.all(), arenas.log);
     for (const { vdi, before } of vdis) noteLoss(vdi, before);
     const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
     const slab = await this.#openSlab(arenas.slab, uuid);
     const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
-    const state = { guard, images, names, allocator, serving, vdis };
-    this.#engine = new Parallax(this.#parts, state);
-    return this.#engine;
+    return new Parallax(this.#parts, { guard, images, names, allocator, serving, vdis });
   }
 
   /** Raises the generation of every image that this host may start. */
   async #startImages(images: Images, payloads: PayloadMemory): Promise<StartedVdi[]> {
-    const { host, sizes } = this.#parts;
+    const { world, host, sizes } = this.#parts;
     const started: StartedVdi[] = [];
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
-      const { image, version, before } = await images.start(vdi);
-      started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      try {
+        const { image, version, before } = await images.start(vdi);
+        started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
+      } catch (thrown) {
+        // One image that cannot be started keeps no other from its guest.
+        if (!(thrown instanceof StorageError) || !UNUSABLE.has(thrown.code)) throw thrown;
+        world.log.note(`image ${name} is not started: ${thrown.message}`);
+      }
     }
     return started;
   }
@@ -266,6 +292,7 @@ class EngineStart {
   /** The log of this incarnation, and what the old ones hold in the dirty maps. */
   async #recover(
     vdis: readonly StartedVdi[],
+    registry: Registry,
     snapshotNames: ReadonlyMap<string, string>,
     arena: Arena,
   ): Promise<DirtyLog> {
@@ -290,6 +317,11 @@ class EngineStart {
     const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
     await log.start();
     for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
+    for (const [vdi, entries] of replayed.counts.foreign) {
+      const named = await registry.get(vdi);
+      if (named === null) log.forgetVdi(vdi);
+      else world.log.note(`the log keeps ${entries} mutations of ${named.name}, served elsewhere`);
+    }
     return log;
   }
 
@@ -301,7 +333,7 @@ class EngineStart {
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
-    const { world, sizes, plantedBug } = this.#parts;
+    const { world, sizes, plantedBug, failed } = this.#parts;
     const { pool, log, allocator, slab, payloads, names } = made;
     const { memory } = world;
     const loader = new NodeLoader({
@@ -345,6 +377,7 @@ class EngineStart {
       turn: new PublishTurn(),
       plantedBug,
       roomMade: () => this.#engine?.pump(),
+      failed,
       superseded: (block, shared) => allocator.superseded(block, shared),
       nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
     };

@@ -2,9 +2,9 @@
  * What the log still has, back into the images: every acknowledged mutation that no published root
  * holds, in the order of the log.
  *
- * Entries of images that are not this host's are told apart: those that were deleted are not needed;
- * those that another host has taken over are an *orphan suffix*, which is kept in the log until
- * somebody claims or drops it, because the guest had been told that they are safe.
+ * Entries of images that are not this host's are told apart: those that were deleted are not
+ * needed; those that another host has taken over are an *orphan suffix*, which is kept in the log
+ * until somebody claims or drops it, because the guest had been told that they are safe.
  */
 import { invariant } from '../base/invariant.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';

@@ -1,8 +1,8 @@
 /** Names of faults and of the places they strike: one vocabulary for both worlds. */
 
 /**
- * Where the simulator may end an actor inside a step: in the order a request passes them, then those
- * of stories that run beside requests.
+ * Where an actor may be ended inside a step: in the order a request passes them, then those of
+ * stories that run beside requests.
  */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
@@ -100,7 +100,7 @@ export type ProtocolEvent = (typeof PROTOCOL_EVENTS)[number];
 
 /**
  * When a fault strikes. Time, progress and protocol events work in both worlds, events and
- * recoveries only in the simulator.
+ * recoveries only in the simulator; at a crash point threads can only kill.
  */
 export type Trigger =
   | { readonly kind: 'time'; readonly atNs: number }
@@ -246,11 +246,13 @@ export type SpineFault = { readonly when: Trigger } & (
     }
 );
 
-/** Faults of parts that no stage has: a script that names them is refused with what is missing. */
+/**
+ * Faults of parts that no stage has: a script that names them is refused with what is missing. A
+ * server with an old disk comes back with the one that it had `ageNs` ago.
+ */
 export type PoolFault = { readonly when: Trigger } & (
   | { readonly kind: 'server-kill'; readonly server: string }
   | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
-  /** The server comes back with the disk that it had `ageNs` ago. */
   | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
 );
 

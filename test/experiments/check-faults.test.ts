@@ -91,6 +91,29 @@ test('measures out of range are refused: a clock that goes back, a delay of noth
   }
 });
 
+test('a moment that cannot come is refused: no number of it, the wrong side, no recovery', (t) => {
+  const kill = { kind: 'kill-driver', host: 'h0' } as const;
+  const hang = { kind: 'hang-guest', guest: 'g0', forNs: 1 } as const;
+  const point = 'back.after-order-given';
+  const wrong: readonly (readonly [Fault, string, RegExp])[] = [
+    [{ ...kill, when: { kind: 'event', nth: 0 } }, 'E_FAULT_MEASURE', /nth is 0/],
+    [{ ...kill, when: { kind: 'recovery', nth: 1.5 } }, 'E_FAULT_MEASURE', /nth is 1.5/],
+    [{ ...kill, when: { kind: 'time', atNs: -1 } }, 'E_FAULT_MEASURE', /atNs is -1/],
+    [{ ...kill, when: { kind: 'progress', share: 50 } }, 'E_FAULT_MEASURE', /share is 50.*0 to 1/],
+    [{ ...hang, when: { kind: 'recovery', nth: 1 } }, 'E_FAULT_TRIGGER', /never strike.*of a host/],
+    [
+      { ...hang, when: { kind: 'crash-point', point, nth: 1 } },
+      'E_FAULT_TRIGGER',
+      /"hang-guest" of g0 would never strike at back\.after-order-given.*begins with front\./,
+    ],
+  ];
+  for (const [fault, expected, says] of wrong) {
+    const { code, message } = refusal(fault);
+    t.is(code, expected);
+    t.regex(message, says);
+  }
+});
+
 test('a stage refuses such a script before anything of it runs', (t) => {
   const fault: Fault = { kind: 'server-kill', server: 'petal/0', when };
   t.throws(() => new SimStage(scenarioWith([fault]), 1, null), { code: 'E_FAULT_NEEDS' });

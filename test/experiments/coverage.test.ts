@@ -97,6 +97,16 @@ test('flushed writes and later ones on different disks put no flush at stake', a
   t.false(stakes.includes('C2 flush durability'));
 });
 
+test('a power cut puts flushed writes at stake with nothing behind them too', async (t) => {
+  const sharpest = 'flushed writes and writes after them were on a disk when the power was cut';
+  const when = { kind: 'protocol', event: 'flush-acknowledged', nth: 3 } as const;
+  const cut: Fault = { kind: 'power-cut', host: 'h0', when };
+  const guests = [guestWith('g0', { pace: { kind: 'closed', depth: 1 } })];
+  const { moments, stakes } = coverageOf((await judgedRun(scenarioWith([cut], { guests }), 1)).run);
+  t.false(moments.includes(sharpest));
+  t.true(stakes.includes('C2 flush durability'));
+});
+
 test('a power cut before anything was written puts no flush at stake', async (t) => {
   const when = { kind: 'event', nth: 5 } as const;
   const { struck, stakes } = await coverage([{ kind: 'power-cut', host: 'h0', when }]);

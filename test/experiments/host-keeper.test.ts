@@ -100,7 +100,7 @@ test('a driver VM that stands still answers nothing for that time, and then goes
   };
   const { run, checks } = await judgedRun(scenarioWith([fault]), 1);
   allHold(t, checks, 'seed 1');
-  const fromNs = toldAtNs(t, run, 'driver VM of h0 stands still for 100.0 ms');
+  const fromNs = toldAtNs(t, run, 'driver VM of h0 stands still for 100ms');
   for (const guest of run.guests) {
     // What was answered before it stood still may reach the guest a moment later.
     const stillNs = fromNs + STAND_STILL_NS;
@@ -119,12 +119,32 @@ test('a guest that hangs submits nothing for that time, its neighbour goes on', 
   };
   const { run, checks } = await judgedRun(scenarioWith([fault]), 1);
   allHold(t, checks, 'seed 1');
-  const fromNs = toldAtNs(t, run, 'g0 hangs for 100.0 ms');
+  const fromNs = toldAtNs(t, run, 'g0 hangs for 100ms');
   const submitted = run.guests.map((guest) =>
     countBetween(guest, 'invokeNs', fromNs, fromNs + STAND_STILL_NS),
   );
   t.is(submitted[0], 0);
   t.true((submitted[1] ?? 0) > 0);
+});
+
+test('who is held up by a fault of its own while another host is out shares no fate', async (t) => {
+  const guests = [guestWith('g0'), guestWith('g1', { host: 'h1' })];
+  const kill: Fault = { kind: 'kill-driver', host: 'h0', when: HALF_WAY };
+  const lasts = { forNs: 200e6, when: { kind: 'time', atNs: 150e6 } } as const;
+  const busy = { kind: 'crash-point', point: 'front.after-index-publish', nth: 140 } as const;
+  const own: readonly Fault[] = [
+    { kind: 'hang-guest', guest: 'g1', forNs: 200e6, when: busy },
+    { kind: 'pause-driver', host: 'h1', ...lasts },
+    { kind: 'disk', guest: 'g1', trouble: 'stall', ...lasts },
+  ];
+  const changes = { hosts: ['h0', 'h1'], guests, driverRestartNs: 100e6 };
+  for (const fault of own) {
+    const { run, checks } = await judgedRun(scenarioWith([kill, fault], changes), 1);
+    allHold(t, checks, fault.kind);
+    const { killedAtNs = 0, servingAtNs = 0 } = run.hosts[0]?.outages[0] ?? {};
+    t.true(killedAtNs < 200e6 && (servingAtNs ?? 0) < 350e6, 'the trouble outlasts the outage');
+    t.true((servingAtNs ?? 0) > killedAtNs + 120e6, 'the outage is long enough to be judged');
+  }
 });
 
 for (const trouble of DISK_TROUBLES.filter((one) => !BEYOND_CONTRACT.includes(one))) {
@@ -138,7 +158,7 @@ for (const trouble of DISK_TROUBLES.filter((one) => !BEYOND_CONTRACT.includes(on
     };
     const { run, checks } = await judgedRun(scenarioWith([fault]), 1);
     allHold(t, checks, 'seed 1');
-    toldAtNs(t, run, `disk of g0: ${trouble} for 50.0 ms`);
+    toldAtNs(t, run, `disk of g0: ${trouble} for 50ms`);
     t.is([...run.struck.keys()].filter((cell) => cell.startsWith(`disk ${trouble}/`)).length, 1);
     t.true(run.finished);
     const errors = run.guests.map(({ stats }) => stats.get('errors'));

@@ -19,7 +19,7 @@ for (const trouble of ['clog', 'delay'] as const) {
       const { run, checks } = await judgedRun(scenarioWith([fault]), 1);
       const calm = await judgedRun(scenarioWith([]), 1);
       allHold(t, checks, 'seed 1');
-      const atNs = toldAtNs(t, run, `link ${name}: ${trouble} for 100.0 ms`);
+      const atNs = toldAtNs(t, run, `link ${name}: ${trouble} for 100ms`);
       t.is(run.struck.get(`link ${trouble}/connecting`), 1);
       const first = present(run.guests[0], 'g0').history.record(0).invokeNs;
       const calmFirst = present(calm.run.guests[0], 'g0').history.record(0).invokeNs;
@@ -35,7 +35,7 @@ test('a driver VM that comes back over a clogged link serves when it is unclogge
   const clog = { ...link('h0/driver-vm/xenstore', 'clog', 200e6), when: HALF_WAY };
   const { run, checks } = await judgedRun(scenarioWith([kill, clog]), 1);
   allHold(t, checks, 'seed 1');
-  const atNs = toldAtNs(t, run, 'clog for 200.0 ms');
+  const atNs = toldAtNs(t, run, 'clog for 200ms');
   const outage = run.hosts[0]?.outages[0];
   t.true((outage?.servingAtNs ?? 0) >= atNs + 200e6);
 });

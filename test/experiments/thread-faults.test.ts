@@ -223,16 +223,12 @@ test('threads: what they cannot do is refused, and the simulator is named', asyn
       trouble,
     );
   }
-  const point = { kind: 'crash-point', point: 'back.before-device-submit', nth: 3 } as const;
-  t.throws(() => stage.arm('h0/driver-vm', point, () => {}, false), {
+  const when = { kind: 'crash-point', point: 'back.before-device-submit', nth: 3 } as const;
+  const cut: Fault = { kind: 'power-cut', host: 'h0', when };
+  t.throws(() => new ThreadStage(scenarioWith([cut]), { seed: 1, folder }), {
     name: 'UsageError',
     code: 'E_TRIGGER_WORLD',
-    message: /--world sim/,
-  });
-  t.throws(() => stage.arm('h0/driver-vm', { kind: 'event', nth: 3 }, () => {}, true), {
-    name: 'UsageError',
-    code: 'E_TRIGGER_WORLD',
-    message: /--world sim/,
+    message: /at a crash point threads can only kill.*--world sim/,
   });
 });
 

@@ -11,7 +11,7 @@ import {
   type GuestScenario,
   type Scenario,
 } from '../../src/experiments/scenario.ts';
-import { runInThreads, ThreadStage } from '../../src/experiments/thread-stage.ts';
+import { runInThreads } from '../../src/experiments/thread-stage.ts';
 import { fitNone } from '../../src/traces/fit.ts';
 import { syntheticTrace } from '../../src/traces/synthetic.ts';
 import type { Fault } from '../../src/world/faults.ts';
@@ -125,13 +125,16 @@ test('threads: a guest killed at a crash point is started again and finishes', a
 });
 
 test('threads: a kill at an event is refused, for threads count none', async (t) => {
-  const stage = new ThreadStage(scenarioWith([]), { seed: 1, folder: await folderFor(t) });
-  t.throws(() => stage.arm('h0/driver-vm', { kind: 'event', nth: 5 }, () => {}, true), {
-    name: 'UsageError',
-    code: 'E_TRIGGER_WORLD',
-    message: /--world sim/,
-  });
-  await stage.close();
+  const folder = await folderFor(t);
+  for (const kind of ['event', 'recovery'] as const) {
+    const kill: Fault = { kind: 'kill-driver', host: 'h0', when: { kind, nth: 5 } };
+    const run = runInThreads(scenarioWith([kill]), { seed: 1, folder, keepDisks: false });
+    await t.throwsAsync(run, {
+      name: 'UsageError',
+      code: 'E_TRIGGER_WORLD',
+      message: /"kill-driver" of h0\/driver-vm .*no events to count.*--world sim/,
+    });
+  }
 });
 
 test('threads: disks that are kept have their size and hold the data', async (t) => {

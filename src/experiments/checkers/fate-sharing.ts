@@ -9,8 +9,11 @@
  * Real disks take longer than 100 ms now and then by themselves, for a slow flush. Whoever shares
  * the fate of a driver VM waits until it serves again; so a guest of another host counts only by
  * requests that were still outstanding at that moment, and only if they took longer than any
- * request of it did while every driver VM served.
+ * request of it did while every driver VM served. A fault of the script that holds a guest up, for
+ * instance by hanging it or its own driver VM, is a reason of its own: requests that met one count
+ * for nothing.
  */
+import { formatDuration } from '../../base/format-units.ts';
 import type { History } from '../../world/history.ts';
 import type { Outage, StalledGuest } from '../result.ts';
 import { broken, holds, type Verdict } from './check.ts';
@@ -27,9 +30,11 @@ export interface FateGuest {
    * until that one died, which nobody noted: it is not counted.
    */
   readonly livingSince: number;
+  /** While faults of the script held up the guest itself, its disk or its driver VM. */
+  readonly troubles: readonly Window[];
 }
 
-interface Window {
+export interface Window {
   readonly fromNs: number;
   readonly toNs: number;
 }
@@ -69,7 +74,9 @@ export function judgeFates(
   const hostOf = new Map(guests.map(({ name, host }) => [name, host]));
   const strangers = outage.stalled.filter(({ guest }) => !sharing.has(hostOf.get(guest) ?? ''));
   if (strangers.length > 0) {
-    const names = strangers.map(({ guest, longestNs }) => `${guest} (${ms(longestNs)} ms)`);
+    const names = strangers.map(
+      ({ guest, longestNs }) => `${guest} (${formatDuration(longestNs)})`,
+    );
     return broken(
       NAME,
       `outage of ${outage.host}: stalled without sharing it: ${names.join(', ')}`,
@@ -77,9 +84,10 @@ export function judgeFates(
   }
   const others = guests.filter(({ host }) => host !== outage.host).map(({ name }) => name);
   const list = (names: readonly string[]): string => (names.length > 0 ? names.join(', ') : 'none');
+  const lasted = formatDuration(outage.servingAtNs - outage.killedAtNs);
   return holds(
     NAME,
-    `outage of ${outage.host} (${ms(outage.servingAtNs - outage.killedAtNs)} ms): stalled ` +
+    `outage of ${outage.host} (${lasted}): stalled ` +
       `${list(outage.stalled.map(({ guest }) => guest))}; idle ${list(outage.idle)}; ` +
       `of other hosts ${list(others)}`,
   );
@@ -92,14 +100,14 @@ function overlap(a: Outage, b: Outage): boolean {
 interface Outstanding {
   /** The longest time one was outstanding, inside the window. */
   readonly longestNs: number;
-  /** The same of those that were outstanding when the window ended. */
+  /** The same of those that were outstanding when the window ended and met no trouble. */
   readonly lastingNs: number;
   readonly requests: number;
 }
 
 /** Requests outstanding in a window. */
 function outstandingIn(guest: FateGuest, window: Window): Outstanding {
-  const { history, livingSince } = guest;
+  const { history, livingSince, troubles } = guest;
   let longestNs = 0;
   let lastingNs = 0;
   let requests = 0;
@@ -111,7 +119,8 @@ function outstandingIn(guest: FateGuest, window: Window): Outstanding {
     requests++;
     const insideNs = Math.min(endNs, window.toNs) - Math.max(invokeNs, window.fromNs);
     longestNs = Math.max(longestNs, insideNs);
-    if (endNs >= window.toNs) lastingNs = Math.max(lastingNs, insideNs);
+    if (endNs < window.toNs || meets({ fromNs: invokeNs, toNs: endNs }, troubles)) continue;
+    lastingNs = Math.max(lastingNs, insideNs);
   }
   return { longestNs, lastingNs, requests };
 }
@@ -122,12 +131,11 @@ function slowestOutside({ history }: FateGuest, outages: readonly Window[]): num
   for (let at = 0; at < history.length; at++) {
     const { invokeNs, ackNs } = history.record(at);
     if (ackNs - invokeNs <= slowestNs) continue;
-    const met = outages.some(({ fromNs, toNs }) => invokeNs < toNs && ackNs > fromNs);
-    if (!met) slowestNs = ackNs - invokeNs;
+    if (!meets({ fromNs: invokeNs, toNs: ackNs }, outages)) slowestNs = ackNs - invokeNs;
   }
   return slowestNs;
 }
 
-function ms(durationNs: number): string {
-  return (durationNs / 1e6).toFixed(0);
+function meets(span: Window, windows: readonly Window[]): boolean {
+  return windows.some(({ fromNs, toNs }) => span.fromNs < toNs && span.toNs > fromNs);
 }

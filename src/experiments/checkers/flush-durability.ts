@@ -20,7 +20,7 @@ import { broken, holds, type Verdict } from './check.ts';
 import { DAMAGE, type OperationTable } from './operations.ts';
 import { doneNs, isAfter, isZeroing, type Recovery, recordsOfWrites } from './recovery.ts';
 import type { RecoveredDisk } from './stability.ts';
-import { operationText, timelineOf } from './words.ts';
+import { operationText, sectorsText, timelineOf } from './words.ts';
 
 const NAME = 'flush-durability';
 
@@ -45,8 +45,8 @@ export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
         const need = needOf(table, unit, recovery, flush, since);
         if (need < 0) continue;
         covered++;
-        const read = tooOld(table, unit, recovery, need, records);
-        if (read >= 0) return broken(NAME, textOf(table, unit, need, read, flush));
+        const old = tooOld(table, unit, recovery, need, records);
+        if (old >= 0) return broken(NAME, textOf(table, unit, need, old, flush));
       }
     }
   }
@@ -111,7 +111,7 @@ function isCovered(record: HistoryRecord, lostNs: number, flush: Flush | null): 
   return flush !== null && ackNs <= flush.invokeNs && ackNs > flush.voidedNs;
 }
 
-/** Record of a read after the recovery that found something older than `need`; -1: none. */
+/** Entry of a read after the recovery that found something older than `need`; -1: none. */
 function tooOld(
   table: OperationTable,
   unit: number,
@@ -131,7 +131,7 @@ function tooOld(
     if (!isAfter(recovery, at, invokeNs)) continue;
     if (value === 0) zerosNs ??= lastZeroedNs(table, unit);
     const newestNs = value === 0 ? (zerosNs as number) : writtenNs(table, value, records);
-    if (newestNs < needNs) return at;
+    if (newestNs < needNs) return entry;
   }
   return -1;
 }
@@ -158,16 +158,19 @@ function textOf(
   table: OperationTable,
   unit: number,
   need: number,
-  read: number,
+  old: number,
   flush: Flush | null,
 ): string {
   const { disk } = table;
+  const read = table.recordAt(old);
+  const place = sectorsText(table.firstSectors[unit] as number, table.sectorsOf(unit));
   const record = table.record(need);
   const isFua = (record.flags & HistoryFlag.fua) !== 0;
   const cover =
     isFua || flush === null ? '' : `, covered by the ${operationText(disk, flush.record)},`;
+  const found = operationText(disk, read, table.valueAt(old));
   return (
-    `C2 is broken on ${disk.name}: ${operationText(disk, need)}${cover} did not survive: ` +
-    `${operationText(disk, read)}\n${timelineOf(table, unit, [need, read])}`
+    `C2 is broken on ${disk.name}: ${operationText(disk, need)}${cover} did not survive on ` +
+    `${place}: ${found}\n${timelineOf(table, unit, [need, read])}`
   );
 }

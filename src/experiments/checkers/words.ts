@@ -1,6 +1,6 @@
 /** How checkers speak of operations: one sentence each, and the timeline around two witnesses. */
 import { HistoryFlag, type HistoryKind, HistoryStatus } from '../../world/history.ts';
-import type { JudgedDisk, OperationTable } from './operations.ts';
+import { DAMAGE, type JudgedDisk, type OperationTable } from './operations.ts';
 
 const VERBS: Readonly<Record<HistoryKind, string>> = {
   0: 'read',
@@ -45,7 +45,10 @@ export function timeText(ns: number): string {
   return `${(ns / 1e6).toFixed(6)}ms`;
 }
 
-/** The operations on a unit around its witnesses, in order of submission, one a line. */
+/**
+ * The operations on a unit around its witnesses, in order of submission, one a line. Of a read it
+ * says what was found on this unit, unless that was damage.
+ */
 export function timelineOf(
   table: OperationTable,
   unit: number,
@@ -56,6 +59,10 @@ export function timelineOf(
   const end = starts[unit + 1] as number;
   const marked = new Set(witnesses);
   const near = new Set<number>();
+  const found = (entry: number): number | undefined => {
+    const value = table.valueAt(entry);
+    return value === DAMAGE ? undefined : value;
+  };
   for (let entry = first; entry < end; entry++) {
     if (!marked.has(table.recordAt(entry))) continue;
     const from = Math.max(first, entry - NEIGHBOURS);
@@ -66,7 +73,8 @@ export function timelineOf(
     .sort((a, b) => a - b)
     .map((entry) => {
       const at = table.recordAt(entry);
-      return `  ${marked.has(at) ? '>' : ' '} ${disk.name} ${operationText(disk, at)}`;
+      const mark = marked.has(at) ? '>' : ' ';
+      return `  ${mark} ${disk.name} ${operationText(disk, at, found(entry))}`;
     });
   const place = sectorsText(table.firstSectors[unit] as number, table.sectorsOf(unit));
   return [`around it on ${place} of ${disk.name}:`, ...lines].join('\n');

@@ -224,7 +224,7 @@ export class ChainScan {
     });
   }
 
-  /** Reads the header at a position into `#header`: null if a group of this segment begins there. */
+  /** Reads the header at a position into `#header`: null if a group of the segment is there. */
   async #headerAt({ segment, reader }: ScanSegment, position: number): Promise<string | null> {
     if (!reader.holds(position, GROUP_HEADER_BYTES)) return NO_GROUP;
     if (!reader.has(position, PAGE_BYTES)) await reader.load(position, PAGE_BYTES);

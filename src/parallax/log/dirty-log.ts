@@ -4,9 +4,9 @@
  * One log per incarnation of a driver VM serves all its VDIs. What it promises, each sentence held
  * by a test:
  *
- * 1. A mutation with `needsSync` that was `logged` with `ok` is found by every later recovery, whole
- *    and with its number, after a kill of the driver VM and after a loss of power, until its VDI is
- *    `published` up to it.
+ * 1. A mutation with `needsSync` that was `logged` with `ok` is found by every later recovery, with
+ *    its number and whole, after a kill of the driver VM and after a loss of power, until its VDI
+ *    is `published` up to it.
  * 2. One without `needsSync` is found after a kill. A loss of power may take it, but only together
  *    with everything that was appended after it; never if a `sync` that began later has ended.
  * 3. What a recovery finds is a prefix of what was appended: of each VDI the numbers without a gap,
@@ -112,8 +112,8 @@ export class DirtyLog implements CommitOwner {
   }
 
   /**
-   * Makes what the recovery found the truth of this incarnation, and a segment to append to. Nothing
-   * is appended before. False if the disk has no room for a segment: it is tried again.
+   * Makes what the recovery found the truth of this incarnation, and a segment to append to.
+   * Nothing is appended before. False if the disk has no room for a segment: it is tried again.
    */
   async start(): Promise<boolean> {
     this.#retire();
@@ -210,8 +210,8 @@ export class DirtyLog implements CommitOwner {
   }
 
   /**
-   * Reads payload into `io.buffer`, which is the host's RAM; position is set here. True: it is done,
-   * and `diskDone` is not called. False: it will be. The segment is pinned meanwhile, by the caller.
+   * Reads payload into `io.buffer`, which is the host's RAM; position is set here. True: it is
+   * done, and `diskDone` is not called. False: it will be. The caller pins the segment meanwhile.
    */
   read(segment: number, offset: number, io: DiskIo): boolean {
     if (this.#readVolatile(segment, offset, io.lengthBytes, io.bufferOffset)) return true;

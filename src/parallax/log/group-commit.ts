@@ -26,7 +26,7 @@
 import { Fifo } from '../../base/fifo.ts';
 import { fail, invariant } from '../../base/invariant.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
-import { groupBytesOf } from '../formats/log-group.ts';
+import { groupBytesOf, MutationKind } from '../formats/log-group.ts';
 import { SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
 import { type Group, payloadOf } from './group.ts';
 import { GroupArena } from './group-arena.ts';
@@ -122,7 +122,7 @@ export class GroupCommit {
       this.#seal(group);
       group = null;
     }
-    group ??= this.#open(payloadBytes, mutation.kind > 3);
+    group ??= this.#open(payloadBytes, !isGuests(mutation.kind));
     if (group === null) {
       this.#wantsRoom = true;
       this.#pump();
@@ -378,4 +378,9 @@ export class GroupCommit {
     this.#wantsRoom = false;
     this.#owner.roomAgain();
   }
+}
+
+/** What guests ask for, and so may fill the log with. */
+function isGuests(kind: MutationKind): boolean {
+  return kind === MutationKind.write || kind === MutationKind.discard || kind === MutationKind.zero;
 }

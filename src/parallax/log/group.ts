@@ -55,7 +55,7 @@ export class Group {
     this.#memory = memory;
     this.#view = view;
     this.#maxEntries = maxEntries;
-    this.#mutations = new Array<Mutation | null>(maxEntries).fill(null);
+    this.#mutations = Array.from({ length: maxEntries }, () => null);
   }
 
   open(address: number, capacity: number): void {

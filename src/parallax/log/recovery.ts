@@ -1,8 +1,8 @@
 /**
  * Recovery: what the log of dead incarnations holds, found without changing a byte of it.
  *
- *  1. The number of this incarnation: one more than that of any file there is. It is taken, durably,
- *     by creating a checkpoint file, before anything else is looked at.
+ *  1. The number of this incarnation: one more than that of any file there is. It is taken,
+ *     durably, by creating a checkpoint file, before anything else is looked at.
  *  2. The newest valid checkpoint names the chains of groups, oldest incarnation first, and the
  *     segments of each. Its own chain may go on in segments it does not name, if the newer one of
  *     the two checkpoint files is damaged; they are found by their headers.
@@ -15,12 +15,12 @@
  *  5. `DirtyLog.start` writes all this into the first checkpoint of the new incarnation. Until that
  *     is durable the old one counts, and a recovery that dies is repeated from the beginning.
  *
- * The caller has raised the generation of each VDI in the pool before this, so that nobody else can
- * publish and so retire a segment meanwhile. It drops entries that its roots have already.
+ * The caller has raised the generation of each VDI in the pool before this, so that nobody else
+ * can publish and so retire a segment meanwhile. It drops entries that its roots have already.
  *
- * Not done: a predecessor that runs on and recycles, during this scan, a segment that it had retired
- * before the generation was raised, makes that segment look damaged: reported, never wrong. Both
- * worlds observe the predecessor's exit first.
+ * Not done: a predecessor that runs on and recycles, during this scan, a segment that it had
+ * retired before the generation was raised, makes that segment look damaged: reported, never
+ * wrong. Both worlds observe the predecessor's exit first.
  */
 import { StorageError } from '../../base/errors.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
@@ -244,8 +244,8 @@ class Recovery {
     const isOpen = chain.state === ChainState.open;
     const durable = isOpen ? (checkpoint?.durableGroupSeq ?? 0) : chain.cutGroupSeq;
     const { segments, missing } = await this.#openSegments(chain);
-    const firstUsed = chain.segments.find(({ firstGroupSeq }) => firstGroupSeq > 0);
-    const start = firstUsed?.firstGroupSeq ?? durable + 1;
+    // A head that nothing was in yet gets the first group that was not durable then.
+    const start = chain.segments[0]?.firstGroupSeq || durable + 1;
     const limit = this.#cutOff ? 0 : isOpen ? NOTHING_AFTER : chain.cutGroupSeq;
     const scan = this.#scanOf(segments, start, limit, isOpen ? durable : NOTHING_AFTER);
     let bad = this.#cutOff ? scan.end('behind damage') : await scan.run();

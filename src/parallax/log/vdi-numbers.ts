@@ -56,11 +56,12 @@ export class VdiTable {
     return true;
   }
 
-  /** The VDI is gone: whatever of it is in the log is not needed. */
+  /** The highest number that was, or may have been, given; 0: none. */
   lastOf(vdi: number): number {
     return (this.#vdis.get(vdi)?.next ?? 1) - 1;
   }
 
+  /** The VDI is gone: whatever of it is in the log is not needed. */
   forget(vdi: number): void {
     this.#of(vdi).published = FORGOTTEN;
   }

@@ -93,7 +93,9 @@ export class Images {
     return { image: value, version };
   }
 
-  /** Begins a life of the image: its generation is raised, whatever else happens to it meanwhile. */
+  /**
+   * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
+   */
   async start(vdi: number): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
@@ -111,7 +113,7 @@ export class Images {
    * theirs; those that nobody has are found by a sweep.
    */
   async remove(name: string): Promise<void> {
-    const { vdi } = await this.registry.require(name);
+    const { vdi } = await this.registry.byName(name);
     await this.registry.remove(vdi);
     const { data, version } = await this.#pool.readConditional(vdi);
     if (version > 0) await this.#pool.writeIf(vdi, version, new Uint8Array(data.length));

@@ -54,7 +54,7 @@ export class Registry {
   }
 
   /** The image of that name. Throws `UsageError` with the nearest names if there is none. */
-  async require(name: string): Promise<ImageName> {
+  async byName(name: string): Promise<ImageName> {
     const found = await this.find(name);
     if (found !== null) return found;
     const names = (await this.list()).map((image) => image.name);
@@ -105,7 +105,7 @@ export class Registry {
 
   async rename(name: string, to: string): Promise<void> {
     checkImageName(to);
-    const image = await this.require(name);
+    const image = await this.byName(name);
     const old = await this.#directory.get(this.#nameKey(name));
     const entry = await this.#directory.get(this.#imageKey(image.vdi));
     if (old === null || entry === null) throw busy();

@@ -21,7 +21,9 @@ export class BaseReader {
     this.#reader = reader;
   }
 
-  /** Block `index` of the tree, checked, to the page at `address`; zeros where nothing is mapped. */
+  /**
+   * Block `index` of the tree, checked, to the page at `address`; zeros where nothing is mapped.
+   */
   async read(root: TreeRoot, index: number, address: number): Promise<DeviceStatus> {
     const { memory, digest } = this.#world;
     const entry = new StoryLookup(root, index);

@@ -128,6 +128,11 @@ export class Batches {
     this.#urgentThrough = this.#open.number - 1;
   }
 
+  /** Nothing can be published that is not a part of an unfinished epoch. */
+  get isOneEpoch(): boolean {
+    return this.#clauses.wholeEpochs && this.#sealed.length === 0 && this.#open.requests > 0;
+  }
+
   /** The run of batches to publish now: its last one; null if there is none. */
   ready(nowNs: number): Batch | null {
     this.#sealIfOld(nowNs);

@@ -5,7 +5,8 @@
  * next is composed. The blocks of a window get neighbouring places where the allocator has them, in
  * the order of their numbers in the image, so that what is read in order later lies in order.
  *
- * Nothing names a block before its batch is published: a crash, or a failure here, costs the places.
+ * Nothing names a block before its batch is published: a crash, or a failure here, costs the
+ * places.
  */
 import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
@@ -118,7 +119,8 @@ export class BlockWriter {
 
   /** After a failure: settles when nothing is in flight; what was allocated is given back. */
   async abandon(): Promise<void> {
-    await Promise.allSettled(this.#windows.map(({ writing }) => writing));
+    const inFlight = this.#windows.flatMap(({ writing }) => (writing === null ? [] : [writing]));
+    await Promise.allSettled(inFlight);
     for (const window of this.#windows) window.writing = null;
     for (const [first, blocks] of this.#taken) {
       for (let i = 0; i < blocks; i++) this.#parts.space.superseded(first + i, false);

@@ -9,15 +9,15 @@
  * drop       the pieces; segments of the log may be retired
  * ```
  * A reader of the pool sees the state before a run or after it, never between: nothing is ever
- * written in place, and the root block is last. If the root block was changed by somebody else, this
- * life of the disk is over (`fenced`): a successor has raised the generation.
+ * written in place, and the root block is last. If the root block was changed by somebody else,
+ * this life of the disk is over (`fenced`): a successor has raised the generation.
  *
  * When the outcome of a publish is not known, the root block is read: if it is the one that was to
  * be written, it was. Any other failure (the pool is full, or cannot be reached) leaves the batches
  * as they are; the story tries again after a pause, longer each time.
  *
- * Without order (W4) the blocks of the run are published in the order of their addresses, in several
- * roots; only the last one moves the watermark, and pieces are dropped only then.
+ * Without order (W4) the blocks of the run are published in the order of their addresses, in
+ * several roots; only the last one moves the watermark, and pieces are dropped only then.
  */
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
@@ -194,6 +194,7 @@ export class Destage {
     }
     for (const batch of vdi.batches.dropThrough(last.number)) vdi.dirty.dropBatch(batch.number);
     vdi.checkInvariants();
+    vdi.tellPublished();
     this.#parts.published(bytes, world.clock.nowNs() - startedNs);
   }
 
@@ -254,8 +255,9 @@ export class Destage {
     const { mark } = last;
     if (mark === null) return next;
     if (mark.kind === 'policy') return { ...next, policy: mark.policy };
-    const tree = { ...this.#parts.tree, superseded };
-    return this.#takeSnapshot(tree, next, mark);
+    // No snapshot has the log of snapshots itself: what it leaves behind is this image's alone.
+    const own = (block: number): void => superseded(block, image.birth);
+    return this.#takeSnapshot({ ...this.#parts.tree, superseded: own }, next, mark);
   }
 
   /** The tree of this run becomes a snapshot: whatever is written from here on is younger. */
@@ -375,6 +377,7 @@ export class Destage {
       for (const block of vdi.dirty.blocksOf(batch.number)) this.#parts.remapped(block, 0, 0);
       vdi.dirty.dropBatch(batch.number);
     }
+    vdi.tellPublished();
     this.#parts.published(0, 0);
   }
 }

@@ -139,6 +139,11 @@ export class DirtyMap {
     return missing;
   }
 
+  /** Every block with a piece, in no order. */
+  forEachBlock(visit: (block: number) => void): void {
+    for (const piece of this.#table) if (piece !== NONE) visit(this.#at(this.#block, piece));
+  }
+
   /** The blocks of a batch, each once, ascending. */
   blocksOf(batch: number): Uint32Array {
     let count = 0;

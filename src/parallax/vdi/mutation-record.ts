@@ -1,7 +1,7 @@
 /**
- * A mutation on its way through the log, as a pooled record. One of a guest has a request behind it;
- * one of the disk's own (a snapshot, a flush that ends an epoch, a change of policy) has a story
- * that waits for it.
+ * A mutation on its way through the log, as a pooled record. One of a guest has a request behind
+ * it; one of the disk's own (a snapshot, a flush that ends an epoch, a change of policy) has a
+ * story that waits for it.
  */
 import type { DeviceRequest } from '../../world/block-device.ts';
 import { MutationKind } from '../formats/log-group.ts';

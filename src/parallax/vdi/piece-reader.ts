@@ -2,10 +2,10 @@
  * Reads dirty data where it lies: in a segment of the log, in memory, or nowhere because it is
  * zeros.
  *
- * Every piece has the CRC of its bytes, taken when they were acknowledged, and it is checked at each
- * reading: what a disk has changed since is an error, and never reaches a guest or the pool. Log
- * segments are expected in the page cache, so they are read inline; callers bound how much they read
- * in one step.
+ * Every piece has the CRC of its bytes, taken when they were acknowledged, and it is checked at
+ * each reading: what a disk has changed since is an error, and never reaches a guest or the pool.
+ * Log segments are expected in the page cache, so they are read inline; callers bound how much they
+ * read in one step.
  */
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
@@ -38,8 +38,8 @@ export class PieceReader {
   }
 
   /**
-   * Copies what `dirty.cover` has just found of a block. `target` is the byte address of the block's
-   * sector 0, of which only the sectors found are written.
+   * Copies what `dirty.cover` has just found of a block. `target` is the byte address of the
+   * block's sector 0, of which only the sectors found are written.
    */
   copyFound(dirty: DirtyMap, target: number): PieceStatus {
     const { memory } = this.#world;

@@ -331,7 +331,9 @@ export class Read implements Lookup {
     return maskOf(first, end - first);
   }
 
-  /** Byte address at which sector 0 of the block at the cursor belongs; it may lie before the data. */
+  /**
+   * Byte address at which sector 0 of the block at the cursor belongs; it may lie before the data.
+   */
   #target(): number {
     const { lba, address } = this.#request ?? fail('a read has a request');
     return address + (this.#cursor * SECTORS_PER_PAGE - lba) * 512;

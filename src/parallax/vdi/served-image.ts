@@ -36,16 +36,15 @@ export interface ImageStatus {
   readonly trouble: string | null;
 }
 
-/** A front end that takes the image as its disk. */
-export interface AttachedFront {
-  readonly frontId: number;
+/** How a front end takes the image as its disk. */
+export interface Attaching {
   /** It has never been connected before: not to this driver VM, nor to one that is dead. */
   readonly isNew: boolean;
-  /** Hears the number of each of its mutations. */
-  readonly numbered: Numbered;
-  /** null: nobody asks. */
+  /** Hears what is reported of the image; null: nobody asks. */
   readonly listener: VdiListener | null;
 }
+
+const ANEW: Attaching = { isNew: true, listener: null };
 
 export class ServedImage {
   readonly vdi: Vdi;
@@ -54,7 +53,6 @@ export class ServedImage {
   readonly #destage: Destage;
   #nextSnapshot: number;
   #destaging: Promise<void> | null = null;
-  #failed: ((thrown: unknown) => void) | null = null;
 
   constructor(vdi: Vdi, parts: ServingParts) {
     const { world, sizes, payloads, log, cache, plantedBug } = parts;
@@ -76,7 +74,8 @@ export class ServedImage {
       throttle,
       plantedBug,
       onDirty: () => this.#onDirty(),
-      onNoRoom: () => this.hurry(true),
+      // An epoch that is larger than what may be dirty cannot be kept back whole.
+      onNoRoom: () => this.hurry(vdi.batches.isOneEpoch),
     });
     this.#destage = new Destage({
       ...parts,
@@ -93,27 +92,28 @@ export class ServedImage {
     });
   }
 
-  /** Destage begins, unless the image is lost. `failed` hears of a bug in it. */
-  serve(failed: (thrown: unknown) => void): void {
-    this.#failed = failed;
-    if (this.vdi.state === 'serving') this.#beginDestage(failed);
+  /** Destage begins, unless the image is lost. */
+  serve(): void {
+    if (this.vdi.state === 'serving') this.#beginDestage();
   }
 
   /**
-   * The image as a disk of one front end. A front end that was there when a life of the image ended
-   * is answered with errors if what it had been told is gone; whoever attaches anew accepts that.
+   * The image as a disk of one front end; `numbered` hears the number of each of its mutations. A
+   * front end that was there when a life of the image ended is answered with errors if what it had
+   * been told is gone; whoever attaches anew accepts that.
    */
-  attach(front: AttachedFront): VdiDevice {
-    const { frontId } = front;
-    if (front.isNew) this.acceptLoss();
-    this.writes.addFront(frontId, front.numbered);
-    if (front.listener !== null) this.vdi.listen(front.listener);
+  deviceFor(frontId: number, numbered: Numbered, how: Attaching = ANEW): VdiDevice {
+    if (how.isNew) this.acceptLoss();
+    this.writes.addFront(frontId, numbered);
+    if (how.listener !== null) this.vdi.listen(how.listener);
     const { reads } = this.#parts;
     return new VdiDevice({
       vdi: this.vdi,
       frontId,
       reads,
       writes: this.writes,
+      loader: this.#parts.tree.loader,
+      failed: this.#parts.failed,
       hurry: () => this.hurry(false),
       resize: (sectors) => this.resize(sectors),
     });
@@ -124,12 +124,12 @@ export class ServedImage {
     const { vdi } = this;
     if (vdi.state !== 'lost') return;
     vdi.state = 'serving';
-    if (this.#failed !== null) this.#beginDestage(this.#failed);
+    this.#beginDestage();
   }
 
-  #beginDestage(failed: (thrown: unknown) => void): void {
+  #beginDestage(): void {
     this.#destaging = this.#destage.run();
-    this.#destaging.catch(failed);
+    this.#destaging.catch(this.#parts.failed);
   }
 
   /** Has what is acknowledged published soon. */
@@ -184,7 +184,14 @@ export class ServedImage {
   async resize(sectors: number): Promise<void> {
     await this.drain();
     await this.#destage.resize(sectors / SECTORS_PER_PAGE);
+    this.forgetCached();
+    this.#parts.slab.openVdi(this.vdi.id, identityOf(this.vdi.image));
+  }
+
+  /** What the caches have of the image is not of it any more. */
+  forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);
+    this.#parts.slab.forgetVdi(this.vdi.id);
   }
 
   /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */

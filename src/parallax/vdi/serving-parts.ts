@@ -32,6 +32,8 @@ export interface ServingParts {
   readonly plantedBug: PlantedBug;
   /** An image has given memory back that others may wait for. */
   readonly roomMade: () => void;
+  /** A story failed: a bug. */
+  readonly failed: (thrown: unknown) => void;
   /** A block or node is named by its image no more; `shared`: a snapshot has it. */
   readonly superseded: (block: number, shared: boolean) => void;
   /** Keeps the name of a snapshot for as long as only its number is in the log. */

@@ -19,8 +19,7 @@ export class Throttle {
   readonly #world: World;
   readonly #capBytes: number;
   readonly #onRoom: () => void;
-  #dirtyBytes: () => number;
-  /** Taken, and not acknowledged yet: it will be dirty. */
+  readonly #dirtyBytes: () => number;
   #rate = FIRST_RATE;
   #freeAtNs = 0;
   #timerSet = false;
@@ -33,13 +32,14 @@ export class Throttle {
     this.#onRoom = onRoom;
   }
 
-  mayTake(bytes: number): boolean {
+  /** `later`: `onRoom` will be called. `full`: only destage can make room. */
+  mayTake(bytes: number): 'now' | 'later' | 'full' {
     const dirty = this.#dirtyBytes();
-    if (dirty + bytes > this.#capBytes && dirty > 0) return false;
+    if (dirty + bytes > this.#capBytes && dirty > 0) return 'full';
     const nowNs = this.#world.clock.nowNs();
-    if (nowNs >= this.#freeAtNs) return true;
+    if (nowNs >= this.#freeAtNs) return 'now';
     this.#wait();
-    return false;
+    return 'later';
   }
 
   taken(bytes: number): void {

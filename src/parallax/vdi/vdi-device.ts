@@ -13,6 +13,8 @@ import {
   DeviceStatus,
 } from '../../world/block-device.ts';
 import { MutationKind } from '../formats/log-group.ts';
+import type { NodeLoader } from '../tree/node-loader.ts';
+import { discardLarge, isLargeDiscard } from './large-discard.ts';
 import type { ReadPath } from './read-path.ts';
 import type { Vdi } from './vdi.ts';
 import type { WritePath } from './write-path.ts';
@@ -22,6 +24,9 @@ export interface VdiDeviceParts {
   readonly frontId: number;
   readonly reads: ReadPath;
   readonly writes: WritePath;
+  readonly loader: NodeLoader;
+  /** A story failed: a bug. */
+  readonly failed: (thrown: unknown) => void;
   /** Has everything up to here published soon. */
   readonly hurry: () => void;
   readonly resize: (sectors: number) => Promise<void>;
@@ -58,8 +63,11 @@ export class VdiDevice implements BlockDevice {
         reads.submit(vdi, request);
         return;
       case DeviceOp.write:
-      case DeviceOp.discard:
         writes.submit(request, frontId);
+        return;
+      case DeviceOp.discard:
+        if (isLargeDiscard(request)) this.#discard(request);
+        else writes.submit(request, frontId);
         return;
       case DeviceOp.flush:
         this.#flush(request);
@@ -77,6 +85,11 @@ export class VdiDevice implements BlockDevice {
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
+  }
+
+  #discard(request: DeviceRequest): void {
+    const { vdi, loader, writes, frontId, failed } = this.#parts;
+    discardLarge(vdi, loader, writes, request, frontId).catch(failed);
   }
 
   /** Covers what was acknowledged before it was submitted. */

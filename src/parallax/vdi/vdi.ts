@@ -10,8 +10,8 @@
  * `watermark` the last one under the published root. watermark <= dirtySeq < nextSeq.
  *
  * A read takes the newest dirty pieces, and what no piece has from the published tree. Publishing
- * moves data from the pieces to the tree in one step of this actor, after the root block is durable,
- * so that a read finds every block in one of them, and always the same.
+ * moves data from the pieces to the tree in one step of this actor, after the root block is
+ * durable, so that a read finds every block in one of them, and always the same.
  */
 import { invariant } from '../../base/invariant.ts';
 import { SECTORS_PER_PAGE } from '../../base/units.ts';
@@ -23,9 +23,13 @@ import { type Clauses, clausesOf, type Policy } from './policy.ts';
 
 export type VdiState =
   | 'serving'
-  /** Another host, or a later start, has raised the generation: nothing of this one is published. */
+  /**
+   * Another host, or a later start, has raised the generation: nothing of this one is published.
+   */
   | 'fenced'
-  /** What an earlier life had acknowledged is gone, by its policy: nothing is served until accepted. */
+  /**
+   * What an earlier life had acknowledged is gone, by its policy: nothing is served until accepted.
+   */
   | 'lost'
   /** Its log is damaged where it must not be: nothing is served until the cut is accepted. */
   | 'damaged'
@@ -130,6 +134,10 @@ export class Vdi {
     this.image = image;
     this.version = version;
     this.#report();
+  }
+
+  /** What is published is in no batch any more: whoever waited for it hears. */
+  tellPublished(): void {
     this.#tell();
   }
 

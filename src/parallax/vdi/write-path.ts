@@ -9,8 +9,8 @@
  * logged    as durable as the policy says: enter it in the dirty map, in the order of numbers
  * answer    now, or when the batch is under a published root (W0)
  * ```
- * Pieces become visible to reads at `logged`, not before: whoever reads a value may rely on it as on
- * an acknowledgement. Overlapping requests do not meet here, because the back end runs them one
+ * Pieces become visible to reads at `logged`, not before: whoever reads a value may rely on it as
+ * on an acknowledgement. Overlapping requests do not meet here, because the back end runs them one
  * after the other.
  *
  * There is no room when the log has none, when more is dirty than may be, or when memory for
@@ -165,7 +165,10 @@ export class WritePath {
       return true;
     }
     const bytes = record.sectors * SECTOR_BYTES;
-    if (record.request !== null && !throttle.mayTake(bytes)) return this.#noRoom();
+    if (record.request !== null) {
+      const may = throttle.mayTake(bytes);
+      if (may !== 'now') return may === 'later' ? false : this.#noRoom();
+    }
     record.vdi = vdi.id;
     record.generation = vdi.image.generation;
     record.vdiSeq = vdi.nextSeq;

@@ -22,7 +22,7 @@ function guestWith(name: string, host: string, requests: readonly [number, numbe
     const record = history.invoke(HistoryKind.write, 0, 0, 8, invokeMs * MS, 1);
     if (ackMs > 0) history.acknowledge(record, HistoryStatus.ok, ackMs * MS, 1);
   }
-  return { name, host, history, livingSince: 0 };
+  return { name, host, history, livingSince: 0, troubles: [] };
 }
 
 function judge(guests: readonly FateGuest[]) {
@@ -57,7 +57,7 @@ test('fate sharing: a guest of another host that waits for the restart is a viol
   ]);
   const { ok, text } = judge([OWN, other]);
   t.false(ok);
-  t.regex(text, /g2 \(400 ms\)/);
+  t.regex(text, /g2 \(400ms\)/);
 });
 
 test('fate sharing: a guest of another host that is never answered is a violation', (t) => {
@@ -76,6 +76,14 @@ test('fate sharing: a disk of another host that is as slow at other times is non
     [1350, 1510],
   ]);
   t.true(judge([OWN, other]).ok);
+});
+
+test('fate sharing: a guest of another host that was made to hang has its own reason', (t) => {
+  const troubles = [{ fromNs: 1000 * MS, toNs: 1300 * MS }];
+  const hung = { ...guestWith('g2', 'h1', [[1250, 1510]]), troubles };
+  t.true(judge([OWN, hung]).ok);
+  const waitsOn = { ...guestWith('g2', 'h1', [[1310, 1510]]), troubles };
+  t.false(judge([OWN, waitsOn]).ok, 'what it asks for later meets no trouble');
 });
 
 test('fate sharing: a guest of the dead driver VM that asked for nothing is listed apart', (t) => {

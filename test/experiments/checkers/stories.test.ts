@@ -4,7 +4,7 @@
  */
 import test from 'ava';
 import { ANY_CUT, judgeCut } from '../../../src/experiments/checkers/cut.ts';
-import { type Story, verdictsOf } from '../../helpers/history-story.ts';
+import { flush, read, type Story, verdictsOf, write } from '../../helpers/history-story.ts';
 import { CONTENT_STORIES } from './known-bad/content.ts';
 import { CRASH_STORIES } from './known-bad/crash.ts';
 import { CUT_STORIES, type CutStory } from './known-bad/cuts.ts';
@@ -76,4 +76,33 @@ test('a verdict names its clause, two witnesses and what happened around them', 
       ],
     ],
   );
+});
+
+test('a lost flush is told with the write, the flush, the place and what is there now', (t) => {
+  const ops = [write([1, 2]), write([3, 4]), flush([5, 6]), read([31, 32], 1)];
+  const recoveries = [{ lostNs: 20, servingNs: 30, successorRecord: 0, losing: true }];
+  const story: Story = { title: 'a lost flush', breaks: [], recoveries, ops };
+  const c2 = verdictsOf(story).find(({ name }) => name === 'flush-durability');
+  const times = (from: number): string =>
+    `submitted 0.00000${from}ms, acknowledged 0.00000${from + 1}ms`;
+  const [head, around] = (c2?.text ?? '').split('\n');
+  t.is(
+    head,
+    `C2 is broken on g0: write 2 of sectors 0-7 (record 1), ${times(3)}, covered by the flush ` +
+      `(record 2), ${times(5)}, did not survive on sectors 0-7: read of sectors 0-7 (record 3), ` +
+      'submitted 0.000031ms, acknowledged 0.000032ms, found write 1',
+  );
+  t.is(around, 'around it on sectors 0-7 of g0:');
+});
+
+test('around its witnesses, a verdict says of each read what it found on that place', (t) => {
+  const long = { place: [0, 16] } as const;
+  const both = [
+    [8, 2],
+    [8, 1],
+  ] as const;
+  const ops = [write([1, 2], long), write([3, 4]), read([5, 6], both, long), read([7, 8], 1)];
+  const story: Story = { title: 'two places', breaks: [], ops };
+  const c1 = verdictsOf(story).find(({ name }) => name === 'linearizability');
+  t.regex(c1?.text ?? '', /> g0 read of sectors 0-15 .*, found write 2\n/);
 });

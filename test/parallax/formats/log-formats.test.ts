@@ -141,7 +141,9 @@ test('version 1 is read as it was written', (t) => {
   t.like(header, { incarnation: 3, serial: 5, salt: 0xcafef00d, groupSeq: 42 });
   t.like(header, { durableGroupSeq: 41, runs: 3, extents: 5, payloadBytes: 2048 });
   const entries: LogEntry[] = [];
-  forEachEntry(view, 0, header, new LogEntry(), (entry) => entries.push({ ...entry }));
+  forEachEntry(view, 0, header, new LogEntry(), (entry) => {
+    entries.push(Object.assign(new LogEntry(), entry));
+  });
   t.is(entries.length, MUTATIONS.length);
   let offset = 64;
   for (const [i, entry] of entries.entries()) {

@@ -4,6 +4,11 @@ import { CRASH_POINTS } from '../../../src/world/faults.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
 import { LogBench, MIXED, RECOVER_ONLY } from './log-bench.ts';
 
+/** `log.after-append` is passed by whoever appends. */
+const OWN_POINTS = CRASH_POINTS.filter(
+  (name) => name.startsWith('log.') && name !== 'log.after-append',
+);
+
 const SHORT = { ...MIXED, mutations: 40 };
 
 test('a workload over three lives: what is recovered is what was appended', async (t) => {
@@ -43,19 +48,19 @@ for (const power of [false, true]) {
   const what = power ? 'the power is cut' : 'the driver VM is killed';
   test(`${what} at every event: nothing promised is lost, nothing is invented`, async (t) => {
     let events = 0;
-    for (const seed of [11, 12, 13, 14]) {
+    for (const seed of [11, 12, 13]) {
       // Its first event is its start: before that there is nothing.
       for (let nth = 2; await dieAtEvent(seed, nth, power); nth++) events++;
     }
-    t.true(events > 300, `${events} events`);
+    t.true(events > 200, `${events} events`);
   });
 }
 
 test('killed or cut off at each crash point of the log, the next life finds what it must', async (t) => {
   const missed: string[] = [];
-  for (const point of CRASH_POINTS.filter((name) => name.startsWith('log.'))) {
+  for (const point of OWN_POINTS) {
     let struck = 0;
-    for (let nth = 1; nth <= 8; nth++) {
+    for (let nth = 1; nth <= 5; nth++) {
       for (const power of [false, true]) {
         const bench = new LogBench(100 + nth);
         // A file is removed, and groups move, only in a later life or after a fault.

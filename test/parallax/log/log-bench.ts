@@ -9,7 +9,7 @@
 import { present } from '../../../src/base/invariant.ts';
 import type { Prng } from '../../../src/base/prng.ts';
 import { nanos } from '../../../src/base/units.ts';
-import { type LogEntry, MutationKind } from '../../../src/parallax/formats/log-group.ts';
+import { LogEntry, MutationKind } from '../../../src/parallax/formats/log-group.ts';
 import { DirtyLog } from '../../../src/parallax/log/dirty-log.ts';
 import type { LogOptions } from '../../../src/parallax/log/log-options.ts';
 import { LogStatus, type Mutation } from '../../../src/parallax/log/mutation.ts';
@@ -17,7 +17,7 @@ import type { RecoveredLog } from '../../../src/parallax/log/recovered-log.ts';
 import { recoverLog } from '../../../src/parallax/log/recovery.ts';
 import type { ActorHandle } from '../../../src/world/actor.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
-import { SimHost } from '../../../src/world/sim/sim-host.ts';
+import type { SimHost } from '../../../src/world/sim/sim-host.ts';
 import { Simulator } from '../../../src/world/sim/simulator.ts';
 import { DiskStatus, type World } from '../../../src/world/world.ts';
 import { check } from '../../helpers/property.ts';
@@ -130,6 +130,11 @@ function same(one: Record, entry: LogEntry): boolean {
   );
 }
 
+/** What a visitor is given is filled again for the next one. */
+export function copyOf(entry: LogEntry): LogEntry {
+  return Object.assign(new LogEntry(), entry);
+}
+
 /** Fills a payload that nobody else has. */
 export function fillPayload(bytes: Uint8Array, vdi: number, vdiSeq: number): void {
   for (let at = 0; at < bytes.length; at++) {
@@ -208,7 +213,7 @@ export class Life {
   async start(wasPowerLost: () => boolean): Promise<void> {
     const entries: LogEntry[] = [];
     const recovered = await recoverLog(this.#world, this.#options, (entry) => {
-      entries.push({ ...entry });
+      entries.push(copyOf(entry));
     });
     this.recovered = recovered;
     check(recovered.damage.length === 0, `damage: ${JSON.stringify(recovered.damage)}`);
@@ -470,13 +475,14 @@ export class LogBench {
   /** The disks are well again. */
   heal(): void {
     for (const name of this.host.diskNames()) this.host.disk(name).faults.clear();
-    this.host.addDisk = SimHost.prototype.addDisk;
+    Reflect.deleteProperty(this.host, 'addDisk');
   }
 
   /** New files of segments cannot be allocated. */
   forbidNewFiles(): void {
+    const add = this.host.addDisk.bind(this.host);
     this.host.addDisk = (name, sizeBytes, options) => {
-      const disk = SimHost.prototype.addDisk.call(this.host, name, sizeBytes, options);
+      const disk = add(name, sizeBytes, options);
       disk.capacityBytes = 8192;
       return disk;
     };
