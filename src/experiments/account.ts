@@ -7,6 +7,7 @@ import { judgeOrderTap } from './checkers/order-tap.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
+import { judgeSnapshots } from './judge-snapshots.ts';
 import { judgeOffline } from './offline.ts';
 import { judgePolicies } from './policy-losses.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
@@ -51,6 +52,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     fullReadBack(run),
     ...judgeOffline(run),
     ...judgePolicies(run),
+    ...judgeSnapshots(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),

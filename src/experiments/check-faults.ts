@@ -58,7 +58,7 @@ function checkFault(fault: Fault, cast: Cast): void {
   if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
     checkStoreFault(fault, cast);
   }
-  checkTrigger(fault);
+  checkTrigger(fault, cast);
   if (fault.kind === 'link') checkLinkTrouble(fault);
   if (fault.kind === 'clock') checkClockTrouble(fault);
   if ('forNs' in fault && !(fault.forNs > 0 && Number.isFinite(fault.forNs))) {
@@ -124,7 +124,7 @@ function checkName(fault: Fault, what: string, name: string, names: readonly str
 }
 
 /** What waits for something that cannot come would never strike, and nobody would notice. */
-function checkTrigger(fault: SpineFault): void {
+function checkTrigger(fault: SpineFault, { store }: Cast): void {
   const { when } = fault;
   if ('nth' in when && !(Number.isSafeInteger(when.nth) && when.nth >= 1)) {
     throw outOfRange(fault, 'nth', when.nth, 'a whole number above 0');
@@ -139,10 +139,12 @@ function checkTrigger(fault: SpineFault): void {
   if (when.kind === 'recovery' && !('host' in fault)) {
     throw neverStrikes(fault, 'recovery', 'a fault of a host, as kill-driver or power-cut');
   }
+  if (when.kind !== 'crash-point') return;
   const side = ofDriver ? 'back.' : 'front.';
-  if (when.kind === 'crash-point' && !when.point.startsWith(side)) {
-    throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
-  }
+  // A driver VM that serves images passes all those that are of no guest.
+  const isOfImages = ofDriver && store !== undefined && !when.point.startsWith('front.');
+  if (isOfImages || when.point.startsWith(side)) return;
+  throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
 }
 
 function neverStrikes(fault: SpineFault, at: string, expected: string): UsageError {

@@ -3,7 +3,12 @@ import { POLICY_NAMES, Policy } from '../parallax/vdi/policy.ts';
 import type { Fault } from '../world/faults.ts';
 import type { Verdict } from './checkers/check.ts';
 import { ImageOrder } from './checkers/image-order.ts';
-import { type CutPromise, judgePolicyCut, type LossBounds } from './checkers/policy-cut.ts';
+import {
+  type CutPromise,
+  judgeEnd,
+  judgePolicyCut,
+  type LossBounds,
+} from './checkers/policy-cut.ts';
 import type { GuestTrack, Loss } from './guest-track.ts';
 import type { Run } from './runner.ts';
 import type { Crash } from './scenario.ts';
@@ -20,7 +25,8 @@ export function judgePolicies(run: Run): Verdict[] {
   return run.guests.flatMap((guest) => {
     const order = imageOrderOf(run, guest);
     if (order === null) return [];
-    return guest.losses.map((loss, at) => judgeLoss(run, guest, order, loss, at));
+    const losses = guest.losses.map((loss, at) => judgeLoss(run, guest, order, loss, at));
+    return [...losses, judgeEnd(order)];
   });
 }
 

@@ -123,7 +123,11 @@ export class ThreadStage implements Stage {
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
     const memory = createHostMemory(READER_BYTES);
-    this.#places.set(STORE_PLACE, { memory, folder: options.folder, poolFolder: poolFolder(options.folder) });
+    this.#places.set(STORE_PLACE, {
+      memory,
+      folder: options.folder,
+      poolFolder: poolFolder(options.folder),
+    });
     this.storeWorld = this.#worldOf('store', STORE_PLACE);
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
   }

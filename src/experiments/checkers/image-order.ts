@@ -30,7 +30,7 @@ import {
   type OrderTap,
   TapKind,
 } from '../../world/history.ts';
-import { recordsOfWrites } from './recovery.ts';
+import { isZeroing, recordsOfWrites } from './recovery.ts';
 
 export interface ImageMutation {
   readonly generation: number;
@@ -238,6 +238,25 @@ export class ImageOrder {
     return told;
   }
 
+  /** What each sector was found to hold at the end, after all that was asked to be written there. */
+  imageAtEnd(): Int32Array {
+    const { history, sectors: size } = this.track;
+    const image = new Int32Array(size).fill(UNSEEN);
+    for (let at = 0; at < history.length; at++) {
+      const record = history.record(at);
+      const { kind, lba, sectors, status } = record;
+      if (isLossRecord(kind)) image.fill(UNSEEN);
+      else if (kind === HistoryKind.read && status === HistoryStatus.ok) {
+        let sector = lba;
+        for (const run of history.found(record)) {
+          image.fill(run.value >= 0 ? run.value : UNSEEN, sector, sector + run.sectors);
+          sector += run.sectors;
+        }
+      } else if (kind !== HistoryKind.flush) image.fill(UNSEEN, lba, lba + sectors);
+    }
+    return image;
+  }
+
   /** Mutations that were kept, and those of a part of the tap; of the history up to `end`. */
   #order(kept: readonly ImageMutation[], from: number, to: number, end: number): ImageMutation[] {
     const order = [...kept, ...this.#mutations(from, to, end)];
@@ -261,12 +280,29 @@ export class ImageOrder {
       const write = (this.#records[value] ?? 0) - 1;
       const known = value > 0 && write >= 0 && write < end ? history.record(write) : null;
       const doneNs = known?.status === HistoryStatus.ok ? known.ackNs : Number.POSITIVE_INFINITY;
-      const failed = known?.status === HistoryStatus.error;
+      const failed =
+        value === 0
+          ? this.#mayHaveFailed(frontSeq, writeIndex, end)
+          : known?.status === HistoryStatus.error;
       const what = { lba: frontSeq, sectors: writeIndex, value };
       const when = { doneNs, invokeNs: known?.invokeNs ?? 0 };
       found.push({ generation, vdiSeq, ...what, ...when, failed, optional: false });
     }
     return found;
+  }
+
+  /**
+   * Whether a request that zeroes some of these sectors was answered with an error. Which one the
+   * mutation is of is not told: what zeroes has no write index.
+   */
+  #mayHaveFailed(from: number, count: number, end: number): boolean {
+    const { history } = this.track;
+    for (let at = 0; at < end; at++) {
+      const { kind, status, lba, sectors } = history.record(at);
+      if (!isZeroing(kind) || status !== HistoryStatus.error) continue;
+      if (lba < from + count && from < lba + sectors) return true;
+    }
+    return false;
   }
 
   /** What each sector was first found to hold after a loss, before anything was written there. */

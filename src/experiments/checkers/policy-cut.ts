@@ -77,6 +77,25 @@ export function judgePolicyCut(judged: JudgedLoss): Verdict {
   return right(judged, `${cut} of ${length} mutations are there, ${least.cut} were reported`);
 }
 
+/** At the end everything is there: what was written, and zeros where it was discarded. */
+export function judgeEnd(order: ImageOrder): Verdict {
+  const tenure = order.tenures[order.tenures.length - 1] as Tenure;
+  const { name } = order.track;
+  const image = order.imageAtEnd();
+  const foreign = foreignSector(tenure, image);
+  if (foreign !== null) return broken(NAME, `C3 is broken on ${name} (at the end): ${foreign}`);
+  const search = tenure.search(image);
+  const { length } = tenure.mutations;
+  if (search.fits?.includes(length)) {
+    return holds(NAME, `C3: ${name} (at the end): all of ${length} mutations are there`);
+  }
+  const what =
+    search.fits === null
+      ? noCutText(tenure, search.late, search.early)
+      : `${mutationText(at(tenure, (search.fits[search.fits.length - 1] ?? 0) + 1))} is missing`;
+  return broken(NAME, `C3 is broken on ${name} (at the end): ${what}`);
+}
+
 /** The watermark reported last before a loss, as a cut that must be there. */
 function reported(order: ImageOrder, loss: number): { cut: number; place: OrderPlace | null } {
   const tenure = order.tenures[loss] as Tenure;
