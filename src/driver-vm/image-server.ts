@@ -66,7 +66,13 @@ export class ImageServer {
     numbered: Numbered,
     how: Attaching,
   ): Promise<BlockDevice> {
-    return (await this.#image(name)).deviceFor(frontId, numbered, how);
+    for (;;) {
+      try {
+        return (await this.#image(name)).deviceFor(frontId, numbered, how);
+      } catch (thrown) {
+        await this.#mayPass(`the image ${name}`, thrown);
+      }
+    }
   }
 
   /** Takes a snapshot; settles with its id when it is in the pool. */
@@ -112,10 +118,16 @@ export class ImageServer {
         this.#engine = await Parallax.start(started);
         return this.#engine;
       } catch (thrown) {
-        if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
-        world.log.note(`the store ${name} cannot be used yet: ${toErrorRecord(thrown).message}`);
-        await world.timers.sleep(RETRY_NS);
+        await this.#mayPass(`the store ${name}`, thrown);
       }
     }
+  }
+
+  /** Settles when something that failed may be tried again; rejects if there is no use in that. */
+  async #mayPass(what: string, thrown: unknown): Promise<void> {
+    if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
+    const { world } = this.#parts;
+    world.log.note(`${what} cannot be used yet: ${toErrorRecord(thrown).message}`);
+    await world.timers.sleep(RETRY_NS);
   }
 }

@@ -37,8 +37,8 @@ import type { Stage } from './stage.ts';
 export interface OutageTrack {
   readonly host: string;
   readonly killedAtNs: number;
-  /** The host lost its power in it. */
-  powerCut: boolean;
+  /** What began it: the host went down in it, or else its driver VM alone. */
+  crash: Crash;
   /** A successor died before it served. */
   diedAgain: boolean;
   /** null: not serving again yet. */
@@ -211,7 +211,7 @@ export class HostKeeper {
     if (!this.#powered || this.#ending) return;
     this.#powered = false;
     this.#beginOutage(stage.clock.nowNs());
-    for (const outage of this.outages.slice(-1)) outage.powerCut = true;
+    for (const outage of this.outages.slice(-1)) outage.crash = crash;
     tell(text);
     this.toolstack.goDark();
     await (crash === 'power-cut' ? stage.powerCut(this.name) : stage.hostLoss(this.name));
@@ -261,7 +261,7 @@ export class HostKeeper {
     this.outages.push({
       host: this.name,
       killedAtNs: atNs,
-      powerCut: false,
+      crash: 'driver-death',
       diedAgain: false,
       servingAtNs: null,
     });

@@ -68,9 +68,9 @@ function recoveriesOf(run: Run, { scenario, history, lives, losses }: GuestTrack
   const recoveries: Recovery[] = [];
   for (const { name, outages } of run.hosts) {
     if (name !== scenario.host) continue;
-    for (const { killedAtNs, servingAtNs, powerCut } of outages) {
+    for (const { killedAtNs, servingAtNs, crash } of outages) {
       // Its guests died with it, or gave up what it had: theirs is the recovery that is judged.
-      if (powerCut || lossOf(scenario, 'driver-death') !== 'nothing') continue;
+      if (crash !== 'driver-death' || lossOf(scenario, 'driver-death') !== 'nothing') continue;
       // A driver VM that never came back: its outage outlasts every request.
       const servingNs = servingAtNs ?? Number.POSITIVE_INFINITY;
       recoveries.push({ lostNs: killedAtNs, servingNs, successorRecord: 0, losing: false });

@@ -25,6 +25,7 @@ export class RunStore {
   readonly #server: DirectoryServer;
 
   readonly #plan: StoreScenario;
+  #lastLook: Promise<unknown> = Promise.resolve();
 
   constructor(directory: Directory, plan: StoreScenario) {
     this.directory = directory;
@@ -62,8 +63,17 @@ export class RunStore {
     await pool.close();
   }
 
-  /** Every snapshot of a guest's image, as the pool has it now; `world` has memory of its own. */
-  async snapshotsOf(world: World, guest: GuestTrack): Promise<StoredSnapshot[]> {
+  /**
+   * Every snapshot of a guest's image, as the pool has it now. One look after the other: they use
+   * the whole memory of `world`.
+   */
+  snapshotsOf(world: World, guest: GuestTrack): Promise<StoredSnapshot[]> {
+    const looking = this.#lastLook.then(() => this.#readSnapshots(world, guest));
+    this.#lastLook = looking.catch(() => undefined);
+    return looking;
+  }
+
+  async #readSnapshots(world: World, guest: GuestTrack): Promise<StoredSnapshot[]> {
     const { directory } = this;
     const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
     const { pool, superblock } = await openEmbeddedStore(world, place, null);

@@ -261,11 +261,21 @@ export class ImageOrder {
   #order(kept: readonly ImageMutation[], from: number, to: number, end: number): ImageMutation[] {
     const order = [...kept, ...this.#mutations(from, to, end)];
     order.sort((a, b) => a.generation - b.generation || a.vdiSeq - b.vdiSeq);
-    const newest = order[order.length - 1]?.generation ?? 0;
+    const newest = this.#newestGeneration(to);
     return order.map((one) => {
       const isOpen = one.doneNs === Number.POSITIVE_INFINITY;
       return { ...one, optional: isOpen && (one.generation < newest || one.failed) };
     });
+  }
+
+  /** Of the image, as far as the tap tells: one that numbers nothing reports its watermark. */
+  #newestGeneration(end: number): number {
+    const { tap, disk } = this.track;
+    for (let at = end - 1; at >= 0; at--) {
+      const record = tap.record(at);
+      if (record.disk === disk) return record.generation;
+    }
+    return 0;
   }
 
   #mutations(from: number, to: number, end: number): ImageMutation[] {

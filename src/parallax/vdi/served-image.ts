@@ -52,6 +52,7 @@ export class ServedImage {
   readonly #parts: ServingParts;
   readonly #destage: Destage;
   #nextSnapshot: number;
+  #lastNaming: Promise<unknown> = Promise.resolve();
   #destaging: Promise<void> | null = null;
 
   constructor(vdi: Vdi, parts: ServingParts) {
@@ -145,13 +146,29 @@ export class ServedImage {
    */
   async snapshot(name: string, local: boolean): Promise<number> {
     const { vdi } = this;
-    const id = this.#nextSnapshot++;
-    await this.#parts.nameSnapshot(vdi.id, id, name);
-    const mark = { kind: 'snapshot', id, name, isLocal: local } as const;
-    const vdiSeq = await this.#record(MutationKind.snapshot, mark, id);
+    const naming = this.#lastNaming.then(() => this.#beginSnapshot(name, local));
+    this.#lastNaming = naming.catch(() => undefined);
+    const { id, logged } = await naming;
+    const vdiSeq = await logged;
     this.#destage.wake();
     if (!local && !(await vdi.published(vdiSeq))) throw this.#gone('the snapshot');
     return id;
+  }
+
+  /** Snapshots are named and enter the order one after the other; an id is used or given again. */
+  async #beginSnapshot(
+    name: string,
+    local: boolean,
+  ): Promise<{ readonly id: number; readonly logged: Promise<number> }> {
+    const id = this.#nextSnapshot;
+    await this.#parts.nameSnapshot(this.vdi.id, id, name);
+    const mark = { kind: 'snapshot', id, name, isLocal: local } as const;
+    const logged = this.#record(MutationKind.snapshot, mark, id);
+    this.#nextSnapshot = id + 1;
+    logged.catch(() => {
+      this.#nextSnapshot = Math.min(this.#nextSnapshot, id);
+    });
+    return { id, logged };
   }
 
   async snapshots(): Promise<SnapshotList> {
