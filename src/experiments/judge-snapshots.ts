@@ -81,11 +81,16 @@ function notItsCut(
   taken: readonly SnapshotTrack[],
 ): string | null {
   const { losses } = order.track;
-  const told = order
+  const taking = order
     .told(losses.length, TapKind.snapshot)
-    .findLast((one) => one.a === id && one.vdiSeq === vdiSeq && one.generation <= generation);
-  // Its driver VM died before it could tell, and a successor published what the log had.
-  if (told === undefined) return null;
+    .filter((one) => one.a === id && one.generation <= generation);
+  const told = taking.findLast((one) => one.vdiSeq === vdiSeq);
+  if (told === undefined) {
+    // Its driver VM died before it could tell, and a successor published what the log had.
+    if (taking.length === 0 || losses.length > 0) return null;
+    const places = taking.map((one) => one.vdiSeq).join(', ');
+    return `snapshot ${name} is of number ${vdiSeq}, but was taken at ${places}`;
+  }
   const at = losses.findIndex(({ tapLength }) => told.tapRecord < tapLength);
   const tenure = order.tenures[at < 0 ? losses.length : at] as Tenure;
   const bounds = boundsOf(tenure, told, taken.find((one) => one.id === id) ?? null);

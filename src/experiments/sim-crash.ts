@@ -24,8 +24,8 @@ const REQUESTS_MIN = 200;
 const REQUESTS_MAX = 500;
 const SNAPSHOTS_MAX = 3;
 const HOSTS = ['h0', 'h1'];
-/** 1 GiB: a crash leaves an extent of 64 MiB behind, and a seed has a few. */
-const POOL_BLOCKS = 16 * EXTENT_BLOCKS;
+/** 6 GiB: crashes and failed writes leave extents of 64 MiB behind, and a seed has many. */
+const POOL_BLOCKS = 96 * EXTENT_BLOCKS;
 
 export interface SimCrashOptions {
   readonly plantedBug: PlantedBug;

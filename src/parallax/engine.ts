@@ -185,7 +185,7 @@ export class Parallax {
         { fields: { image: named.name, host: named.host } },
       );
     }
-    const { image, version, before } = await this.images.start(vdi);
+    const { image, version, before } = await this.images.start(vdi, this.#parts.plantedBug);
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
     noteLoss(state, before);
@@ -194,7 +194,8 @@ export class Parallax {
   }
 
   #serve(vdi: Vdi, before: RootBlock): ServedImage {
-    this.slab.openVdi(vdi.id, identityOf(before));
+    if (this.#parts.plantedBug === 'stale-slab') this.slab.trustVdi(vdi.id);
+    else this.slab.openVdi(vdi.id, identityOf(before));
     this.slab.published(vdi.id, identityOf(vdi.image));
     const image = new ServedImage(vdi, this.#serving);
     this.#served.set(vdi.id, image);
@@ -278,7 +279,7 @@ class EngineStart {
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
       try {
-        const { image, version, before } = await images.start(vdi);
+        const { image, version, before } = await images.start(vdi, this.#parts.plantedBug);
         started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
       } catch (thrown) {
         // One image that cannot be started keeps no other from its guest.
@@ -298,9 +299,9 @@ class EngineStart {
   ): Promise<DirtyLog> {
     const { world, sizes } = this.#parts;
     const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
-    const replayed = new ReplayedLog(world, byNumber, snapshotNames);
-    const options = { ...sizes.log, arena };
-    const { toleratesUnreadable } = this.#parts;
+    const { toleratesUnreadable, plantedBug } = this.#parts;
+    const replayed = new ReplayedLog(world, byNumber, snapshotNames, plantedBug);
+    const options = { ...sizes.log, arena, plantedBug };
     const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
       replayed.enter(entry, bytes, at);
     };

@@ -66,7 +66,35 @@ export const PLANTED_BUGS = [
   'skipped-flush',
   /** Images: a write is acknowledged before the log has synced it. */
   'ack-before-sync',
+  /** Images: the log says that it has synced a group, and has not. */
+  'unsynced-log',
+  /** Images: a publish takes what later batches have of its blocks too. */
+  'merged-batches',
+  /** Images: the watermark of a publish is of what was acknowledged, not of what is in it. */
+  'early-watermark',
+  /** Images: of several mutations of a block in the log, a recovery keeps the first. */
+  'unordered-log',
+  /** Images: the mark of a snapshot enters its batch behind the next write. */
+  'late-snapshot',
+  /** Images: a start trusts the slab, whatever root its places of blocks are of. */
+  'stale-slab',
+  /** Images: groups of an older life of a segment are taken for new ones. */
+  'old-log-tail',
+  /** Images: a start does not raise the generation. */
+  'same-generation',
 ] as const;
+/** Those that show with images only. */
+export const IMAGE_BUGS: readonly PlantedBug[] = [
+  'ack-before-sync',
+  'unsynced-log',
+  'merged-batches',
+  'early-watermark',
+  'unordered-log',
+  'late-snapshot',
+  'stale-slab',
+  'old-log-tail',
+  'same-generation',
+];
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
 
 /**

@@ -251,7 +251,8 @@ export class Destage {
     last: Batch,
     superseded: (block: number, birth: number) => void,
   ): Promise<RootBlock> {
-    const next = { ...image, vdiSeq: last.lastSeq };
+    const isEarly = this.#parts.plantedBug === 'early-watermark';
+    const next = { ...image, vdiSeq: isEarly ? this.#parts.vdi.dirtySeq : last.lastSeq };
     const { mark } = last;
     if (mark === null) return next;
     if (mark.kind === 'policy') return { ...next, policy: mark.policy };
@@ -304,13 +305,15 @@ export class Destage {
   async #compose(block: number, lastBatch: number): Promise<boolean> {
     const { vdi, writer, pieces, base, world } = this.#parts;
     const target = writer.nextAddress;
-    let missing = vdi.dirty.cover(block, WHOLE, lastBatch);
+    const isMerged = this.#parts.plantedBug === 'merged-batches';
+    const through = isMerged ? Number.MAX_SAFE_INTEGER : lastBatch;
+    let missing = vdi.dirty.cover(block, WHOLE, through);
     if (missing !== 0) {
       const status = await base.read(vdi.root, block, target);
       if (status !== DeviceStatus.ok) {
         throw new StorageError('E_POOL_READ', `block ${block} of ${vdi.name} cannot be read`);
       }
-      missing = vdi.dirty.cover(block, WHOLE, lastBatch);
+      missing = vdi.dirty.cover(block, WHOLE, through);
     }
     const copied = pieces.copyFound(vdi.dirty, target);
     if (copied === PieceStatus.changed) {

@@ -64,6 +64,8 @@ export class WritePath {
   /** Answered when their batch is under a published root. */
   readonly #unpublished = new Fifo<MutationRecord>();
   readonly #fronts = new Map<number, Numbered>();
+  /** The planted bug `late-snapshot`: a mark that waits for the next write. */
+  #lateMark: BatchMark | null = null;
 
   constructor(parts: WritePathParts) {
     this.#parts = parts;
@@ -226,7 +228,10 @@ export class WritePath {
       for (let block = firstBlock(record); block <= lastBlock(record); block++) {
         this.#enterBlock(record, block);
       }
-      vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
+      const late = this.#lateMark;
+      this.#lateMark = null;
+      if (late === null) vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
+      else vdi.batches.mark(late, record.vdiSeq, nowNs);
     } else if (record.mark !== null) {
       this.#enterMark(record, record.mark, nowNs);
     } else {
@@ -237,12 +242,16 @@ export class WritePath {
   }
 
   #enterMark({ vdiSeq, generation }: MutationRecord, mark: BatchMark, nowNs: number): void {
-    const { vdi } = this.#parts;
-    vdi.batches.mark(mark, vdiSeq, nowNs);
+    const { vdi, plantedBug } = this.#parts;
     if (mark.kind === 'snapshot') {
       vdi.listener?.snapshotTaken(mark.id, vdiSeq, generation);
-      return;
+      if (plantedBug === 'late-snapshot') {
+        this.#lateMark = mark;
+        return;
+      }
     }
+    vdi.batches.mark(mark, vdiSeq, nowNs);
+    if (mark.kind === 'snapshot') return;
     const policy = mark.policy as Policy;
     vdi.setPolicy(policy);
     vdi.listener?.policyChanged(policy, vdiSeq, generation);
