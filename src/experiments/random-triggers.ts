@@ -8,6 +8,7 @@
 import type { Prng } from '../base/prng.ts';
 import {
   CRASH_POINTS,
+  type CrashPoint,
   PROTOCOL_EVENTS,
   type ProtocolEvent,
   type ProtocolTrigger,
@@ -44,6 +45,20 @@ const AMONG_FLUSHES: readonly ProtocolEvent[] = [
   'write-acknowledged',
 ];
 
+/** Crash points that every driver VM of images passes often. */
+const BUSY_POINTS: readonly CrashPoint[] = [
+  'log.after-append',
+  'log.before-write',
+  'log.after-write',
+  'log.before-sync',
+  'log.after-sync',
+  'destage.before-data-write',
+  'destage.after-data-write',
+  'tree.before-node-write',
+  'tree.after-node-write',
+  'publish.before-root',
+  'publish.after-root',
+];
 /** Crash points of what a driver VM does for its images beside answering requests. */
 const STORY_POINTS = /^(log|destage|tree|publish|extent)\./;
 
@@ -87,15 +102,17 @@ export function imageKillOf(random: Prng): Trigger {
  */
 export function imageTriggerOf(random: Prng): Trigger {
   const draw = random.nextUnit();
-  if (draw < 0.1) return { kind: 'event', nth: random.between(20, EVENTS_MAX) };
-  if (draw < 0.2) return progressOf(random);
-  if (draw < 0.6) {
+  if (draw < 0.05) return { kind: 'event', nth: random.between(20, EVENTS_MAX) };
+  if (draw < 0.1) return progressOf(random);
+  if (draw < 0.65) {
     const event = random.pick(AMONG_FLUSHES);
     return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
   }
-  const points = CRASH_POINTS.filter((point) => STORY_POINTS.test(point));
-  const nth = random.between(1, random.chance(0.5) ? 6 : 60);
-  return { kind: 'crash-point', point: random.pick(points), nth };
+  if (draw < 0.9) {
+    return { kind: 'crash-point', point: random.pick(BUSY_POINTS), nth: random.between(1, 25) };
+  }
+  const rare = CRASH_POINTS.filter((point) => STORY_POINTS.test(point));
+  return { kind: 'crash-point', point: random.pick(rare), nth: random.between(1, 3) };
 }
 
 /** Snapshots are taken among writes: between the submission of one and the answers of others. */

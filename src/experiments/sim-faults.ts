@@ -54,9 +54,9 @@ const KIND_CHANCES: Partial<Record<Kind, number>> = { link: 0.2, clock: 0.2, 'ri
 const STORE_KINDS: readonly Kind[] = ['host-loss', 'pool-disk', 'directory-majority-loss'];
 const IMAGE_CHANCES: Partial<Record<Kind, number>> = {
   ...KIND_CHANCES,
-  'kill-driver': 0.5,
+  'kill-driver': 0.6,
   'power-cut': 0.5,
-  'host-loss': 0.5,
+  'host-loss': 0.6,
   'pool-disk': 0.15,
   'directory-majority-loss': 0.15,
 };
@@ -82,14 +82,12 @@ export function randomFaults(
   if (kinds.length === 0) kinds.push('kill-driver');
   const faults: Fault[] = [];
   const troubled = new Set<string>();
-  const count = random.between(1, MAX_FAULTS);
+  const count = onImages ? random.between(0, 2) : random.between(1, MAX_FAULTS);
   const cuttable = hosts.filter((host) => canLosePower(host, guests));
-  if (kinds.includes('power-cut') && cuttable.length > 0) {
+  if (!onImages && kinds.includes('power-cut') && cuttable.length > 0) {
     faults.push({ kind: 'power-cut', host: random.pick(cuttable), when: powerCutOf(random) });
   }
-  if (kinds.includes('host-loss')) {
-    faults.push({ kind: 'host-loss', host: random.pick(hosts), when: imageTriggerOf(random) });
-  }
+  if (onImages) faults.push(...crashesOf(kinds, random, hosts));
   for (let i = 0; i < count; i++) {
     const fault = faultOf(random.pick(kinds), random, hosts, guests, beyond);
     if (fault === null) continue;
@@ -99,6 +97,16 @@ export function randomFaults(
     faults.push(fault);
   }
   return faults;
+}
+
+/** Of images, a host is struck once by each kind of crash that the seed has at all. */
+function crashesOf(kinds: readonly Kind[], random: Prng, hosts: readonly string[]): Fault[] {
+  const crashes: Fault[] = [];
+  for (const kind of ['kill-driver', 'power-cut', 'host-loss'] as const) {
+    if (!kinds.includes(kind)) continue;
+    crashes.push({ kind, host: random.pick(hosts), when: imageTriggerOf(random) });
+  }
+  return crashes;
 }
 
 /** What may have one fault only; null: anything goes. */
