@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
-import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
+import { IMAGE_BUGS, PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
 import {
   addExamples,
   contradiction,
@@ -105,6 +105,13 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   }
   if (flags.calm && flags.beyondContract) {
     throw contradiction('--calm with --beyond-contract', 'no faults or lying disks', 'choose one');
+  }
+  if (flags.images === null && IMAGE_BUGS.includes(flags.plant)) {
+    throw contradiction(
+      `--plant ${flags.plant} without --images`,
+      'the bug is in code that only images run',
+      'add --images W2',
+    );
   }
   refuseInThreads(flags);
   const one = seed === undefined ? undefined : { from: seed, to: seed };

@@ -330,7 +330,8 @@ class EngineStart {
     const { world, sizes, failed } = this.#parts;
     const createBytes = sizes.slabBytes;
     const disk = await world.disks.open(SLAB_DISK, { writable: true, createBytes });
-    return CleanSlab.open({ world, disk, arena, store: uuid, failed });
+    const checkpointNs = sizes.slabCheckpointNs;
+    return CleanSlab.open({ world, disk, arena, store: uuid, failed }, { checkpointNs });
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
