@@ -262,9 +262,13 @@ export class ImageOrder {
     const order = [...kept, ...this.#mutations(from, to, end)];
     order.sort((a, b) => a.generation - b.generation || a.vdiSeq - b.vdiSeq);
     const newest = this.#newestGeneration(to);
+    const last = new Map(order.map((one) => [partOf(one), one.generation]));
     return order.map((one) => {
-      const isOpen = one.doneNs === Number.POSITIVE_INFINITY;
-      return { ...one, optional: isOpen && (one.generation < newest || one.failed) };
+      // What was numbered again after a driver VM's death was not in its log: only the last counts.
+      const again = one.value > 0 && (last.get(partOf(one)) ?? 0) > one.generation;
+      const doneNs = again ? Number.POSITIVE_INFINITY : one.doneNs;
+      const isOpen = doneNs === Number.POSITIVE_INFINITY;
+      return { ...one, doneNs, optional: isOpen && (one.generation < newest || one.failed) };
     });
   }
 
@@ -343,6 +347,11 @@ export class ImageOrder {
     }
     return image;
   }
+}
+
+/** A part of a guest's request: a large one has several, with one write index. */
+function partOf({ value, lba }: ImageMutation): string {
+  return `${value}/${lba}`;
 }
 
 /** Where a value ends to be shown: at the next mutation that surely happened. */
