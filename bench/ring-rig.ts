@@ -243,6 +243,7 @@ export class RingRig {
           options: {
             maxDepth: MAX_DEPTH,
             readShare: 0.5,
+            fua: false,
             sectors: DISK_SECTORS,
             sampleLatency: config.sampleLatency,
           },

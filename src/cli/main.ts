@@ -4,9 +4,11 @@ import { addBenchCommand } from './bench.ts';
 import { addDemoCommand } from './demo.ts';
 import { exitCodeFor } from './exit.ts';
 import { addExamples } from './flags.ts';
+import { addFsckCommand } from './fsck.ts';
 import { addReplayCommand } from './replay.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
+import { addVdiCommand } from './vdi.ts';
 import { stordomVersion } from './version.ts';
 
 /** Runs a command line; the process ends with `process.exitCode`. */
@@ -31,6 +33,8 @@ function program(): Command {
   addReplayCommand(command);
   addSimCommand(command);
   addTraceCommand(command);
+  addVdiCommand(command);
   addBenchCommand(command);
+  addFsckCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');
 }

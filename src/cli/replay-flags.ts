@@ -18,7 +18,7 @@ import type { DeviceKind } from '../hypervisor/toolstack.ts';
 import { Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { MAX_RING_ORDER } from '../ring/layout.ts';
 import { TRACE_FORMATS, type TraceFileFormat } from '../traces/trace.ts';
-import { PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
+import { IMAGE_BUGS, PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
 import { addCommonFlags, type CommonFlags, readChoice, readCount, unknownName } from './flags.ts';
 
 /** A place in a trace. */
@@ -99,7 +99,7 @@ export function addReplayFlags(command: Command): Command {
     )
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     );

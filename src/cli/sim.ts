@@ -78,7 +78,7 @@ export function addSimCommand(program: Command): void {
     .option('--quiet', 'print the verdict only, and no progress line', false)
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     )
@@ -106,7 +106,8 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   if (flags.calm && flags.beyondContract) {
     throw contradiction('--calm with --beyond-contract', 'no faults or lying disks', 'choose one');
   }
-  if (flags.images === null && IMAGE_BUGS.includes(flags.plant)) {
+  const ofImages: readonly PlantedBug[] = IMAGE_BUGS;
+  if (flags.images === null && ofImages.includes(flags.plant)) {
     throw contradiction(
       `--plant ${flags.plant} without --images`,
       'the bug is in code that only images run',

@@ -35,7 +35,7 @@ import type { Delays } from './filters/delay-filter.ts';
 import type { ErrorRule } from './filters/error-filter.ts';
 import type { MediumTrouble } from './filters/medium-filter.ts';
 import type { DeviceStats } from './filters/stats-filter.ts';
-import { type DriverStore, ImageServer } from './image-server.ts';
+import { type DriverStore, ImageServer, type StoreStatus } from './image-server.ts';
 import { RingAttacher } from './ring-attach.ts';
 import { Rounds } from './rounds.ts';
 import { StagingMemory } from './staging.ts';
@@ -84,13 +84,15 @@ export interface DriverVmControl {
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
   resize(path: string, sectors: number): Promise<void>;
-  /** Takes a snapshot of an image; settles with its id when it is in the pool. */
-  snapshot(image: string, name: string): Promise<number>;
   /** Serves an image again that had lost what was acknowledged, by its policy. */
   acceptLoss(image: string): Promise<void>;
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
   setMedium(path: string, trouble: MediumTrouble | null): void;
+  /** null: it has no store, or none yet. */
+  storeStatus(): StoreStatus | null;
+  /** Takes a snapshot of an image of its store; settles with its id when it is as safe as asked. */
+  snapshot(image: string, name: string, local: boolean): Promise<number>;
 }
 
 /** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
@@ -196,7 +198,6 @@ export class DriverVm implements HostedActor {
       await disk.vbd?.device.resize(sectors);
       await disk.announceSize();
     },
-    snapshot: (image: string, name: string) => this.#imageServer().snapshot(image, name),
     acceptLoss: (image: string) => this.#imageServer().acceptLoss(image),
     setErrors: (path: string, rules: readonly ErrorRule[]) => {
       this.#diskAt(path).stack?.setErrors(rules);
@@ -206,6 +207,11 @@ export class DriverVm implements HostedActor {
     },
     setMedium: (path: string, trouble: MediumTrouble | null) => {
       this.#diskAt(path).stack?.setMedium(trouble);
+    },
+    storeStatus: () => this.#images?.storeStatus() ?? null,
+    snapshot: (image: string, name: string, local: boolean) => {
+      invariant(this.#images !== null, 'a snapshot is asked of a driver VM with a store');
+      return this.#images.snapshot(image, name, local);
     },
   };
 
@@ -221,6 +227,7 @@ export class DriverVm implements HostedActor {
       bytes: pages * PAGE_BYTES,
       plantedBug,
       failed: (thrown) => this.#fail(thrown),
+      together: (answer) => this.#rounds.together(answer),
     });
   }
 

@@ -7,7 +7,10 @@
  */
 import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, NEVER } from '../base/units.ts';
+import type { SlabStats } from '../parallax/cache/slab-options.ts';
 import { Parallax } from '../parallax/engine.ts';
+import type { LogStatistics } from '../parallax/log/dirty-log.ts';
+import type { ReadCounters } from '../parallax/vdi/read-path.ts';
 import type { Attaching, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Numbered } from '../parallax/vdi/write-path.ts';
@@ -23,6 +26,13 @@ export interface DriverStore {
   readonly sizes: ParallaxSizes;
 }
 
+/** What the parts of a store that its images share have done since the driver VM started. */
+export interface StoreStatus {
+  readonly log: LogStatistics;
+  readonly slab: SlabStats;
+  readonly reads: ReadCounters;
+}
+
 export interface ImageServerParts {
   readonly world: World;
   readonly directory: Directory;
@@ -32,6 +42,8 @@ export interface ImageServerParts {
   readonly bytes: number;
   readonly plantedBug: PlantedBug;
   readonly failed: (thrown: unknown) => void;
+  /** See `EngineParts`. */
+  readonly together: (answer: () => void) => void;
 }
 
 /** Between two tries to start. */
@@ -75,11 +87,6 @@ export class ImageServer {
     }
   }
 
-  /** Takes a snapshot; settles with its id when it is in the pool. */
-  async snapshot(name: string, snapshot: string): Promise<number> {
-    return (await this.#image(name)).snapshot(snapshot, false);
-  }
-
   /** The operator accepts that what was acknowledged and is gone is gone. */
   async acceptLoss(name: string): Promise<void> {
     (await this.#image(name)).acceptLoss();
@@ -102,20 +109,32 @@ export class ImageServer {
     return this.#engine?.served().map((image) => image.status()) ?? [];
   }
 
+  /** null: it has not started yet. */
+  storeStatus(): StoreStatus | null {
+    const engine = this.#engine;
+    if (engine === null) return null;
+    const { log, slab, reads } = engine;
+    return { log: log.statistics(), slab: slab.stats(), reads: { ...reads.counters } };
+  }
+
+  /** Settles with the id of the snapshot; see `ServedImage.snapshot`. */
+  async snapshot(image: string, name: string, local: boolean): Promise<number> {
+    return (await this.#image(image)).snapshot(name, local);
+  }
+
   async #image(name: string): Promise<ServedImage> {
     const engine = await this.#started;
     return engine.image(name);
   }
 
   async #start(): Promise<Parallax> {
-    const { world, directory, store, address, bytes, plantedBug, failed } = this.#parts;
+    const { world, directory, store, address, bytes, ...rest } = this.#parts;
     const { name, host, sizes } = store;
-    const parts = { world, directory, store: name, host, sizes, address, bytes };
+    const parts = { ...rest, world, directory, store: name, host, sizes, address, bytes };
     for (let tries = 1; ; tries++) {
       const toleratesUnreadable = tries > STRICT_TRIES;
       try {
-        const started = { ...parts, toleratesUnreadable, plantedBug, failed };
-        this.#engine = await Parallax.start(started);
+        this.#engine = await Parallax.start({ ...parts, toleratesUnreadable });
         return this.#engine;
       } catch (thrown) {
         await this.#mayPass(`the store ${name}`, thrown);

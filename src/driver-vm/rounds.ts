@@ -84,6 +84,17 @@ export class Rounds {
     for (const entry of this.#entries) entry.active = true;
   }
 
+  /**
+   * Calls `answer`, in which many requests of these rings are answered. Each ring is published and
+   * its guest rung once, at the end: a guest that is woken by the first answer of many takes the
+   * core away from the others, sleeps again, and is woken by each of them.
+   */
+  together(answer: () => void): void {
+    for (const { queue } of this.#entries) queue.holdAnswers();
+    answer();
+    for (const { queue } of this.#entries) queue.publishHeld();
+  }
+
   step(budget: number, nowNs: Nanos): StepResult {
     if (nowNs >= this.#safetyLookNs) this.#safetyLook(nowNs);
     let left = budget;

@@ -153,8 +153,9 @@ export class HostKeeper {
   async snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
     const driver = this.#toolstack?.driver ?? null;
     if (driver === null || driver.exit !== null || !this.#powered || this.#ending) return undefined;
+    const image = imageName(guest.name);
     try {
-      return (await driver.handle.call('snapshot', imageName(guest.name), name)) as number;
+      return (await driver.handle.call('snapshot', image, name, false)) as number;
     } catch (thrown) {
       if (thrown instanceof StorageError) return null;
       throw thrown;

@@ -4,7 +4,9 @@
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
-import { formatUuid } from '../parallax/formats/superblock.ts';
+import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
+import { fsckStore } from '../parallax/fsck/fsck.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
 import { Images } from '../parallax/store/images.ts';
 import { Registry } from '../parallax/store/registry.ts';
@@ -18,7 +20,6 @@ import { type GuestScenario, imageName, type StoreScenario } from './scenario.ts
 import { type StoredSnapshot, StoredTrees } from './stored-snapshots.ts';
 
 export const RUN_STORE = 'store';
-const UUID_BYTES = 16;
 
 export class RunStore {
   readonly directory: Directory;
@@ -91,5 +92,12 @@ export class RunStore {
     } finally {
       await pool.close();
     }
+  }
+
+  /** Looks at everything that the run has left in the store, data too. Nobody may be using it. */
+  async check(world: World): Promise<FsckReport> {
+    const place = { store: RUN_STORE, directory: this.directory, diskName: POOL_DISK };
+    const { report } = await fsckStore(world, place, { withData: true });
+    return report;
   }
 }

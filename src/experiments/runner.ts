@@ -9,6 +9,7 @@
 import { toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { GuestTrack } from './guest-track.ts';
 import { HostKeeper } from './host-keeper.ts';
 import type { Scenario } from './scenario.ts';
@@ -30,6 +31,8 @@ export class Run {
   readonly events: StoryEvent[] = [];
   /** What went wrong with the machinery itself. */
   readonly problems: string[] = [];
+  /** What the run has left in its store; null: it has none, or has not ended. */
+  fsck: FsckReport | null = null;
   readonly #stage: Stage;
   #strikes: Strikes | null = null;
   #snapshots: Snapshots | null = null;
@@ -107,6 +110,7 @@ export class Run {
     }
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
+    this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
   }
 
   readonly tell = (text: string): void => {

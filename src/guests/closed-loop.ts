@@ -20,6 +20,13 @@ export const LoopWord = {
   errors: 2,
   outstanding: 3,
   notifications: 4,
+  /** By the runner: share of reads from now on; at first that of the options. */
+  readShare: 5,
+  /**
+   * By the guest, if it samples latencies: longest time without a completion. The runner puts 0 here
+   * when it begins to look.
+   */
+  longestGapNs: 6,
 } as const;
 const HEADER_DOUBLES = 16;
 /** Latencies are kept in a circle of this many, newest over oldest. */
@@ -34,6 +41,8 @@ export interface ClosedLoopOptions {
   readonly maxDepth: number;
   /** Share of reads, in [0, 1]; the others are writes. */
   readonly readShare: number;
+  /** Writes are acknowledged only when they are durable. */
+  readonly fua: boolean;
   readonly sectors: number;
   /** Latency costs two looks at the clock a request; off for throughput. */
   readonly sampleLatency: boolean;
@@ -64,6 +73,7 @@ export class ClosedLoop implements Workload {
   readonly #notifications: () => number;
   #disk: Blkfront | null = null;
   #outstanding = 0;
+  #lastDoneNs = 0;
   /** While nothing is outstanding: when to look whether the runner wants something. */
   #nextLookNs: Nanos = 0 as Nanos;
 
@@ -80,6 +90,7 @@ export class ClosedLoop implements Workload {
     this.#random = random;
     this.#clock = clock;
     this.#notifications = notifications;
+    this.#words[LoopWord.readShare] = options.readShare;
     for (let i = 0; i < options.maxDepth; i++) {
       const frame = frames.mustTake(1, 'a buffer');
       this.#free.push(new LoopRequest(this, frames.address(frame)));
@@ -97,8 +108,8 @@ export class ClosedLoop implements Workload {
     while (submitted < budget && this.#disk !== null && this.#outstanding < depth) {
       const request = this.#free.pop();
       if (request === undefined) break;
-      this.#outstanding++;
       this.#choose(request);
+      if (this.#outstanding++ === 0) this.#lastDoneNs = nowNs;
       this.#disk.submit(request);
       submitted++;
     }
@@ -125,7 +136,9 @@ export class ClosedLoop implements Workload {
     const completed = this.#words[LoopWord.completed] as number;
     if (this.#options.sampleLatency) {
       const at = HEADER_DOUBLES + (completed & (LATENCY_SAMPLES - 1));
-      this.#words[at] = this.#clock.nowNs() - request.startedNs;
+      const nowNs = this.#clock.nowNs();
+      this.#words[at] = nowNs - request.startedNs;
+      this.#noteGap(nowNs);
     }
     if (status !== FrontStatus.ok) {
       this.#words[LoopWord.errors] = (this.#words[LoopWord.errors] as number) + 1;
@@ -135,10 +148,21 @@ export class ClosedLoop implements Workload {
     this.#free.push(request);
   }
 
+  /** While nothing was outstanding nothing could complete: that is no gap. */
+  #noteGap(nowNs: Nanos): void {
+    const gapNs = nowNs - this.#lastDoneNs;
+    this.#lastDoneNs = nowNs;
+    if (gapNs > (this.#words[LoopWord.longestGapNs] as number)) {
+      this.#words[LoopWord.longestGapNs] = gapNs;
+    }
+  }
+
   #choose(request: LoopRequest): void {
     const draw = this.#random.nextU32();
     const blocks = this.#options.sectors / SECTORS_PER_PAGE;
-    request.op = (draw & 0xffff) / 0x10000 < this.#options.readShare ? FrontOp.read : FrontOp.write;
+    const readShare = this.#words[LoopWord.readShare] as number;
+    request.op = (draw & 0xffff) / 0x10000 < readShare ? FrontOp.read : FrontOp.write;
+    request.fua = this.#options.fua && request.op === FrontOp.write;
     request.lba = (this.#random.nextU32() % blocks) * SECTORS_PER_PAGE;
     if (this.#options.sampleLatency) request.startedNs = this.#clock.nowNs();
   }

@@ -19,11 +19,12 @@ import type { BlockPool } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
+import type { Arena } from './arena.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
-import { type Arena, MemoryCache } from './cache/memory-cache.ts';
+import { MemoryCache } from './cache/memory-cache.ts';
+import { formatUuid } from './formats/field-bytes.ts';
 import type { LogEntry } from './formats/log-group.ts';
 import type { RootBlock } from './formats/root-block.ts';
-import { formatUuid } from './formats/superblock.ts';
 import { DirtyLog } from './log/dirty-log.ts';
 import { parseLogName } from './log/log-names.ts';
 import { recoverLog } from './log/recovery.ts';
@@ -63,18 +64,25 @@ export interface EngineParts {
   readonly plantedBug: PlantedBug;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;
+  /** Calls `answer`, in which many requests may be answered: their guests hear of them as one. */
+  readonly together: (answer: () => void) => void;
 }
 
 /** The pool's file, and the slab's on the host's own disk. */
 export const POOL_DISK = 'blocks';
-const SLAB_DISK = 'slab';
+export const SLAB_DISK = 'slab';
 /** Whether a disk of a host is one of Parallax's own: its log or its slab. */
 export function isParallaxDisk(name: string): boolean {
   return name === SLAB_DISK || parseLogName(name) !== null;
 }
 const FENCE_POLL_NS = 1e9;
 /** What is wrong with one image alone. */
-const UNUSABLE = new Set(['E_ROOT_DAMAGED', 'E_ROOT_MISPLACED', 'E_GENERATIONS_EXHAUSTED']);
+const UNUSABLE = new Set([
+  'E_ROOT_DAMAGED',
+  'E_ROOT_MISPLACED',
+  'E_FORMAT_NEWER',
+  'E_GENERATIONS_EXHAUSTED',
+]);
 
 export class Parallax {
   readonly images: Images;
@@ -152,6 +160,29 @@ export class Parallax {
     this.#served.delete(vdi);
     this.log.forgetVdi(vdi);
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
+  }
+
+  /** Takes an image of this host away, with its snapshots. No front end has it open. */
+  async remove(name: string): Promise<void> {
+    const { vdi } = await this.images.registry.byName(name);
+    await this.#served.get(vdi)?.giveUp();
+    this.#served.get(vdi)?.forgetCached();
+    this.#served.delete(vdi);
+    await this.images.remove(name);
+    this.log.forgetVdi(vdi);
+  }
+
+  /**
+   * Images whose log is damaged serve again with what was found before the damage; the rest of the
+   * log's evidence is removed. All of them at once, because they share one log.
+   */
+  acceptLoss(): void {
+    this.log.acceptDamage();
+    for (const image of this.#served.values()) {
+      if (image.vdi.state === 'damaged' || image.vdi.state === 'lost') {
+        image.acceptLoss();
+      }
+    }
   }
 
   /** Something gathered that the next step sends out. */
@@ -299,7 +330,7 @@ class EngineStart {
   ): Promise<DirtyLog> {
     const { world, sizes } = this.#parts;
     const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
-    const { toleratesUnreadable, plantedBug } = this.#parts;
+    const { toleratesUnreadable, together, plantedBug } = this.#parts;
     const replayed = new ReplayedLog(world, byNumber, snapshotNames, plantedBug);
     const options = { ...sizes.log, arena, plantedBug };
     const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
@@ -315,7 +346,8 @@ class EngineStart {
       if (last === undefined) continue;
       vdi.nextSeq = Math.max(vdi.nextSeq, last.lastVdiSeq + 1, last.reservedVdiSeq + 1);
     }
-    const log = new DirtyLog(world, options, found, () => this.#engine?.pump());
+    const onRoom = (): void => this.#engine?.pump();
+    const log = new DirtyLog(world, options, found, onRoom, together);
     await log.start();
     for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
     for (const [vdi, entries] of replayed.counts.foreign) {
@@ -335,7 +367,7 @@ class EngineStart {
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
-    const { world, sizes, plantedBug, failed } = this.#parts;
+    const { world, sizes, plantedBug, failed, together } = this.#parts;
     const { pool, log, allocator, slab, payloads, names } = made;
     const { memory } = world;
     const loader = new NodeLoader({
@@ -379,6 +411,7 @@ class EngineStart {
       turn: new PublishTurn(),
       plantedBug,
       roomMade: () => this.#engine?.pump(),
+      together,
       failed,
       superseded: (block, shared) => allocator.superseded(block, shared),
       nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),

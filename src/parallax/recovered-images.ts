@@ -105,7 +105,9 @@ export class ReplayedLog {
         continue;
       }
       if (isWrite) {
-        const crc = this.#world.digest.crc32(bytes, at + into, count * SECTOR_BYTES);
+        const { digest } = this.#world;
+        const isAll = count === sectors;
+        const crc = isAll ? entry.crc : digest.crc32(bytes, at + into, count * SECTOR_BYTES);
         vdi.dirty.add(block, first, count, batch, entry.segment, entry.offset + into, crc);
       } else {
         vdi.dirty.add(block, first, count, batch, ZEROS, 0, 0);

@@ -64,7 +64,11 @@ export const PLANTED_BUGS = [
   'early-write',
   /** File device: a flush is acknowledged and not done. */
   'skipped-flush',
-  /** Images: a write is acknowledged before the log has synced it. */
+] as const;
+
+/** Those of Parallax: they show where disks are images of a store. */
+export const IMAGE_BUGS = [
+  /** A write is acknowledged before the log has synced it. */
   'ack-before-sync',
   /** Images: the log says that it has synced a group, and has not. */
   'unsynced-log',
@@ -83,19 +87,8 @@ export const PLANTED_BUGS = [
   /** Images: a start does not raise the generation. */
   'same-generation',
 ] as const;
-/** Those that show with images only. */
-export const IMAGE_BUGS: readonly PlantedBug[] = [
-  'ack-before-sync',
-  'unsynced-log',
-  'merged-batches',
-  'early-watermark',
-  'unordered-log',
-  'late-snapshot',
-  'stale-slab',
-  'old-log-tail',
-  'same-generation',
-];
-export type PlantedBug = (typeof PLANTED_BUGS)[number] | 'none';
+
+export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
 
 /**
  * What happens at the front ends, as a script may name it: `blkfront.ts` says each where it

@@ -25,6 +25,7 @@ export interface Timers {
   at(deadlineNs: Nanos, fire: () => void): TimerId;
   /** After this `fire` is never called. Cancelling twice, or after it fired, does nothing. */
   cancel(timer: TimerId): void;
+  /** 0: lets whatever else is ready run first, and costs no more than that. */
   sleep(durationNs: number): Promise<void>;
 }
 
@@ -86,6 +87,11 @@ export interface DiskOpenOptions {
   readonly writable: boolean;
   /** Creates it with this size if it is not there; absent: it must be there. */
   readonly createBytes?: number;
+  /**
+   * A hint: small writes may be done by the caller's own thread, because a copy to the page cache
+   * costs less than to have another thread make it. For a log, whose pages are written once.
+   */
+  readonly writesInline?: boolean;
 }
 
 export interface Disks {

@@ -1,6 +1,6 @@
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import test from 'ava';
-import { CRC32_START, crc32End, crc32Word } from '../../src/base/crc32.ts';
+import { CRC32_START, crc32Append, crc32End, crc32Word } from '../../src/base/crc32.ts';
 import { check, forSeeds } from '../helpers/property.ts';
 
 function ofWords(words: Uint32Array): number {
@@ -25,4 +25,19 @@ test('the published check value comes out: "1234567\\0" and all ones', (t) => {
   t.is(ofWords(text), 0x9ae0daaf);
   t.is(ofWords(new Uint32Array([0xffffffff])), 0xffffffff);
   t.is(ofWords(new Uint32Array(0)), 0);
+});
+
+test('the sums of two neighbours give the sum of both, for any number of sectors', (t) => {
+  t.notThrows(() =>
+    forSeeds(200, (random) => {
+      const first = Uint8Array.from({ length: random.between(0, 700) }, () => random.below(256));
+      const sectors = random.between(0, 40);
+      const second = Uint8Array.from({ length: sectors * 512 }, () => random.below(256));
+      const expected = zlibCrc32(second, zlibCrc32(first));
+      const found = crc32Append(zlibCrc32(first), zlibCrc32(second), sectors);
+      check(found === expected, `${first.length} bytes and ${sectors} sectors`);
+    }),
+  );
+  const mebibyte = new Uint8Array(2 ** 20).fill(7);
+  t.is(crc32Append(0x1234, zlibCrc32(mebibyte), 2048), zlibCrc32(mebibyte, 0x1234));
 });

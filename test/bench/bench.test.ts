@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import { medianOf, spreadOf, target } from '../../bench/bench-result.ts';
 import { run as runRing } from '../../bench/ring.ts';
 import { run as runSim } from '../../bench/sim.ts';
+import { run as runVdi } from '../../bench/vdi.ts';
 
 test('a spread has the middle and both ends; an even count meets in the middle', (t) => {
   t.deepEqual(spreadOf([5, 1, 3]), { min: 1, median: 3, max: 5 });
@@ -53,4 +54,30 @@ test.serial('sim, quick: the scenario is sound and both targets have a value', a
     ['sim.events', 'sim.spine'],
   );
   finite(t, result.targets);
+});
+
+test.serial('vdi, quick: every line runs on a store of its own and has a value', async (t) => {
+  const result = await runVdi({ quick: true });
+  t.is(result.bench, 'vdi');
+  t.deepEqual(
+    result.targets.map(({ id }) => id),
+    [
+      'vdi.write.w2.qd32.vs-rawlog',
+      'vdi.write.w2.qd32.vs-file-sync',
+      'vdi.write.w2.sustained',
+      'vdi.read.hit.qd32.vs-null',
+      'vdi.read.slab.qd32.vs-pread',
+      'vdi.snapshot.stall-p99-ms',
+      'vdi.snapshot.size-ratio',
+      'vdi.write.after-snapshot.ratio',
+      'vdi.read.100-snapshots.ratio',
+      'vdi.read.hit.p99-under-writes-ms',
+      'vdi.restart.s-per-gib',
+      'vdi.log.write-amp',
+      'vdi.rss-mib',
+    ],
+  );
+  finite(t, result.targets);
+  const published = result.samples.filter((sample) => 'published' in (sample as object));
+  t.is(published.length, 3, 'the lines that write say how far publishing was');
 });

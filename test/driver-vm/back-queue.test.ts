@@ -30,3 +30,44 @@ test('what a batch leaves with the device is published when it completes, not at
   ring.device.release();
   t.is(published(ring), 3);
 });
+
+test('answers that a device gives together are published as one, and the guest is rung once', (t) => {
+  const bench = new BackBench();
+  const ring = bench.connect();
+  ring.device.holds = true;
+  send(ring, 3);
+  bench.turn();
+  const rung = bench.world.bells;
+  bench.rounds.together(() => {
+    ring.device.release();
+    t.is(published(ring), 0);
+  });
+  t.is(published(ring), 3);
+  t.is(bench.world.bells, rung + 1);
+  ring.device.holds = true;
+  send(ring, 1);
+  bench.turn();
+  ring.device.release();
+  t.is(published(ring), 4, 'what comes alone is published at once');
+});
+
+test('while requests are taken a guest that sleeps is rung after eight answers, or at the end', (t) => {
+  for (const [requests, heard] of [
+    [3, 3],
+    [11, 8],
+  ] as const) {
+    const bench = new BackBench();
+    const ring = bench.connect();
+    send(ring, requests);
+    const { bells } = bench.world;
+    let quiet = 0;
+    bench.world.atCrashPoint = (name) => {
+      if (name !== 'back.before-response-publish') return;
+      if (bench.world.bells === bells) quiet = published(ring) + 1;
+    };
+    bench.turn();
+    t.is(published(ring), requests);
+    t.is(quiet, heard, 'answers when the bell rang');
+    t.is(bench.world.bells, bells + 1);
+  }
+});

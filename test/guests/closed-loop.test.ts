@@ -16,7 +16,14 @@ function bench(options: Partial<ClosedLoopOptions> = {}) {
   const { world, frames } = new TwoDomains(256, 16, 64);
   const buffer = closedLoopBuffer();
   const words = new Float64Array(buffer);
-  const all = { maxDepth: 32, readShare: 0.7, sectors: 800, sampleLatency: true, ...options };
+  const all = {
+    maxDepth: 32,
+    readShare: 0.7,
+    fua: false,
+    sectors: 800,
+    sampleLatency: true,
+    ...options,
+  };
   const loop = new ClosedLoop(buffer, all, frames, new Prng(1), world.clock, () => 7);
   const out: FrontRequest[] = [];
   const disk = { submit: (request: FrontRequest) => out.push(request) };

@@ -1,185 +1,246 @@
-/** What policies promise at the edges: losses that must be accepted, memory and names in turn. */
-import test from 'ava';
-import { Policy } from '../../src/parallax/vdi/policy.ts';
+/**
+ * What each write-back policy keeps after each kind of loss, at the image itself: a client writes
+ * numbered writes to shuffled places, is cut off at a drawn moment, and what is read afterwards is
+ * held against what it had been told.
+ */
+import test, { type ExecutionContext } from 'ava';
+import { Prng } from '../../src/base/prng.ts';
+import { POLICY_NAMES, Policy } from '../../src/parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
-import type { VdiListener } from '../../src/parallax/vdi/vdi.ts';
-import { DeviceOp, DeviceStatus, NO_ORIGIN } from '../../src/world/block-device.ts';
-import { EngineBench, STORE } from '../helpers/engine-bench.ts';
+import { DeviceStatus } from '../../src/world/block-device.ts';
+import { EngineBench, type EngineLife, type ImageClient } from '../helpers/engine-bench.ts';
 
-const OK = DeviceStatus.ok;
-const same = (value: number, count: number): number[] => Array.from({ length: count }, () => value);
+type Loss = 'the driver VM is killed' | 'the power is cut' | 'the host is lost';
 
-test('W5: a driver VM that is killed leaves a lost image, which answers with errors until it is accepted', async (t) => {
-  const bench = new EngineBench({ seed: 41 });
-  await bench.run(async () => {
-    await bench.create(['a'], 256, Policy.w5);
-    const life = await bench.start();
-    const disk = await life.image('a');
-    t.is(await disk.write(0, 8, 1), OK);
-    await disk.served.drain();
-    t.is(await disk.write(0, 8, 2), OK);
-    await bench.kill(life);
-    const next = await bench.start();
-    const served = await next.engine.image('a');
-    t.is(served.status().state, 'lost');
-    const device = served.deviceFor(1, () => undefined, { isNew: false, listener: null });
-    const ask = (op: DeviceOp): Promise<DeviceStatus> =>
-      new Promise((deviceDone) => {
-        const origin = NO_ORIGIN;
-        device.submit({ op, lba: 0, sectors: 8, address: 65_536, origin, queue: 0, deviceDone });
+const WRITES = 160;
+/** Sectors from one write's place to the next one's; a write has the middle two, of two blocks. */
+const STRIDE = 16;
+const SECTORS = 2;
+const EPOCH_WRITES = 8;
+const MS = 1e6;
+/** The latest strike: about when the last write has been acknowledged. */
+const STRIKE_NS = 130 * MS;
+const SEEDS = 30;
+/** What a publish may take beside the write-back period. */
+const DRAIN_NS = 100 * MS;
+
+/** What the client was told, write by write, in the order in which it submitted. */
+interface Told {
+  /** When write i was acknowledged; Infinity: it was not. */
+  readonly ackedNs: number[];
+  submitted: number;
+  /** Writes acknowledged before the last flush was submitted that was acknowledged too. */
+  flushed: number;
+  /** Writes before each flush that was submitted. */
+  readonly epochEnds: number[];
+}
+
+/** Where write i lies: neighbours in the order are far apart on the disk. */
+function lbaOf(write: number): number {
+  return ((write * 67) % WRITES) * STRIDE + STRIDE / 2 - 1;
+}
+
+/** Goes on until the driver VM dies: then no promise of its world settles any more. */
+async function writeOn({ world }: EngineLife, disk: ImageClient, told: Told): Promise<void> {
+  const { clock, timers } = world;
+  while (told.submitted < WRITES) {
+    const epoch = Array.from({ length: EPOCH_WRITES }, () => {
+      const write = told.submitted++;
+      return disk.write(lbaOf(write), SECTORS, 1 + write).then((status) => {
+        if (status === DeviceStatus.ok) told.ackedNs[write] = clock.nowNs();
       });
-    for (const op of Object.values(DeviceOp)) t.is(await ask(op), DeviceStatus.ioError, `${op}`);
-    served.acceptLoss();
-    t.is(served.status().state, 'serving');
-    const after = await next.image('a');
-    t.deepEqual(await after.read(0, 8), same(1, 8), 'what was published');
-    t.is(await after.write(8, 8, 3), OK);
-    await after.served.drain();
-    t.deepEqual(await after.read(8, 8), same(3, 8));
-  });
-});
+    });
+    await Promise.all(epoch);
+    await timers.sleep(5 * MS);
+    if ((told.submitted / EPOCH_WRITES) % 3 !== 0) continue;
+    const { submitted } = told;
+    told.epochEnds.push(submitted);
+    if ((await disk.flush()) === DeviceStatus.ok) told.flushed = submitted;
+  }
+}
 
-test('W5: a front end that attaches anew accepts the loss', async (t) => {
-  const bench = new EngineBench({ seed: 42 });
-  await bench.run(async () => {
-    await bench.create(['a'], 256, Policy.w5);
-    const life = await bench.start();
-    await (await life.image('a')).write(0, 8, 1);
-    await bench.kill(life);
-    const next = await bench.start();
-    const disk = await next.image('a');
-    t.is(disk.served.status().state, 'serving');
-    t.is(await disk.write(0, 8, 4), OK);
-    t.deepEqual(await disk.read(0, 8), same(4, 8));
-  });
-});
+async function strike(bench: EngineBench, life: EngineLife, loss: Loss): Promise<EngineLife> {
+  if (loss === 'the driver VM is killed') await bench.kill(life);
+  else await bench.powerCut(life);
+  if (loss !== 'the host is lost') return bench.start();
+  const { images, pool } = await bench.look();
+  const { vdi } = await images.registry.byName('a');
+  await images.registry.moveTo(vdi, 'h0', 'h1');
+  await pool.close();
+  return bench.start('h1');
+}
 
-test('W5: an image that was closed cleanly has lost nothing', async (t) => {
-  const bench = new EngineBench({ seed: 43 });
-  await bench.run(async () => {
-    await bench.create(['a'], 256, Policy.w5);
-    const life = await bench.start();
-    await (await life.image('a')).write(0, 8, 1);
-    await life.engine.close();
-    await bench.kill(life);
-    const next = await bench.start();
-    const served = await next.engine.image('a');
-    t.is(served.status().state, 'serving');
-    t.true(served.vdi.image.open);
-  });
-});
+interface Outcome extends Told {
+  /** Whether write i is there, whole. */
+  readonly present: readonly boolean[];
+  /** Writes of which one block is there and the other is not. */
+  readonly torn: number;
+  readonly watermark: number;
+  readonly struckNs: number;
+}
 
-test('a policy with a log is open after a kill as well, and loses nothing by it', async (t) => {
-  const bench = new EngineBench({ seed: 44 });
+async function outcomeOf(seed: number, policy: Policy, loss: Loss): Promise<Outcome> {
+  const bench = new EngineBench({ seed });
+  bench.addHost('h1');
+  const told: Told = { ackedNs: [], submitted: 0, flushed: 0, epochEnds: [] };
+  told.ackedNs.length = WRITES;
+  told.ackedNs.fill(Number.POSITIVE_INFINITY);
+  let outcome: Outcome | null = null;
   await bench.run(async () => {
-    await bench.create(['a'], 256, Policy.w3);
-    const life = await bench.start();
-    await (await life.image('a')).write(0, 8, 1);
-    await bench.kill(life);
-    const next = await bench.start();
-    const disk = await next.image('a');
-    t.is(disk.served.status().state, 'serving');
-    t.deepEqual(await disk.read(0, 8), same(1, 8));
-  });
-});
-
-test('two images share the memory of a policy without log: neither waits for ever for the other', async (t) => {
-  const bench = new EngineBench({ seed: 45, sizes: { ...SMALL_SIZES, payloadPages: 8 } });
-  await bench.run(async () => {
-    await bench.create(['a', 'b'], 256, Policy.w5);
-    const life = await bench.start();
-    const [a, b] = [await life.image('a'), await life.image('b')];
-    t.is(await a.write(0, 64, 1), OK);
-    // Nothing of it can be published, so only what the other one gives back lets it go on.
-    t.is(await b.write(0, 32, 2), OK);
-  });
-});
-
-test('snapshots asked for together, while naming one fails, get their ids in the order of the disk', async (t) => {
-  const bench = new EngineBench({ seed: 46 });
-  await bench.run(async () => {
-    await bench.create(['a'], 256);
+    await bench.create(['a'], (WRITES * STRIDE) / 8, policy);
     const life = await bench.start();
     const disk = await life.image('a');
-    await disk.write(0, 8, 1);
-    bench.directory.set({ timeoutNs: 5e6 });
-    bench.directory.setHealth('down');
-    await t.throwsAsync(disk.served.snapshot('never', false), { code: 'E_DIRECTORY' });
-    bench.directory.setHealth('up');
-    const names = ['one', 'two', 'three', 'four'];
-    const ids = await Promise.all(names.map((name) => disk.served.snapshot(name, false)));
-    t.deepEqual(ids, [1, 2, 3, 4]);
-    const { records } = await disk.served.snapshots();
-    t.deepEqual(
-      records.map(({ name }) => name),
-      names,
+    const { clock, timers } = bench.world;
+    writeOn(life, disk, told).catch(() => undefined);
+    await timers.sleep(new Prng(seed).below(STRIKE_NS));
+    const { watermark } = disk.served.status();
+    const struckNs = clock.nowNs();
+    const after = await (await strike(bench, life, loss)).image('a');
+    const present: boolean[] = [];
+    let torn = 0;
+    for (let write = 0; write < WRITES; write++) {
+      const found = await after.read(lbaOf(write), SECTORS);
+      if (typeof found === 'number') throw new Error(`write ${write}: status ${found}`);
+      const [first] = found;
+      if (found.some((byte) => byte !== 0 && byte !== 1 + write)) throw new Error('invented');
+      if (found.some((byte) => byte !== first)) torn++;
+      present.push(first === 1 + write);
+    }
+    outcome = { ...told, present, torn, watermark, struckNs };
+  });
+  if (outcome === null) throw new Error('the story ended without an outcome');
+  return outcome;
+}
+
+/** How many writes are there from the first one on without a gap. */
+function prefixOf({ present }: Outcome): number {
+  const end = present.indexOf(false);
+  return end < 0 ? present.length : end;
+}
+
+function isPrefix(outcome: Outcome): boolean {
+  return !outcome.present.slice(prefixOf(outcome)).includes(true);
+}
+
+function ackedLost({ ackedNs, present }: Outcome): number {
+  return present.filter((there, write) => !there && ackedNs[write] !== Infinity).length;
+}
+
+/** Runs the seeds; each outcome must satisfy `holds`. */
+async function seedsHold(
+  t: ExecutionContext,
+  policy: Policy,
+  loss: Loss,
+  holds: (outcome: Outcome) => boolean,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const outcome = await outcomeOf(seed, policy, loss);
+    outcomes.push(outcome);
+    t.true(holds(outcome), `seed ${seed} of ${POLICY_NAMES[policy]}, ${loss}`);
+  }
+  t.true(
+    outcomes.filter(({ submitted }) => submitted > 0).length > SEEDS / 2,
+    'writes were at stake',
+  );
+  return outcomes;
+}
+
+const whole = ({ torn }: Outcome): boolean => torn === 0;
+const allAcked = (outcome: Outcome): boolean => ackedLost(outcome) === 0 && whole(outcome);
+const prefix = (outcome: Outcome): boolean => isPrefix(outcome) && whole(outcome);
+const flushedThere = (outcome: Outcome): boolean =>
+  outcome.present.slice(0, outcome.flushed).every(Boolean) && whole(outcome);
+const SURVIVED = ['the driver VM is killed', 'the power is cut'] as const;
+
+for (const loss of [...SURVIVED, 'the host is lost'] as const) {
+  test(`W0: ${loss}, and every acknowledged write is there`, async (t) => {
+    await seedsHold(t, Policy.w0, loss, (outcome) => allAcked(outcome) && isPrefix(outcome));
+  });
+}
+
+for (const policy of [Policy.w2, Policy.w4]) {
+  for (const loss of SURVIVED) {
+    test(`${POLICY_NAMES[policy]}: ${loss}, and every acknowledged write is there`, async (t) => {
+      await seedsHold(t, policy, loss, (outcome) => allAcked(outcome) && isPrefix(outcome));
+    });
+  }
+}
+
+for (const policy of [Policy.w1, Policy.w3]) {
+  const name = POLICY_NAMES[policy];
+  test(`${name}: the driver VM is killed, and every acknowledged write is there`, async (t) => {
+    await seedsHold(t, policy, SURVIVED[0], (outcome) => allAcked(outcome) && isPrefix(outcome));
+  });
+
+  test(`${name}: the power is cut, and what a flush covered is there, and a prefix`, async (t) => {
+    const holds = (outcome: Outcome): boolean => flushedThere(outcome) && prefix(outcome);
+    const outcomes = await seedsHold(t, policy, 'the power is cut', holds);
+    t.true(
+      outcomes.some((one) => ackedLost(one) > 0),
+      'no seed had anything to lose',
     );
   });
+}
+
+test('W1: the host is lost, and a prefix is there that holds the last acknowledged flush', async (t) => {
+  const holds = (outcome: Outcome): boolean => flushedThere(outcome) && prefix(outcome);
+  const outcomes = await seedsHold(t, Policy.w1, 'the host is lost', holds);
+  t.true(outcomes.some((one) => ackedLost(one) > 0));
 });
 
-test('a publish whose answer was lost was made after all: reads find what it put in the tree', async (t) => {
-  const bench = new EngineBench({ seed: 47 });
-  await bench.run(async () => {
-    await bench.create(['a'], 1024);
-    const life = await bench.start();
-    const disk = await life.image('a');
-    const { directory } = bench;
-    directory.set({ timeoutNs: 20e6 });
-    const txn = directory.txn.bind(directory);
-    let losesMajority = false;
-    let late = 0;
-    directory.txn = (comparisons, changes) => {
-      const isRoot = changes.some(({ key }) => key.startsWith(`cond/${STORE}/`));
-      if (losesMajority && isRoot) directory.setHealth('no-majority');
-      return txn(comparisons, changes);
-    };
-    for (let round = 1; round <= 12; round++) {
-      for (let i = 0; i < 60; i++) await disk.write(i * 8, 8, round);
-      losesMajority = true;
-      while (directory.health === 'up') await life.world.timers.sleep(1e6);
-      losesMajority = false;
-      // The publish lies with one voter, and is made or forgotten when there is a majority again.
-      await life.world.timers.sleep(45e6);
-      const before = disk.served.status().watermark;
-      for (let i = 60; i < 70; i++) await disk.write(i * 8, 8, round);
-      directory.setHealth('up');
-      const { images, pool } = await bench.look();
-      if ((await images.read(disk.served.vdi.id)).image.vdiSeq > before) late++;
-      await pool.close();
-      await disk.served.drain();
-      for (let i = 0; i < 70; i++) {
-        t.deepEqual(await disk.read(i * 8, 8), same(round, 8), `round ${round}, block ${i}`);
-      }
-    }
-    t.true(late > 2 && late < 12, `${late} of 12 publishes were made late`);
+test('W2: the host is lost, and a prefix is there, no shorter than the watermark and no older than its bound', async (t) => {
+  const bound = SMALL_SIZES.periodNs + DRAIN_NS;
+  const outcomes = await seedsHold(t, Policy.w2, 'the host is lost', (outcome) => {
+    const { ackedNs, present, struckNs, watermark } = outcome;
+    const isYoung = (write: number): boolean => (ackedNs[write] as number) > struckNs - bound;
+    const fresh = present.every((there, write) => there || isYoung(write));
+    return prefix(outcome) && prefixOf(outcome) >= watermark && fresh;
   });
+  t.true(
+    outcomes.some((one) => ackedLost(one) > 0),
+    'no seed had anything to lose',
+  );
+  t.true(outcomes.some(({ watermark }) => watermark > 0));
 });
 
-test('whoever listens hears the watermark at once, and then each publish, in order', async (t) => {
-  const bench = new EngineBench({ seed: 48 });
+test('W3: the host is lost, and whole flush epochs are there, nothing of the next one', async (t) => {
+  const outcomes = await seedsHold(t, Policy.w3, 'the host is lost', (outcome) => {
+    const length = prefixOf(outcome);
+    return prefix(outcome) && (length === 0 || outcome.epochEnds.includes(length));
+  });
+  t.true(outcomes.some((one) => ackedLost(one) > 0 && prefixOf(one) > 0));
+});
+
+test('W4: the host is lost, and what is there is no prefix in a fifth of the seeds: the control', async (t) => {
+  const outcomes = await seedsHold(t, Policy.w4, 'the host is lost', () => true);
+  const broken = outcomes.filter((one) => !isPrefix(one)).length;
+  const atStake = outcomes.filter((one) => ackedLost(one) > EPOCH_WRITES).length;
+  t.true(atStake > 0 && 5 * broken >= atStake, `${broken} of ${atStake}`);
+});
+
+test('W2: a host whose image was taken over publishes nothing more, and is told so', async (t) => {
+  const bench = new EngineBench({ seed: 4 });
+  bench.addHost('h1');
   await bench.run(async () => {
-    await bench.create(['a'], 256);
-    const life = await bench.start();
-    const heard: string[] = [];
-    const listener: VdiListener = {
-      published: (vdiSeq, generation, inOrder) =>
-        heard.push(`published ${generation}/${vdiSeq} ${inOrder}`),
-      snapshotTaken: (id, vdiSeq) => heard.push(`snapshot ${id} at ${vdiSeq}`),
-      epochEnded: (vdiSeq) => heard.push(`epoch ${vdiSeq}`),
-      policyChanged: (policy, vdiSeq) => heard.push(`policy ${policy} at ${vdiSeq}`),
-    };
-    const served = await life.engine.image('a');
-    served.deviceFor(7, () => undefined, { isNew: true, listener });
+    await bench.create(['a'], 64);
+    const zombie = await bench.start();
+    const old = await zombie.image('a');
+    await old.write(0, 8, 1);
+    await old.served.drain();
+    const { images, pool } = await bench.look();
+    await images.registry.moveTo(old.served.vdi.id, 'h0', 'h1');
+    const life = await bench.start('h1');
     const disk = await life.image('a');
-    await disk.write(0, 8, 1);
-    await served.snapshot('s', false);
-    await served.setPolicy(Policy.w4);
-    t.deepEqual(heard, [
-      'published 1/0 true',
-      'snapshot 1 at 2',
-      'published 1/2 true',
-      'policy 4 at 3',
-      'published 1/3 false',
-    ]);
+    t.is(await disk.write(8, 8, 2), DeviceStatus.ok);
+    // The old one does not know yet, and acknowledges; nothing of it appears.
+    await old.write(0, 8, 9);
+    await t.throwsAsync(old.served.drain(), { code: 'E_IMAGE_GONE' });
+    t.is(old.served.status().state, 'fenced');
+    t.is(await old.write(0, 8, 9), DeviceStatus.ioError);
+    await disk.served.drain();
+    t.deepEqual(await disk.read(0, 16), [...Array(8).fill(1), ...Array(8).fill(2)]);
+    t.is((await images.read(old.served.vdi.id)).image.generation, 2);
+    await pool.close();
   });
 });

@@ -26,17 +26,18 @@
  *     12 partOffset u32   16 unitSectors u32   20 writeIndex u48   26 detail u48
  * An extent of kind write owns the next sectors * 512 bytes of the payload.
  */
+import { crc32Append } from '../../base/crc32.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
+import { getU48, setU48 } from './field-bytes.ts';
+import { beginFrame, frameDamage, seal } from './sealed.ts';
 
 export const GROUP_MAGIC = 0x47584c50;
-export const GROUP_VERSION = 1;
 export const GROUP_HEADER_BYTES = 64;
 export const RUN_BYTES = 28;
 export const EXTENT_BYTES = 32;
 export const EXTENT_SAME_PART = 1;
-const HEADER_CRC_AT = 8;
+const FRAME = { magic: GROUP_MAGIC, version: 1 } as const;
 
 export const MutationKind = {
   write: 1,
@@ -80,6 +81,8 @@ export class LogEntry {
   /** Handle of the segment and place of the payload in it; set by who knows them. */
   segment = 0;
   offset = 0;
+  /** Of its whole payload; set by who has read it. */
+  crc = 0;
 }
 
 /** Whole size of a group of so much. */
@@ -120,7 +123,7 @@ export function encodeExtent(
 }
 
 /** What both a mutation and an entry read back have. */
-export type LogEntryFields = Omit<LogEntry, 'segment' | 'offset'>;
+export type LogEntryFields = Omit<LogEntry, 'segment' | 'offset' | 'crc'>;
 
 /** Writes the header at `at`; its two body CRCs are in `header` already. */
 export function encodeGroupHeader(
@@ -130,10 +133,8 @@ export function encodeGroupHeader(
   header: GroupHeader,
   digest: Digest,
 ): void {
-  view.setUint32(at, GROUP_MAGIC, true);
-  view.setUint16(at + 4, GROUP_VERSION, true);
+  beginFrame(view, at, FRAME);
   view.setUint16(at + 6, header.runs, true);
-  view.setUint32(at + HEADER_CRC_AT, 0, true);
   view.setUint32(at + 12, header.payloadCrc, true);
   view.setUint32(at + 16, header.tablesCrc, true);
   view.setUint32(at + 20, header.incarnation, true);
@@ -147,14 +148,10 @@ export function encodeGroupHeader(
   setU48(view, at + 50, header.durableGroupSeq);
   view.setUint32(at + 56, 0, true);
   view.setUint32(at + 60, 0, true);
-  const crc = digest.crc32(bytes, at, GROUP_HEADER_BYTES);
-  view.setUint32(at + HEADER_CRC_AT, crc, true);
+  seal(digest, bytes, view, at, GROUP_HEADER_BYTES);
 }
 
-/**
- * Reads the header at `at` into `header`. Null if it is whole, else what is wrong. The four bytes
- * of its CRC are zero for a moment: the buffer belongs to the caller alone.
- */
+/** Reads the header at `at` into `header`. Null if it is whole, else what is wrong. */
 export function decodeGroupHeader(
   bytes: Uint8Array,
   view: DataView,
@@ -162,13 +159,8 @@ export function decodeGroupHeader(
   header: GroupHeader,
   digest: Digest,
 ): string | null {
-  if (view.getUint32(at, true) !== GROUP_MAGIC) return 'no group begins here';
-  const crc = view.getUint32(at + HEADER_CRC_AT, true);
-  view.setUint32(at + HEADER_CRC_AT, 0, true);
-  const found = digest.crc32(bytes, at, GROUP_HEADER_BYTES);
-  view.setUint32(at + HEADER_CRC_AT, crc, true);
-  if (found !== crc) return 'the CRC of the group header fails';
-  if (view.getUint16(at + 4, true) !== GROUP_VERSION) return 'a group of another version';
+  const damage = frameDamage(digest, bytes, view, at, GROUP_HEADER_BYTES, FRAME);
+  if (damage !== null) return `a group header: ${damage.problem}`;
   header.runs = view.getUint16(at + 6, true);
   header.payloadCrc = view.getUint32(at + 12, true);
   header.tablesCrc = view.getUint32(at + 16, true);
@@ -185,11 +177,18 @@ export function decodeGroupHeader(
   return null;
 }
 
-/** Checks what lies behind a whole header: null if it is as it was written. */
+const checked: LogEntry = new LogEntry();
+
+/**
+ * Checks what lies behind a whole header: null if it is as it was written. The CRC of each entry's
+ * payload goes into `crcs`, so that it need not be computed again.
+ */
 export function checkGroupBody(
   bytes: Uint8Array,
+  view: DataView,
   at: number,
   header: GroupHeader,
+  crcs: Uint32Array,
   digest: Digest,
 ): string | null {
   const { payloadBytes, groupBytes } = header;
@@ -197,7 +196,15 @@ export function checkGroupBody(
   if (digest.crc32(bytes, at + tablesAt, groupBytes - tablesAt) !== header.tablesCrc) {
     return 'the CRC of the group tables fails';
   }
-  if (digest.crc32(bytes, at + GROUP_HEADER_BYTES, payloadBytes) !== header.payloadCrc) {
+  let count = 0;
+  let payloadCrc = 0;
+  forEachEntry(view, at, header, checked, ({ kind, sectors, offset }) => {
+    const lengthBytes = payloadBytesOf(kind, sectors);
+    const crc = lengthBytes === 0 ? 0 : digest.crc32(bytes, at + offset, lengthBytes);
+    crcs[count++] = crc;
+    payloadCrc = crc32Append(payloadCrc, crc, lengthBytes / SECTOR_BYTES);
+  });
+  if (payloadCrc !== header.payloadCrc) {
     return 'the CRC of the group payload fails';
   }
   return null;

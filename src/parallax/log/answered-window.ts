@@ -80,6 +80,8 @@ class FrontWindow {
   readonly #offsets: Uint32Array;
   #count = 0;
   #next = 0;
+  /** Of all that ever were in it. */
+  #highest = -1;
 
   constructor(depth: number) {
     this.#seqs = new Float64Array(depth);
@@ -87,14 +89,16 @@ class FrontWindow {
   }
 
   add(frontSeq: number, partOffset: number): void {
+    if (frontSeq > this.#highest) this.#highest = frontSeq;
     this.#seqs[this.#next] = frontSeq;
     this.#offsets[this.#next] = partOffset;
     this.#next = (this.#next + 1) % this.#seqs.length;
     if (this.#count < this.#seqs.length) this.#count++;
   }
 
-  /** Looks at all of them: it is asked once for each request of a replay, and never else. */
+  /** Looks at all of them only for a replay, or for what others have overtaken. */
   has(frontSeq: number, partOffset: number): boolean {
+    if (frontSeq > this.#highest) return false;
     for (let i = 0; i < this.#count; i++) {
       if (this.#seqs[i] === frontSeq && this.#offsets[i] === partOffset) return true;
     }

@@ -70,6 +70,8 @@ export type GroupVisitor = (
   at: number,
 ) => void;
 
+/** A group counts its entries in 16 bits. */
+const GROUP_ENTRIES_END = 2 ** 16;
 const NO_GROUP = 'no group begins here';
 
 export class ChainScan {
@@ -80,6 +82,8 @@ export class ChainScan {
   readonly #trustsOldGroups: boolean;
   readonly #header = new GroupHeader();
   readonly #entry = new LogEntry();
+  /** Of the payloads of the group that was checked last. */
+  readonly #crcs = new Uint32Array(GROUP_ENTRIES_END);
   #next: number;
   #bad: BadPlace | null = null;
   groups = 0;
@@ -221,7 +225,9 @@ export class ChainScan {
     segment.fillBytes = position + header.groupBytes;
     segment.durableBytes = segment.fillBytes;
     this.groups++;
+    let count = 0;
     forEachEntry(reader.view, reader.indexOf(position), header, this.#entry, (entry) => {
+      entry.crc = this.#crcs[count++] as number;
       segment.addTop(entry.vdi, entry.vdiSeq);
       this.#visit(segment, position, header, entry, reader.bytes, reader.indexOf(position));
     });
@@ -246,7 +252,8 @@ export class ChainScan {
     const header = this.#header;
     const { groupBytes } = header;
     if (!reader.has(position, groupBytes)) await reader.load(position, groupBytes);
-    return checkGroupBody(reader.bytes, reader.indexOf(position), header, this.#digest);
+    const at = reader.indexOf(position);
+    return checkGroupBody(reader.bytes, reader.view, at, header, this.#crcs, this.#digest);
   }
 
   #vdisAt({ reader }: ScanSegment, position: number): number[] {

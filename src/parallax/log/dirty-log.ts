@@ -73,6 +73,7 @@ export class DirtyLog implements CommitOwner {
   readonly #store: SegmentStore;
   readonly #commit: GroupCommit;
   readonly #onRoom: () => void;
+  readonly #together: (answer: () => void) => void;
   readonly #entry = new LogEntry();
   #bytesAtCheckpoint = 0;
   #checkpointArmed = false;
@@ -81,8 +82,17 @@ export class DirtyLog implements CommitOwner {
   /** What a background story threw: the next step throws it. */
   #thrown: { readonly reason: unknown } | null = null;
 
-  /** `onRoom`: an append that was refused may be tried again. */
-  constructor(world: World, options: LogOptions, found: RecoveredLog, onRoom: () => void) {
+  /**
+   * `onRoom`: an append that was refused may be tried again. `together` is handed each run of
+   * answers of one group and calls it, so that the answers can travel as one.
+   */
+  constructor(
+    world: World,
+    options: LogOptions,
+    found: RecoveredLog,
+    onRoom: () => void,
+    together: (answer: () => void) => void = (answer) => answer(),
+  ) {
     checkLogOptions(options);
     this.#world = world;
     this.#options = options;
@@ -92,6 +102,7 @@ export class DirtyLog implements CommitOwner {
     this.#chains = found.chains;
     this.#stale = found.stale;
     this.#onRoom = onRoom;
+    this.#together = together;
     this.#vdis = new VdiTable(options.maxVdis);
     for (const one of found.vdis.values()) {
       const last = Math.max(one.lastVdiSeq, one.reservedVdiSeq);
@@ -268,6 +279,10 @@ export class DirtyLog implements CommitOwner {
       this.#bytesAtCheckpoint = this.#commit.bytesWritten;
       this.#background(this.checkpoint());
     }
+  }
+
+  together(answer: () => void): void {
+    this.#together(answer);
   }
 
   roomAgain(): void {

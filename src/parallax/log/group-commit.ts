@@ -43,6 +43,8 @@ export interface CommitOwner {
   roomAgain(): void;
   /** There is no spare segment and one is needed. */
   segmentNeeded(): void;
+  /** Calls `answer`, in which many members hear of their group: they may be answered as one. */
+  together(answer: () => void): void;
 }
 
 export class GroupCommit {
@@ -56,6 +58,7 @@ export class GroupCommit {
   readonly #waiters = new Fifo<SyncWaiter>();
   /** VDIs with a written member that waits for a sync: no later member overtakes it. */
   readonly #blocked = new Set<number>();
+  readonly #answerDurable = (): void => this.#answerGroups();
   readonly #writeIo: DiskIo;
   readonly #flushIo: DiskIo;
   #current: Placement | null = null;
@@ -64,6 +67,8 @@ export class GroupCommit {
   #wantsRoom = false;
   #nextGroupSeq = 1;
   #durableGroupSeq = 0;
+  /** Groups at the head of the arena that are durable and whose members have not heard of it. */
+  #unansweredGroups = 0;
   /** Somebody needs every group up to this to be durable. */
   #needDurable = 0;
   latched = false;
@@ -275,7 +280,7 @@ export class GroupCommit {
     this.groupsWritten++;
     this.bytesWritten += group.bytes;
     this.#world.crashPoint('log.after-write');
-    group.answerUnsynced(this.#blocked);
+    this.#owner.together(() => group.answerUnsynced(this.#blocked));
     if (this.arena.isHalfFull) this.#needDurable = Math.max(this.#needDurable, group.groupSeq);
     this.#busy = false;
     this.#pump();
@@ -298,24 +303,30 @@ export class GroupCommit {
     if (status !== DiskStatus.ok) return this.#abandon(segment);
     this.syncs++;
     this.#world.crashPoint('log.after-sync');
-    let count = 0;
     for (const group of groups) {
       if (group.state !== 'written') break;
-      count++;
+      this.#unansweredGroups++;
       this.#durableGroupSeq = group.groupSeq;
       segment.durableBytes = group.offset + group.bytes;
       this.#owner.groupDurable(group);
     }
     this.#blocked.clear();
-    for (; count > 0; count--) {
-      (groups[0] as Group).answerAll(LogStatus.ok);
-      this.arena.releaseOldest();
-    }
+    this.#busy = false;
+    // The disk goes on while the members hear of it.
+    const next = this.#nextToWrite();
+    if (next !== null) this.#write(next);
+    this.#owner.together(this.#answerDurable);
     if (this.latched && groups.length === 0) this.latched = false;
     this.#answerWaiters();
-    this.#busy = false;
     this.#tellRoom();
     this.#pump();
+  }
+
+  #answerGroups(): void {
+    for (; this.#unansweredGroups > 0; this.#unansweredGroups--) {
+      (this.arena.groups[0] as Group).answerAll(LogStatus.ok);
+      this.arena.releaseOldest();
+    }
   }
 
   #answerWaiters(): void {

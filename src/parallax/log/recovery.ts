@@ -37,14 +37,22 @@ import {
   MutationKind,
   payloadBytesOf,
 } from '../formats/log-group.ts';
+import { isDamage } from '../formats/sealed.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import { AnsweredWindow } from './answered-window.ts';
 import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
-import { flushDisk, preallocate, readBytes } from './disk-story.ts';
 import { findCheckpoint, unreadable } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
-import { checkpointFileBytes, type LogOptions } from './log-options.ts';
+import {
+  checkpointFileBytes,
+  DEFAULT_LOG_OPTIONS,
+  LOG_ARENA_BYTES,
+  type LogOptions,
+} from './log-options.ts';
+import { preallocate } from './preallocate.ts';
 import type {
+  InspectedLog,
   LogDamage,
   RecoveredChain,
   RecoveredLog,
@@ -68,7 +76,7 @@ export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => v
  * cannot be read is damage.
  */
 export function recoverLog(
-  world: World,
+  world: RecoveryWorld,
   options: LogOptions,
   visit: EntryVisitor,
   strict = false,
@@ -76,8 +84,21 @@ export function recoverLog(
   return new Recovery(world, options, visit, strict).run();
 }
 
+/** What of the world a recovery uses. */
+export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'crashPoint'>;
+
+/**
+ * Looks at the log as a recovery would, and takes nothing: no incarnation, no file, no sync. The
+ * log may be in use meanwhile; then a file that is retired under it rejects with `UsageError`
+ * E_DISK_MISSING, and one that is used again may look damaged: look again.
+ */
+export function inspectLog(world: RecoveryWorld, visit: EntryVisitor): Promise<InspectedLog> {
+  const options = { ...DEFAULT_LOG_OPTIONS, arena: { address: 0, bytes: LOG_ARENA_BYTES } };
+  return new Recovery(world, options, visit, false).inspect();
+}
+
 class Recovery {
-  readonly #world: World;
+  readonly #world: RecoveryWorld;
   readonly #options: LogOptions;
   readonly #visit: EntryVisitor;
   readonly #strict: boolean;
@@ -99,8 +120,10 @@ class Recovery {
   #names: readonly string[] = [];
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
+  /** Nothing is synced or kept open. */
+  #isInspection = false;
 
-  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+  constructor(world: RecoveryWorld, options: LogOptions, visit: EntryVisitor, strict: boolean) {
     this.#strict = strict;
     this.#world = world;
     this.#options = options;
@@ -119,15 +142,7 @@ class Recovery {
       await this.#createSide(incarnation, 'b'),
     ] as const;
     world.crashPoint('log.after-incarnation');
-    const { checkpoint, remarks } = await findCheckpoint(world, before, this.#strict);
-    // Again: should an old incarnation still run, it has all that its checkpoint names by now.
-    this.#names = await this.#listLog(incarnation);
-    this.#remarks.push(...remarks);
-    if (checkpoint !== null) this.#restore(checkpoint);
-    for (const chain of await this.#chainsOf(checkpoint)) {
-      await this.#recoverChain(chain, checkpoint);
-      world.crashPoint('log.after-scan');
-    }
+    await this.#scan(before, incarnation);
     this.#statistics.durationNs = world.clock.nowNs() - startNs;
     return {
       incarnation,
@@ -142,6 +157,38 @@ class Recovery {
       remarks: this.#remarks,
       statistics: this.#statistics,
     };
+  }
+
+  async inspect(): Promise<InspectedLog> {
+    this.#isInspection = true;
+    try {
+      const names = await this.#listLog(Number.POSITIVE_INFINITY);
+      const checkpoint = await this.#scan(names, Number.POSITIVE_INFINITY);
+      return {
+        newestIncarnation: checkpoint?.incarnation ?? 0,
+        chains: this.#chains,
+        damage: this.#damage,
+        remarks: this.#remarks,
+        statistics: this.#statistics,
+      };
+    } finally {
+      for (const segment of this.#handles.keys()) await segment.disk.close();
+    }
+  }
+
+  /** Finds the newest checkpoint among these files, and all that it leads to. */
+  async #scan(names: readonly string[], incarnation: number): Promise<Checkpoint | null> {
+    const world = this.#world;
+    const { checkpoint, remarks } = await findCheckpoint(world, names, this.#strict);
+    // Again: should an old incarnation still run, it has all that its checkpoint names by now.
+    this.#names = await this.#listLog(incarnation);
+    this.#remarks.push(...remarks);
+    if (checkpoint !== null) this.#restore(checkpoint);
+    for (const chain of await this.#chainsOf(checkpoint)) {
+      await this.#recoverChain(chain, checkpoint);
+      world.crashPoint('log.after-scan');
+    }
+    return checkpoint;
   }
 
   /** Names of the log's files of incarnations before this one. */
@@ -225,11 +272,11 @@ class Recovery {
   async #usedSegment(name: string): Promise<CheckpointSegment | null> {
     const disk = await this.#world.disks.open(name, { writable: false });
     const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
-    const status = await readBytes(disk, bytes, 0);
+    const status = await diskCall(disk, 'read', 0, bytes);
     await disk.close();
     if (this.#strict && status !== DiskStatus.ok) throw unreadable(name);
     const header = decodeSegmentHeader(bytes, this.#world.digest);
-    if (status !== DiskStatus.ok || typeof header === 'string') return null;
+    if (status !== DiskStatus.ok || isDamage(header)) return null;
     const group = new GroupHeader();
     const view = new DataView(bytes.buffer);
     const { digest } = this.#world;
@@ -337,7 +384,7 @@ class Recovery {
         continue;
       }
       const disk = await this.#world.disks.open(name, { writable: false });
-      await this.#sync(disk);
+      if (!this.#isInspection) await this.#sync(disk);
       await this.#remarkHeader(disk, serial);
       const segment = new LogSegment(chain.incarnation, number, serial, salt, disk);
       segment.open = false;
@@ -359,9 +406,9 @@ class Recovery {
 
   async #remarkHeader(disk: Disk, serial: number): Promise<void> {
     const block = new Uint8Array(SEGMENT_HEADER_BYTES);
-    await readBytes(disk, block, 0);
+    await diskCall(disk, 'read', 0, block);
     const header = decodeSegmentHeader(block, this.#world.digest);
-    if (typeof header === 'string') this.#remarks.push(`${disk.name}: ${header}`);
+    if (isDamage(header)) this.#remarks.push(`${disk.name}: its header: ${header.problem}`);
     else if (header.serial !== serial) {
       this.#remarks.push(`${disk.name} holds segment ${header.serial} instead of ${serial}`);
     }

@@ -63,7 +63,7 @@ export class ServedImage {
     const throttle = new Throttle(
       world,
       sizes.dirtyCapBytes,
-      () => vdi.dirty.dirtyBytes,
+      () => vdi.dirty.dirtyBytes + this.writes.loggingBytes,
       () => this.writes.pump(),
     );
     this.writes = new WritePath({
@@ -86,7 +86,7 @@ export class ServedImage {
         log.published(vdi.id, vdi.watermark);
         parts.slab.published(vdi.id, identityOf(vdi.image));
         throttle.published(bytes, tookNs);
-        this.writes.published();
+        parts.together(() => this.writes.published());
         parts.roomMade();
       },
       stopped: () => this.writes.failAll(),
@@ -176,6 +176,20 @@ export class ServedImage {
     return readSnapshots(this.#parts.tree.loader, { root, count });
   }
 
+  /** Takes a snapshot away; its number is never given again. */
+  async deleteSnapshot(id: number): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, deleted: true }));
+  }
+
+  async renameSnapshot(id: number, name: string): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, name }));
+  }
+
+  /** A template is made to be cloned, and deleted only by who asks for it twice. */
+  async setTemplate(id: number, template: boolean): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, template }));
+  }
+
   /**
    * Changes what acknowledgements mean from a number of the order on. From or to a policy without a
    * log, everything before is published first: the log has no gaps.
@@ -209,6 +223,17 @@ export class ServedImage {
   forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);
     this.#parts.slab.forgetVdi(this.vdi.id);
+  }
+
+  /**
+   * The image is deleted: nothing of it is published any more, and whatever waits is answered with
+   * an error. No front end has it open.
+   */
+  async giveUp(): Promise<void> {
+    this.vdi.fail('closed');
+    this.#destage.stop();
+    await this.#destaging;
+    this.writes.failAll();
   }
 
   /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */

@@ -32,6 +32,7 @@ export interface ServingParts {
   readonly plantedBug: PlantedBug;
   /** An image has given memory back that others may wait for. */
   readonly roomMade: () => void;
+  readonly together: (answer: () => void) => void;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;
   /** A block or node is named by its image no more; `shared`: a snapshot has it. */

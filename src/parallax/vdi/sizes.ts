@@ -4,7 +4,7 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import { PAGE_BYTES } from '../../base/units.ts';
-import type { Arena } from '../cache/memory-cache.ts';
+import type { Arena } from '../arena.ts';
 import { DEFAULT_LOG_OPTIONS, LOG_ARENA_BYTES, type LogOptions } from '../log/log-options.ts';
 
 const MIB = 2 ** 20;
@@ -41,7 +41,7 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   payloadPages: (16 * MIB) / PAGE_BYTES,
   loaderPages: 64,
   readPages: 64,
-  writerPages: 512,
+  writerPages: 2048,
   updatePages: 256,
   slabPages: 65,
   slabBytes: 1024 * MIB,

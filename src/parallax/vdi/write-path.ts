@@ -66,6 +66,8 @@ export class WritePath {
   readonly #fronts = new Map<number, Numbered>();
   /** The planted bug `late-snapshot`: a mark that waits for the next write. */
   #lateMark: BatchMark | null = null;
+  /** Of guests' mutations that the log has and that are not in the dirty map yet. */
+  #loggingBytes = 0;
 
   constructor(parts: WritePathParts) {
     this.#parts = parts;
@@ -73,6 +75,11 @@ export class WritePath {
 
   get parked(): number {
     return this.#parked.length;
+  }
+
+  /** What will be dirty as soon as the log has it. */
+  get loggingBytes(): number {
+    return this.#loggingBytes;
   }
 
   /** Mutations of this front end are told to `numbered` when they get their numbers. */
@@ -134,8 +141,11 @@ export class WritePath {
   }
 
   logged(record: MutationRecord, status: LogStatus): void {
+    if (record.request !== null) this.#loggingBytes -= record.sectors * SECTOR_BYTES;
     if (status === LogStatus.ok) this.#enterDirty(record);
     this.#answer(record, status === LogStatus.ok);
+    // What was parked for the sake of these alone is not waited for by any publish.
+    if (this.#loggingBytes === 0 && this.#parked.length > 0) this.pump();
   }
 
   /** Everything up to the watermark is under a published root. */
@@ -182,6 +192,7 @@ export class WritePath {
       this.#answer(record, false);
       return true;
     }
+    if (record.request !== null) this.#loggingBytes += bytes;
     this.#numbered(record);
     throttle.taken(bytes);
     return true;
@@ -214,7 +225,8 @@ export class WritePath {
     }
     this.#numbered(record);
     throttle.taken(record.sectors * SECTOR_BYTES);
-    this.logged(record, LogStatus.ok);
+    this.#enterDirty(record);
+    this.#answer(record, true);
     return true;
   }
 

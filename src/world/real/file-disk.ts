@@ -9,6 +9,9 @@
  * Durability: `write` is done when the page cache has the bytes; `flush` is fdatasync, which also
  * makes the size durable where reading the data back needs it.
  *
+ * A disk that was opened with `writesInline` copies small writes to the page cache within the call
+ * and completes them when the caller has returned: two changes of thread less for each write.
+ *
  * `zero` writes zeros from one shared array. Node offers no hole punching (no fallocate, no
  * FALLOC_FL_PUNCH_HOLE), so zeroed ranges keep their space on the file system.
  *
@@ -20,14 +23,17 @@ import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
-import { type Disk, type DiskIo, DiskStatus } from '../world.ts';
+import { type Disk, type DiskIo, type DiskOpenOptions, DiskStatus } from '../world.ts';
 
 const ZEROS: Uint8Array = new Uint8Array(128 * 1024);
 
 const closeFile: (fd: number) => Promise<void> = promisify(fs.close);
 const truncateFile: (fd: number, sizeBytes: number) => Promise<void> = promisify(fs.ftruncate);
 
-const Kind = { read: 0, write: 1, zero: 2, flush: 3, refused: 4 } as const;
+/** A write up to this size takes some tens of microseconds. */
+const INLINE_BYTES_MAX = 192 * 1024;
+
+const Kind = { read: 0, write: 1, zero: 2, flush: 3, refused: 4, writeInline: 5 } as const;
 type Kind = (typeof Kind)[keyof typeof Kind];
 
 export class FileDisk implements Disk {
@@ -35,6 +41,7 @@ export class FileDisk implements Disk {
   readonly writable: boolean;
   readonly #fd: number;
   readonly #path: string;
+  readonly #writesInline: boolean;
   readonly #onCompletion: () => void;
   readonly #free: Operation[] = [];
   #sizeBytes: number;
@@ -49,11 +56,12 @@ export class FileDisk implements Disk {
     path: string,
     fd: number,
     sizeBytes: number,
-    writable: boolean,
+    options: Pick<DiskOpenOptions, 'writable' | 'writesInline'>,
     onCompletion: () => void,
   ) {
     this.name = name;
-    this.writable = writable;
+    this.writable = options.writable;
+    this.#writesInline = options.writesInline ?? false;
     this.#fd = fd;
     this.#path = path;
     this.#sizeBytes = sizeBytes;
@@ -78,7 +86,8 @@ export class FileDisk implements Disk {
   }
 
   write(io: DiskIo): void {
-    this.#beginMutation(io, Kind.write);
+    const isInline = this.#writesInline && io.lengthBytes <= INLINE_BYTES_MAX;
+    this.#beginMutation(io, isInline ? Kind.writeInline : Kind.write);
   }
 
   zero(io: DiskIo): void {
@@ -225,15 +234,31 @@ class Operation {
     this.#status = refusal;
     this.#done = 0;
     if (kind === Kind.flush) fs.fdatasync(this.#fd, this.#onFlushed);
-    else if (kind === Kind.refused) setImmediate(this.#onRefused);
+    else if (kind === Kind.refused) setImmediate(this.#onDecided);
     else if (io.lengthBytes === 0) this.#refuse(DiskStatus.ok);
+    else if (kind === Kind.writeInline) this.#writeInline(io);
     else this.#continue(io);
+  }
+
+  #writeInline(io: DiskIo): void {
+    this.#status = DiskStatus.ok;
+    try {
+      while (this.#done < io.lengthBytes) {
+        const left = io.lengthBytes - this.#done;
+        const offset = io.bufferOffset + this.#done;
+        const position = io.position + this.#done;
+        this.#done += fs.writeSync(this.#fd, io.buffer, offset, left, position);
+      }
+    } catch (thrown) {
+      this.#status = statusOf(thrown as NodeJS.ErrnoException);
+    }
+    process.nextTick(this.#onDecided);
   }
 
   /** Ends an operation that needs no I/O, but never inside the call that began it. */
   #refuse(status: DiskStatus): void {
     this.#status = status;
-    setImmediate(this.#onRefused);
+    setImmediate(this.#onDecided);
   }
 
   #continue(io: DiskIo): void {
@@ -262,7 +287,7 @@ class Operation {
     this.#end(this.#borrowed(), error ? statusOf(error) : DiskStatus.ok);
   };
 
-  readonly #onRefused = (): void => {
+  readonly #onDecided = (): void => {
     this.#end(this.#borrowed(), this.#status);
   };
 

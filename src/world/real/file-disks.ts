@@ -109,7 +109,7 @@ export class FileDisks implements Disks {
     const fd = await openOrCreate(path, this.#folder, name, options);
     try {
       const sizeBytes = await checkedSize(fd, path, options);
-      const disk = new FileDisk(name, path, fd, sizeBytes, options.writable, this.#onCompletion);
+      const disk = new FileDisk(name, path, fd, sizeBytes, options, this.#onCompletion);
       for (const old of this.#disks) if (old.closed) this.#disks.delete(old);
       this.#disks.add(disk);
       return disk;

@@ -2,7 +2,8 @@
  * Timers for a thread that has an event loop: a `TimerHeap` on one Node timer.
  *
  * Node's timers count whole milliseconds, so a timer fires up to about a millisecond late. It can
- * also fire a little early by our clock; then nothing is due and the Node timer is set again.
+ * also fire a little early by our clock; then nothing is due and the Node timer is set again. A sleep
+ * of no time is none of that: it ends in the next round of the event loop.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { TimerId, Timers } from '../world.ts';
@@ -19,6 +20,7 @@ export class NodeTimers implements Timers {
   readonly #onFired: () => void;
   #armed: NodeJS.Timeout | null = null;
   #armedFor: Nanos = NEVER;
+  #closed = false;
 
   /** `onFired` is told after timers have fired: the actor may have work now. */
   constructor(clock: SleepClock, onFired: () => void) {
@@ -39,6 +41,7 @@ export class NodeTimers implements Timers {
   }
 
   sleep(durationNs: number): Promise<void> {
+    if (durationNs <= 0) return this.#turn();
     return new Promise((wake) => {
       this.at((this.#clock.nowNs() + durationNs) as Nanos, wake);
     });
@@ -51,8 +54,19 @@ export class NodeTimers implements Timers {
   }
 
   close(): void {
+    this.#closed = true;
     this.#heap.close();
     this.#arm();
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((wake) => {
+      setImmediate(() => {
+        if (this.#closed) return;
+        wake();
+        this.#onFired();
+      });
+    });
   }
 
   #arm(): void {

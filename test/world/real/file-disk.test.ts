@@ -60,6 +60,24 @@ test('what was written, from shared memory too, is read back after opening again
   await again.close();
 });
 
+test('writes that may be inline are done like any others, small and large, and never in the call', async (t) => {
+  const { disks } = await disksOf(t);
+  const options = { writable: true, createBytes: 1 << 20, writesInline: true };
+  const disk = await disks.open('d0', options);
+  const small = new Uint8Array(4096).fill(7);
+  const large = new Uint8Array(512 * 1024).fill(8);
+  const empty = new Uint8Array(0);
+  const writes = [run(disk, 'write', 0, small), run(disk, 'write', 4096, large)];
+  t.deepEqual(await Promise.all([...writes, run(disk, 'write', 0, empty)]), [0, 0, 0]);
+  t.is(await run(disk, 'write', 1 << 20, small), DiskStatus.outOfRange);
+  t.is(await run(disk, 'flush'), DiskStatus.ok);
+  const back = new Uint8Array(4096 + large.length);
+  t.is(await run(disk, 'read', 0, back), DiskStatus.ok);
+  t.true(back.every((byte, at) => byte === (at < 4096 ? 7 : 8)));
+  t.is(disks.inFlight, 0);
+  await disk.close();
+});
+
 test('many operations in flight at once each complete once, with their own bytes', async (t) => {
   const { disks } = await disksOf(t);
   const disk = await disks.open('d0', { writable: true, createBytes: 1 << 20 });

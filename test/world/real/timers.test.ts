@@ -128,3 +128,20 @@ test('a timer that throws does not keep the later ones from firing', async (t) =
   for (const listener of others) process.on('uncaughtException', listener);
   t.is((caught as unknown as Error).message, 'planted');
 });
+
+test('a sleep of no time ends in the next round, after what was ready, and never after the end', async (t) => {
+  let fired = 0;
+  const timers = new NodeTimers(new MonotonicClock(startClock()), () => fired++);
+  const order: string[] = [];
+  setImmediate(() => order.push('was ready'));
+  const slept = timers.sleep(0).then(() => order.push('slept'));
+  t.deepEqual(order, []);
+  await slept;
+  t.deepEqual(order, ['was ready', 'slept']);
+  t.is(fired, 1, 'the actor is looked at afterwards');
+  void timers.sleep(0).then(() => order.push('after the end'));
+  timers.close();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  t.is(order.length, 2);
+  t.is(fired, 1);
+});
