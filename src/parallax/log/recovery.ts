@@ -354,7 +354,8 @@ class Recovery {
       this.#count(entry);
       this.#visit(entry, bytes, payloadAt);
     };
-    return new ChainScan(this.#world.digest, segments, start, limit, visit);
+    const trusts = this.#options.plantedBug === 'old-log-tail';
+    return new ChainScan(this.#world.digest, segments, start, limit, visit, trusts);
   }
 
   #count(entry: LogEntry): void {
