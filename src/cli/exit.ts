@@ -3,14 +3,14 @@
  *
  * ```
  *   0   done, and every check holds
- *   1   a check was broken: the run is the witness
+ *   1   a check was broken: the run is the witness; or storage failed, as a full disk does
  *   2   what the user gave cannot be used; nothing was written
  *  70   a bug in stordom itself, with its stack
  * 130   interrupted
  * ```
  */
 import { CommanderError } from 'commander';
-import { UsageError } from '../base/errors.ts';
+import { StorageError, UsageError } from '../base/errors.ts';
 
 export const ExitCode = { ok: 0, broken: 1, usage: 2, bug: 70, interrupted: 130 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
@@ -29,6 +29,10 @@ export function exitCodeFor(thrown: unknown, say: (text: string) => void): ExitC
   if (thrown instanceof UsageError) {
     say(`stordom: ${thrown.message} [${thrown.code}]\n`);
     return ExitCode.usage;
+  }
+  if (thrown instanceof StorageError) {
+    say(`stordom: ${thrown.message} [${thrown.code}]\n`);
+    return ExitCode.broken;
   }
   if (thrown instanceof Interrupted) {
     say(`stordom: ${thrown.message}\n`);

@@ -5,7 +5,7 @@
  * empty: nothing that is already stored is touched.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -114,6 +114,21 @@ async function entriesOf(folder: string): Promise<number | null> {
       { fields: { folder, errno: code ?? null }, cause: thrown },
     );
   }
+}
+
+/** Refuses a file to write that is there. */
+export async function mustBeFree(path: string): Promise<void> {
+  try {
+    await access(path);
+  } catch {
+    return;
+  }
+  throw new UsageError(
+    'E_OUT_EXISTS',
+    `${path}: there is a file of this name, expected a name that is free; name another one, or ` +
+      'remove the file first',
+    { fields: { path } },
+  );
 }
 
 /** Makes a folder that a flag names. */

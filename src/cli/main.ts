@@ -7,6 +7,7 @@ import { addExamples } from './flags.ts';
 import { addReplayCommand } from './replay.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
+import { addVdiCommand } from './vdi.ts';
 import { stordomVersion } from './version.ts';
 
 /** Runs a command line; the process ends with `process.exitCode`. */
@@ -31,6 +32,7 @@ function program(): Command {
   addReplayCommand(command);
   addSimCommand(command);
   addTraceCommand(command);
+  addVdiCommand(command);
   addBenchCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');
 }

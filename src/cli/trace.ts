@@ -2,15 +2,14 @@
  * `stordom trace info` and `stordom trace convert`: what is in a trace, and the canonical form of
  * it.
  */
-import { access, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';
-import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../base/format-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { TRACE_FORMATS, type TraceFacts, type TraceFileFormat } from '../traces/trace.ts';
 import { writeCanonicalCsv } from '../traces/write-canonical.ts';
-import { readTraceFile } from './files.ts';
+import { mustBeFree, readTraceFile } from './files.ts';
 import { addExamples, readChoice } from './flags.ts';
 
 const TRACE = 'workloads/traces/sqlite-ext4.nbdkit.log.gz';
@@ -68,20 +67,6 @@ async function convert(from: string, to: string, { format }: TraceFlags): Promis
   const bytes = writeCanonicalCsv(trace);
   await writeFile(to, to.endsWith('.gz') ? gzipSync(bytes) : bytes, { flag: 'wx' });
   process.stdout.write(`${to}: ${formatCount(trace.requests)} requests\n`);
-}
-
-async function mustBeFree(path: string): Promise<void> {
-  try {
-    await access(path);
-  } catch {
-    return;
-  }
-  throw new UsageError(
-    'E_OUT_EXISTS',
-    `${path}: there is a file of this name, expected a name that is free; name another one, or ` +
-      'remove the file first',
-    { fields: { path } },
-  );
 }
 
 function factsText(path: string, facts: TraceFacts): string {

@@ -4,7 +4,7 @@
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
-import { formatUuid } from '../parallax/formats/superblock.ts';
+import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
 import { Images } from '../parallax/store/images.ts';
 import { Registry } from '../parallax/store/registry.ts';
@@ -16,7 +16,6 @@ import type { Link, World } from '../world/world.ts';
 import { type GuestScenario, imageName, type StoreScenario } from './scenario.ts';
 
 export const RUN_STORE = 'store';
-const UUID_BYTES = 16;
 
 export class RunStore {
   readonly directory: Directory;

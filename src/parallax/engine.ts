@@ -19,11 +19,12 @@ import type { BlockPool } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
+import type { Arena } from './arena.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
-import { type Arena, MemoryCache } from './cache/memory-cache.ts';
+import { MemoryCache } from './cache/memory-cache.ts';
+import { formatUuid } from './formats/field-bytes.ts';
 import type { LogEntry } from './formats/log-group.ts';
 import type { RootBlock } from './formats/root-block.ts';
-import { formatUuid } from './formats/superblock.ts';
 import { DirtyLog } from './log/dirty-log.ts';
 import { parseLogName } from './log/log-names.ts';
 import { recoverLog } from './log/recovery.ts';
@@ -75,7 +76,12 @@ export function isParallaxDisk(name: string): boolean {
 }
 const FENCE_POLL_NS = 1e9;
 /** What is wrong with one image alone. */
-const UNUSABLE = new Set(['E_ROOT_DAMAGED', 'E_ROOT_MISPLACED', 'E_GENERATIONS_EXHAUSTED']);
+const UNUSABLE = new Set([
+  'E_ROOT_DAMAGED',
+  'E_ROOT_MISPLACED',
+  'E_FORMAT_NEWER',
+  'E_GENERATIONS_EXHAUSTED',
+]);
 
 export class Parallax {
   readonly images: Images;
@@ -153,6 +159,29 @@ export class Parallax {
     this.#served.delete(vdi);
     this.log.forgetVdi(vdi);
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
+  }
+
+  /** Takes an image of this host away, with its snapshots. No front end has it open. */
+  async remove(name: string): Promise<void> {
+    const { vdi } = await this.images.registry.byName(name);
+    await this.#served.get(vdi)?.giveUp();
+    this.#served.get(vdi)?.forgetCached();
+    this.#served.delete(vdi);
+    await this.images.remove(name);
+    this.log.forgetVdi(vdi);
+  }
+
+  /**
+   * Images whose log is damaged serve again with what was found before the damage; the rest of the
+   * log's evidence is removed. All of them at once, because they share one log.
+   */
+  acceptLoss(): void {
+    this.log.acceptDamage();
+    for (const image of this.#served.values()) {
+      if (image.vdi.state === 'damaged' || image.vdi.state === 'lost') {
+        image.acceptLoss();
+      }
+    }
   }
 
   /** Something gathered that the next step sends out. */

@@ -47,7 +47,7 @@ const CASES: readonly BadInput[] = [
   {
     what: 'a misspelt device',
     args: 'replay small.csv --device mmory',
-    says: ['--device', 'expected memory, file', 'did you mean memory?'],
+    says: ['--device', 'expected vdi, memory, file', 'did you mean memory?'],
   },
   {
     what: 'the null device in a crash',

@@ -4,7 +4,17 @@ import { stordom, workFolder } from './helpers.ts';
 const { folder, remove } = workFolder();
 test.after.always(remove);
 
-const COMMANDS = ['', 'demo', 'replay', 'sim', 'trace', 'trace info', 'trace convert', 'bench'];
+const COMMANDS = [
+  '',
+  'demo',
+  'replay',
+  'sim',
+  'trace',
+  'trace info',
+  'trace convert',
+  'vdi',
+  'bench',
+];
 /** Those that measure or take long have tests of their own. */
 const SLOW = /^(demo|bench)/;
 

@@ -5,7 +5,7 @@
  */
 import { NEVER, nanos, SECTOR_BYTES } from '../../src/base/units.ts';
 import { Parallax, POOL_DISK } from '../../src/parallax/engine.ts';
-import { formatUuid } from '../../src/parallax/formats/superblock.ts';
+import { formatUuid } from '../../src/parallax/formats/field-bytes.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
 import { Images } from '../../src/parallax/store/images.ts';
 import { Registry } from '../../src/parallax/store/registry.ts';
@@ -58,6 +58,8 @@ export class EngineBench {
   readonly directory: SimDirectory;
   /** A world that reaches the pool and that nothing strikes. */
   readonly world: World;
+  /** As `world`, with RAM for somebody who looks at the store. */
+  readonly viewWorld: World;
   readonly #options: EngineBenchOptions;
   /** Every client is a front end of its own. */
   #lastFrontId = 0;
@@ -76,6 +78,8 @@ export class EngineBench {
     this.directory = new SimDirectory(this.simulator, 'store');
     const aside = this.simulator.addHost('aside', { memoryBytes: 4096, pool: this.poolHost });
     this.world = this.simulator.toolstackWorld('aside', aside);
+    const viewer = this.simulator.addHost('viewer', { memoryBytes: 2 ** 20, pool: this.poolHost });
+    this.viewWorld = this.simulator.toolstackWorld('viewer', viewer);
   }
 
   addHost(name: string): SimHost {

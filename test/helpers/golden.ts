@@ -3,6 +3,7 @@
  * colon, and up to 16 bytes; lines of zeros are left out.
  */
 import { readFileSync } from 'node:fs';
+import { simDigest } from '../../src/world/sim/sim-digest.ts';
 
 const LINE_BYTES = 16;
 
@@ -34,4 +35,13 @@ export function toGolden(bytes: Uint8Array): string {
     text += `${at.toString(16).padStart(4, '0')}: ${digits}\n`;
   }
   return text;
+}
+
+/** A copy whose CRC, at its place in every stored structure, fits the first `lengthBytes`. */
+export function resealed(bytes: Uint8Array, lengthBytes: number = bytes.length): Uint8Array {
+  const copy = bytes.slice();
+  const view = new DataView(copy.buffer);
+  view.setUint32(8, 0, true);
+  view.setUint32(8, simDigest.crc32(copy, 0, lengthBytes), true);
+  return copy;
 }

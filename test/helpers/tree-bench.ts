@@ -1,7 +1,9 @@
 /** A tree's cache, loader and reader over a pool in memory, and what tests ask of them. */
+
+import type { Arena } from '../../src/parallax/arena.ts';
 import type { TreeRoot } from '../../src/parallax/formats/tree-root.ts';
 import { ChangeList } from '../../src/parallax/tree/change-list.ts';
-import { type Arena, NodeCache } from '../../src/parallax/tree/node-cache.ts';
+import { NodeCache } from '../../src/parallax/tree/node-cache.ts';
 import { type NodeDamage, NodeLoader, TreeStatus } from '../../src/parallax/tree/node-loader.ts';
 import { type Lookup, TreeReader } from '../../src/parallax/tree/tree-reader.ts';
 import {

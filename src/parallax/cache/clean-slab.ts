@@ -32,10 +32,10 @@ import { invariant } from '../../base/invariant.ts';
 import { type Nanos, NEVER } from '../../base/units.ts';
 import { BLOCK_BYTES, type PoolBlock } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type TimerId, type World } from '../../world/world.ts';
+import { UUID_BYTES } from '../formats/field-bytes.ts';
 import {
   type RootIdentity,
   type SlabSuperblock,
-  STORE_BYTES,
   SUPERBLOCKS,
   slotsOf,
   tableBlocksOf,
@@ -103,7 +103,7 @@ export class CleanSlab {
   /** Opens the slab of a store in a file of any content; it is empty if that is no slab of it. */
   static async open(parts: SlabParts, options: Partial<SlabOptions> = {}): Promise<CleanSlab> {
     const { world, disk, arena, store } = parts;
-    invariant(store.length === STORE_BYTES, 'a store is named by 16 bytes');
+    invariant(store.length === UUID_BYTES, 'a store is named by 16 bytes');
     invariant(arena.bytes >= MIN_ARENA_BLOCKS * BLOCK_BYTES, 'a slab has RAM for two blocks');
     const slots = slotsOf(disk.sizeBytes);
     invariant(slots >= MIN_SLOTS, 'a file for a slab has room for a slot');

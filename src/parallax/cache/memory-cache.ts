@@ -17,17 +17,11 @@ import { invariant } from '../../base/invariant.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
+import type { Arena } from '../arena.ts';
 import { BlockIndex } from './block-index.ts';
 import type { EvictionKind, EvictionPolicy } from './eviction.ts';
 import { KeySpaces, NO_SPACE } from './key-spaces.ts';
 import { makeEviction } from './make-eviction.ts';
-
-/** A range of the host's RAM that belongs to its user alone. */
-export interface Arena {
-  /** Byte address, a multiple of the block size. */
-  readonly address: number;
-  readonly bytes: number;
-}
 
 export interface MemoryCacheStats {
   readonly frames: number;

@@ -1,7 +1,7 @@
 /** What a clean slab is made of, how it is tuned, and what it tells of itself. */
 import type { Disk, World } from '../../world/world.ts';
+import type { Arena } from '../arena.ts';
 import type { EvictionKind } from './eviction.ts';
-import type { Arena } from './memory-cache.ts';
 
 export interface SlabParts {
   readonly world: World;

@@ -26,7 +26,8 @@
  */
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
-import { type Disk, type DiskIo, DiskStatus, type World } from '../../world/world.ts';
+import { type Disk, DiskStatus, type World } from '../../world/world.ts';
+import { sameBytes } from '../formats/field-bytes.ts';
 import {
   SlabFormat,
   type SlabSuperblock,
@@ -35,7 +36,7 @@ import {
   type TableEntry,
   tableBlocksOf,
 } from '../formats/slab-table.ts';
-import { diskOperation } from './disk-story.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import type { SlabLinks } from './slab-links.ts';
 import type { SlabSlots, TableMarks } from './slab-slots.ts';
 
@@ -75,7 +76,7 @@ export async function readSuperblocks(
   let damagedSuperblocks = 0;
   let unread = 0;
   for (let copy = 0; copy < SUPERBLOCKS; copy++) {
-    const status = await diskOperation((io) => disk.read(io), u8, address, copy, 1);
+    const status = await diskCall(disk, 'read', copy * BLOCK_BYTES, u8, address, BLOCK_BYTES);
     if (status !== DiskStatus.ok) {
       unread++;
       continue;
@@ -94,12 +95,12 @@ export async function readSuperblocks(
     newest !== null &&
     newest.slots === slots &&
     newest.spacesEnd < SPACES_LIMIT &&
-    newest.store.every((byte, at) => byte === store[at]);
+    sameBytes(newest.store, store);
   if (usable && newest !== null) return { superblock: newest, damagedSuperblocks };
-  const submit = (io: DiskIo): void => disk.zero(io);
-  const zeroed = await diskOperation(submit, u8, address, 0, SUPERBLOCKS + tableBlocksOf(slots));
+  const tablesEnd = (SUPERBLOCKS + tableBlocksOf(slots)) * BLOCK_BYTES;
+  const zeroed = await diskCall(disk, 'zero', 0, u8, address, tablesEnd);
   if (zeroed !== DiskStatus.ok) return 'write error';
-  const flushed = await diskOperation((io) => disk.flush(io), u8, address, 0, 0);
+  const flushed = await flushDisk(disk);
   if (flushed !== DiskStatus.ok) return 'write error';
   return {
     superblock: { store, slots, sequence: 0, spacesEnd: 1, bindings: new Map() },
@@ -186,7 +187,7 @@ export class SlabTableFile {
       if (status !== DiskStatus.ok) return status;
       this.#blocksWritten++;
     }
-    const flushed = await this.#do('flush', this.#address, 0, 0);
+    const flushed = await flushDisk(this.#disk);
     if (flushed !== DiskStatus.ok) return flushed;
     this.#world.crashPoint('slab.before-superblock');
     return this.#writeSuperblock(bindings);
@@ -208,7 +209,7 @@ export class SlabTableFile {
     this.#format.encodeSuperblock(this.#address, superblock);
     const written = await this.#do('write', this.#address, sequence % SUPERBLOCKS, 1);
     if (written !== DiskStatus.ok) return written;
-    const flushed = await this.#do('flush', this.#address, 0, 0);
+    const flushed = await flushDisk(this.#disk);
     if (flushed === DiskStatus.ok) spaces.extend(spacesEnd);
     return flushed;
   }
@@ -269,13 +270,9 @@ export class SlabTableFile {
     this.#format.endTable(this.#address);
   }
 
-  #do(
-    what: 'read' | 'write' | 'flush',
-    address: number,
-    block: number,
-    blocks: number,
-  ): Promise<DiskStatus> {
-    const submit = (io: DiskIo): void => this.#disk[what](io);
-    return diskOperation(submit, this.#memory.u8, address, block, blocks);
+  #do(what: 'read' | 'write', address: number, block: number, blocks: number): Promise<DiskStatus> {
+    const { u8 } = this.#memory;
+    const position = block * BLOCK_BYTES;
+    return diskCall(this.#disk, what, position, u8, address, blocks * BLOCK_BYTES);
   }
 }

@@ -16,16 +16,15 @@
  *   segment 20 B: 0 number u32   4 serial u32   8 salt u32   12 firstGroupSeq u48   18 zero u16
  *   front 8 B:    0 frontId u32   4 ranges u32, taken from the next table in order
  *   range 12 B:   0 first frontSeq u48   6 n u16   8 partOffset u32
- * The CRC is over `length` bytes with its own field zero. A later version keeps magic, version,
- * CRC and length where they are, so that a newer checkpoint can be told from a damaged one.
+ * The CRC is over `length` bytes, and a later version keeps the length where it is.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
+import { getU48, setU48 } from './field-bytes.ts';
+import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
-export const CHECKPOINT_MAGIC = 0x4b584c50;
-export const CHECKPOINT_VERSION = 1;
-const CRC_AT = 8;
+const FRAME = { magic: 0x4b584c50, version: 1 } as const;
+const LENGTH_AT = 12;
 const HEADER_BYTES = 64;
 const VDI_BYTES = 24;
 const CHAIN_BYTES = 16;
@@ -123,7 +122,7 @@ export function encodeCheckpoint(state: Checkpoint, digest: Digest): Uint8Array 
     ranges: ranges.length,
   };
   const bytes = new Uint8Array(checkpointBytesOf(limits));
-  const view = new DataView(bytes.buffer);
+  const view = viewOf(bytes);
   encodeHeader(view, state, limits);
   let at = HEADER_BYTES;
   for (const one of state.vdis) {
@@ -159,14 +158,13 @@ export function encodeCheckpoint(state: Checkpoint, digest: Digest): Uint8Array 
     at += RANGE_BYTES;
   }
   invariant(at === bytes.length, 'a checkpoint is as long as its tables');
-  view.setUint32(CRC_AT, digest.crc32(bytes, 0, bytes.length), true);
+  seal(digest, bytes, view, 0, bytes.length);
   return bytes;
 }
 
 function encodeHeader(view: DataView, state: Checkpoint, counts: CheckpointLimits): void {
-  view.setUint32(0, CHECKPOINT_MAGIC, true);
-  view.setUint16(4, CHECKPOINT_VERSION, true);
-  view.setUint32(12, view.byteLength, true);
+  beginFrame(view, 0, FRAME);
+  view.setUint32(LENGTH_AT, view.byteLength, true);
   view.setUint32(16, state.incarnation, true);
   setU48(view, 20, state.sequence);
   setU48(view, 28, state.durableGroupSeq);
@@ -177,26 +175,17 @@ function encodeHeader(view: DataView, state: Checkpoint, counts: CheckpointLimit
   view.setUint32(56, counts.ranges, true);
 }
 
-export type DecodedCheckpoint =
-  | { readonly kind: 'whole'; readonly checkpoint: Checkpoint }
-  | { readonly kind: 'damaged'; readonly problem: string }
-  /** Written by a later version of this program: not damage, and not to be passed over. */
-  | { readonly kind: 'newer'; readonly version: number };
-
 /** Reads a checkpoint from the beginning of `file`, which may be longer. */
-export function decodeCheckpoint(file: Uint8Array, digest: Digest): DecodedCheckpoint {
-  if (file.length < HEADER_BYTES) return damaged('shorter than its header');
-  const first = new DataView(file.buffer, file.byteOffset, HEADER_BYTES);
-  if (first.getUint32(0, true) !== CHECKPOINT_MAGIC) return damaged('wrong magic');
-  const length = first.getUint32(12, true);
-  if (length < HEADER_BYTES || length > file.length) return damaged('a length out of range');
-  const bytes = file.slice(0, length);
-  const view = new DataView(bytes.buffer);
-  const crc = view.getUint32(CRC_AT, true);
-  view.setUint32(CRC_AT, 0, true);
-  if (digest.crc32(bytes, 0, length) !== crc) return damaged('its CRC fails');
-  const version = view.getUint16(4, true);
-  if (version > CHECKPOINT_VERSION) return { kind: 'newer', version };
+export function decodeCheckpoint(file: Uint8Array, digest: Digest): Checkpoint | Damage {
+  if (file.length < HEADER_BYTES) return damageAt(0, 'it is shorter than its header');
+  const view = viewOf(file);
+  const begins = view.getUint32(0, true) === FRAME.magic;
+  const length = begins ? view.getUint32(LENGTH_AT, true) : HEADER_BYTES;
+  if (length < HEADER_BYTES || length > file.length) {
+    return damageAt(LENGTH_AT, `it says it has ${length} bytes, of a file of ${file.length}`);
+  }
+  const damage = frameDamage(digest, file, view, 0, length, FRAME);
+  if (damage !== null) return damage;
   const counts = {
     vdis: view.getUint32(40, true),
     chains: view.getUint32(44, true),
@@ -204,12 +193,8 @@ export function decodeCheckpoint(file: Uint8Array, digest: Digest): DecodedCheck
     fronts: view.getUint32(52, true),
     ranges: view.getUint32(56, true),
   };
-  if (checkpointBytesOf(counts) !== length) return damaged('tables that do not fill it');
-  return { kind: 'whole', checkpoint: decodeTables(view, counts) };
-}
-
-function damaged(problem: string): DecodedCheckpoint {
-  return { kind: 'damaged', problem };
+  if (checkpointBytesOf(counts) !== length) return damageAt(40, 'its tables do not fill it');
+  return decodeTables(view, counts);
 }
 
 function decodeTables(view: DataView, counts: CheckpointLimits): Checkpoint {

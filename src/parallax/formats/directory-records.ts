@@ -19,11 +19,10 @@
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
-import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
+import { getU48, setU48 } from './field-bytes.ts';
+import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 const VERSION = 1;
-const CRC_OFFSET = 8;
 
 export const SessionRecordKind = { next: 0x584e_4453, attachment: 0x5441_4453 } as const;
 export type SessionRecordKind = (typeof SessionRecordKind)[keyof typeof SessionRecordKind];
@@ -44,7 +43,7 @@ export function encodeSessionRecord(
   const view = viewOf(bytes);
   view.setUint32(12, record.session, true);
   view.setUint32(16, record.fence, true);
-  seal(digest, bytes, CRC_OFFSET);
+  seal(digest, bytes, view, 0, bytes.length);
   return bytes;
 }
 
@@ -88,18 +87,18 @@ export function encodeExtentRecord(digest: Digest, record: ExtentRecord): Uint8A
   view.setUint32(20, record.mapSequence, true);
   view.setUint32(24, host.length, true);
   for (let i = 0; i < host.length; i++) bytes[EXTENT_RECORD_BYTES + i] = host.charCodeAt(i);
-  seal(digest, bytes, CRC_OFFSET);
+  seal(digest, bytes, view, 0, bytes.length);
   return bytes;
 }
 
 export function decodeExtentRecord(digest: Digest, bytes: Uint8Array): ExtentRecord | Damage {
   const damage = recordDamage(digest, bytes, EXTENT_MAGIC, bytes.length);
   if (damage !== null) return damage;
-  if (bytes.length < EXTENT_RECORD_BYTES) return { damage: 'it is too short' };
+  if (bytes.length < EXTENT_RECORD_BYTES) return damageAt(0, 'it is too short');
   const view = viewOf(bytes);
   const state = EXTENT_STATES[view.getUint16(6, true) - 1];
   const named = view.getUint32(24, true) === bytes.length - EXTENT_RECORD_BYTES;
-  if (state === undefined || !named) return { damage: 'its fields contradict each other' };
+  if (state === undefined || !named) return damageAt(6, 'its fields contradict each other');
   return {
     state,
     session: view.getUint32(12, true),
@@ -122,9 +121,10 @@ const CONDITIONAL_BYTES = CONDITIONAL_HEADER_BYTES + BLOCK_BYTES;
 export function encodeConditionalRecord(digest: Digest, record: ConditionalRecord): Uint8Array {
   invariant(record.data.length === BLOCK_BYTES, 'a conditional block is written as a whole');
   const bytes = begin(CONDITIONAL_MAGIC, 0, CONDITIONAL_BYTES);
-  setU48(viewOf(bytes), 16, record.version);
+  const view = viewOf(bytes);
+  setU48(view, 16, record.version);
   bytes.set(record.data, CONDITIONAL_HEADER_BYTES);
-  seal(digest, bytes, CRC_OFFSET);
+  seal(digest, bytes, view, 0, bytes.length);
   return bytes;
 }
 
@@ -140,8 +140,7 @@ export function decodeConditionalRecord(
 function begin(magic: number, field: number, lengthBytes: number): Uint8Array {
   const bytes = new Uint8Array(lengthBytes);
   const view = viewOf(bytes);
-  view.setUint32(0, magic, true);
-  view.setUint16(4, VERSION, true);
+  beginFrame(view, 0, { magic, version: VERSION });
   view.setUint16(6, field, true);
   return bytes;
 }
@@ -152,7 +151,8 @@ function recordDamage(
   magic: number,
   lengthBytes: number,
 ): Damage | null {
-  const damage = sealDamage(digest, bytes, magic, VERSION, CRC_OFFSET);
+  const frame = { magic, version: VERSION };
+  const damage = frameDamage(digest, bytes, viewOf(bytes), 0, bytes.length, frame);
   if (damage !== null || bytes.length === lengthBytes) return damage;
-  return { damage: `it has ${bytes.length} bytes, not ${lengthBytes}` };
+  return damageAt(0, `it has ${bytes.length} bytes, not ${lengthBytes}`);
 }

@@ -25,8 +25,8 @@
  */
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
-import { sameUuid, UUID_BYTES } from './superblock.ts';
+import { sameBytes, UUID_BYTES } from './field-bytes.ts';
+import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const BlockState = { free: 0, private: 1, shared: 2 } as const;
 export type BlockState = (typeof BlockState)[keyof typeof BlockState];
@@ -38,9 +38,7 @@ export const MAP_BLOCKS: number = 2 * MAP_COPY_BLOCKS;
 export const EXTENT_DATA_BLOCKS: number = EXTENT_BLOCKS - MAP_BLOCKS;
 export const STATES_BYTES: number = EXTENT_DATA_BLOCKS / 4;
 
-const MAGIC = 0x4d58_4453;
-const VERSION = 1;
-const CRC_OFFSET = 8;
+const FRAME = { magic: 0x4d58_4453, version: 1 } as const;
 const STATES_OFFSET = 64;
 
 export interface ExtentMapHeader {
@@ -65,15 +63,14 @@ export function encodeExtentMap(
 ): void {
   target.fill(0);
   const view = viewOf(target);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, VERSION, true);
+  beginFrame(view, 0, FRAME);
   view.setUint32(12, header.extent, true);
   target.set(header.store, 16);
   view.setUint32(32, header.session, true);
   view.setUint32(36, header.sequence, true);
   view.setUint32(40, countFree(states) ?? 0, true);
   target.set(states, STATES_OFFSET);
-  seal(digest, target, CRC_OFFSET);
+  seal(digest, target, view, 0, target.length);
 }
 
 /** Decodes one copy, which must be of this store and this extent. */
@@ -83,18 +80,19 @@ export function decodeExtentMap(
   store: Uint8Array,
   extent: number,
 ): ExtentMap | Damage {
-  const damage = sealDamage(digest, bytes, MAGIC, VERSION, CRC_OFFSET);
-  if (damage !== null) return damage;
   const view = viewOf(bytes);
-  if (!sameUuid(bytes.subarray(16, 16 + UUID_BYTES), store)) {
-    return { damage: 'it belongs to another store' };
+  const damage = frameDamage(digest, bytes, view, 0, bytes.length, FRAME);
+  if (damage !== null) return damage;
+  if (!sameBytes(bytes.subarray(16, 16 + UUID_BYTES), store)) {
+    return damageAt(16, 'it belongs to another store');
   }
   const found = view.getUint32(12, true);
-  if (found !== extent) return { damage: `it belongs to extent ${found}` };
+  if (found !== extent) return damageAt(12, `it belongs to extent ${found}`);
   const states = bytes.slice(STATES_OFFSET, STATES_OFFSET + STATES_BYTES);
   const freeBlocks = countFree(states);
-  if (freeBlocks === null) return { damage: 'it has a block in no state' };
-  if (freeBlocks !== view.getUint32(40, true)) return { damage: 'it counts its free blocks wrong' };
+  if (freeBlocks === null) return damageAt(STATES_OFFSET, 'it has a block in no state');
+  if (freeBlocks !== view.getUint32(40, true))
+    return damageAt(40, 'it counts its free blocks wrong');
   const session = view.getUint32(32, true);
   return { extent, store, session, sequence: view.getUint32(36, true), freeBlocks, states };
 }

@@ -29,15 +29,15 @@
 import { crc32Append } from '../../base/crc32.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
+import { getU48, setU48 } from './field-bytes.ts';
+import { beginFrame, frameDamage, seal } from './sealed.ts';
 
 export const GROUP_MAGIC = 0x47584c50;
-export const GROUP_VERSION = 1;
 export const GROUP_HEADER_BYTES = 64;
 export const RUN_BYTES = 28;
 export const EXTENT_BYTES = 32;
 export const EXTENT_SAME_PART = 1;
-const HEADER_CRC_AT = 8;
+const FRAME = { magic: GROUP_MAGIC, version: 1 } as const;
 
 export const MutationKind = {
   write: 1,
@@ -133,10 +133,8 @@ export function encodeGroupHeader(
   header: GroupHeader,
   digest: Digest,
 ): void {
-  view.setUint32(at, GROUP_MAGIC, true);
-  view.setUint16(at + 4, GROUP_VERSION, true);
+  beginFrame(view, at, FRAME);
   view.setUint16(at + 6, header.runs, true);
-  view.setUint32(at + HEADER_CRC_AT, 0, true);
   view.setUint32(at + 12, header.payloadCrc, true);
   view.setUint32(at + 16, header.tablesCrc, true);
   view.setUint32(at + 20, header.incarnation, true);
@@ -150,14 +148,10 @@ export function encodeGroupHeader(
   setU48(view, at + 50, header.durableGroupSeq);
   view.setUint32(at + 56, 0, true);
   view.setUint32(at + 60, 0, true);
-  const crc = digest.crc32(bytes, at, GROUP_HEADER_BYTES);
-  view.setUint32(at + HEADER_CRC_AT, crc, true);
+  seal(digest, bytes, view, at, GROUP_HEADER_BYTES);
 }
 
-/**
- * Reads the header at `at` into `header`. Null if it is whole, else what is wrong. The four bytes
- * of its CRC are zero for a moment: the buffer belongs to the caller alone.
- */
+/** Reads the header at `at` into `header`. Null if it is whole, else what is wrong. */
 export function decodeGroupHeader(
   bytes: Uint8Array,
   view: DataView,
@@ -165,13 +159,8 @@ export function decodeGroupHeader(
   header: GroupHeader,
   digest: Digest,
 ): string | null {
-  if (view.getUint32(at, true) !== GROUP_MAGIC) return 'no group begins here';
-  const crc = view.getUint32(at + HEADER_CRC_AT, true);
-  view.setUint32(at + HEADER_CRC_AT, 0, true);
-  const found = digest.crc32(bytes, at, GROUP_HEADER_BYTES);
-  view.setUint32(at + HEADER_CRC_AT, crc, true);
-  if (found !== crc) return 'the CRC of the group header fails';
-  if (view.getUint16(at + 4, true) !== GROUP_VERSION) return 'a group of another version';
+  const damage = frameDamage(digest, bytes, view, at, GROUP_HEADER_BYTES, FRAME);
+  if (damage !== null) return `a group header: ${damage.problem}`;
   header.runs = view.getUint16(at + 6, true);
   header.payloadCrc = view.getUint32(at + 12, true);
   header.tablesCrc = view.getUint32(at + 16, true);

@@ -14,13 +14,10 @@
  */
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
-import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
-import { UUID_BYTES } from './superblock.ts';
+import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
+import { beginFrame, type Damage, frameDamage, seal, viewOf } from './sealed.ts';
 
-const MAGIC = 0x4650_4453;
-const VERSION = 1;
-const CRC_OFFSET = 8;
+const FRAME = { magic: 0x4650_4453, version: 1 } as const;
 
 export interface PoolLabel {
   readonly uuid: Uint8Array;
@@ -30,16 +27,16 @@ export interface PoolLabel {
 export function encodePoolLabel(digest: Digest, label: PoolLabel): Uint8Array {
   const bytes = new Uint8Array(BLOCK_BYTES);
   const view = viewOf(bytes);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, VERSION, true);
+  beginFrame(view, 0, FRAME);
   bytes.set(label.uuid, 16);
   setU48(view, 32, label.sizeBlocks);
-  seal(digest, bytes, CRC_OFFSET);
+  seal(digest, bytes, view, 0, BLOCK_BYTES);
   return bytes;
 }
 
 export function decodePoolLabel(digest: Digest, bytes: Uint8Array): PoolLabel | Damage {
-  const damage = sealDamage(digest, bytes, MAGIC, VERSION, CRC_OFFSET);
+  const view = viewOf(bytes);
+  const damage = frameDamage(digest, bytes, view, 0, bytes.length, FRAME);
   if (damage !== null) return damage;
-  return { uuid: bytes.slice(16, 16 + UUID_BYTES), sizeBlocks: getU48(viewOf(bytes), 32) };
+  return { uuid: bytes.slice(16, 16 + UUID_BYTES), sizeBlocks: getU48(view, 32) };
 }

@@ -42,21 +42,21 @@
 import { invariant } from '../../base/invariant.ts';
 import type { Digest } from '../../world/world.ts';
 import {
-  crcWithout,
-  type Decoded,
-  type FormatDamage,
   firstNonZero,
-  getUuid,
-  hex,
+  formatUuid,
+  getU48,
   setU32,
-  setUuid,
+  setU48,
+  UUID_BYTES,
+  uuidBytes,
 } from './field-bytes.ts';
-import { getU48, setU48 } from './little-endian.ts';
+import { beginFrame, type Damage, damageAt, frameDamage, hex, seal, viewOf } from './sealed.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 
 export const ROOT_BLOCK_BYTES = 4096;
-export const ROOT_BLOCK_VERSION = 1;
-const MAGIC = 0x54525850;
+const FRAME = { magic: 0x54525850, version: 1 } as const;
+const STORE_UUID_AT = 16;
+const VDI_UUID_AT = 32;
 const FLAG_ORDERED = 1;
 const POLICY_MAX = 5;
 const END = 228;
@@ -102,13 +102,12 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   invariant(image.policy >= 0 && image.policy <= POLICY_MAX, 'a policy is W0 to W5');
   invariant(image.vdi > 0, 'an image has a number');
   const bytes = new Uint8Array(ROOT_BLOCK_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, ROOT_BLOCK_VERSION, true);
+  const view = viewOf(bytes);
+  beginFrame(view, 0, FRAME);
   view.setUint16(6, image.ordered ? FLAG_ORDERED : 0, true);
   setU32(view, 12, image.vdi);
-  setUuid(view, 16, image.storeUuid);
-  setUuid(view, 32, image.vdiUuid);
+  bytes.set(uuidBytes(image.storeUuid), STORE_UUID_AT);
+  bytes.set(uuidBytes(image.vdiUuid), VDI_UUID_AT);
   setU32(view, 48, image.generation);
   setU32(view, 52, image.gcCycle);
   setU48(view, 56, image.vdiSeq);
@@ -129,24 +128,24 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   setU32(view, 216, image.hidden?.generation ?? 0);
   setU32(view, 220, image.origin?.vdi ?? 0);
   setU32(view, 224, image.origin?.snapshot ?? 0);
-  view.setUint32(8, digest.crc32(bytes, 0, ROOT_BLOCK_BYTES), true);
+  seal(digest, bytes, view, 0, ROOT_BLOCK_BYTES);
   return bytes;
 }
 
 /** Reads a root block of `ROOT_BLOCK_BYTES` bytes; what is wrong with it is named, not thrown. */
-export function decodeRootBlock(digest: Digest, bytes: Uint8Array): Decoded<RootBlock> {
+export function decodeRootBlock(digest: Digest, bytes: Uint8Array): RootBlock | Damage {
   invariant(bytes.length === ROOT_BLOCK_BYTES, 'a root block is one block');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, ROOT_BLOCK_BYTES);
-  const damage = envelopeDamage(digest, bytes, view) ?? fieldDamage(bytes, view);
-  return damage === null ? { ok: true, value: readFields(view) } : { ok: false, damage };
+  const view = viewOf(bytes);
+  const damage = frameDamage(digest, bytes, view, 0, ROOT_BLOCK_BYTES, FRAME);
+  return damage ?? fieldDamage(bytes, view) ?? readFields(bytes, view);
 }
 
-function readFields(view: DataView): RootBlock {
+function readFields(bytes: Uint8Array, view: DataView): RootBlock {
   const originVdi = view.getUint32(220, true);
   return {
-    storeUuid: getUuid(view, 16),
+    storeUuid: uuidAt(bytes, STORE_UUID_AT),
     vdi: view.getUint32(12, true),
-    vdiUuid: getUuid(view, 32),
+    vdiUuid: uuidAt(bytes, VDI_UUID_AT),
     generation: view.getUint32(48, true),
     vdiSeq: getU48(view, 56),
     ordered: view.getUint16(6, true) === FLAG_ORDERED,
@@ -167,6 +166,10 @@ function readFields(view: DataView): RootBlock {
   };
 }
 
+function uuidAt(bytes: Uint8Array, at: number): string {
+  return formatUuid(bytes.subarray(at, at + UUID_BYTES));
+}
+
 function readHidden(view: DataView): HiddenRoot | null {
   const kind = view.getUint8(63);
   if (kind === 0) return null;
@@ -178,34 +181,19 @@ function readHidden(view: DataView): HiddenRoot | null {
   };
 }
 
-function envelopeDamage(digest: Digest, bytes: Uint8Array, view: DataView): FormatDamage | null {
-  const magic = view.getUint32(0, true);
-  if (magic !== MAGIC) return damage(0, `magic ${hex(magic)}, expected ${hex(MAGIC)}`);
-  const version = view.getUint16(4, true);
-  if (version > ROOT_BLOCK_VERSION) {
-    const problem = `version ${version}, newer than ${ROOT_BLOCK_VERSION}: update stordom`;
-    return { ...damage(4, problem), newer: true };
-  }
-  if (version !== ROOT_BLOCK_VERSION) {
-    return damage(4, `version ${version}, expected ${ROOT_BLOCK_VERSION}`);
-  }
-  const crc = view.getUint32(8, true);
-  const found = crcWithout(digest, bytes, 0, ROOT_BLOCK_BYTES, 8);
-  return crc === found ? null : damage(8, `CRC ${hex(crc)}, but the bytes have ${hex(found)}`);
-}
-
 /** Bytes whose CRC holds but that make no sense: written by a program with a bug, or forged. */
-function fieldDamage(bytes: Uint8Array, view: DataView): FormatDamage | null {
+function fieldDamage(bytes: Uint8Array, view: DataView): Damage | null {
   const flags = view.getUint16(6, true);
-  if (flags > FLAG_ORDERED) return damage(6, `flags ${hex(flags)}, expected 0 or ${FLAG_ORDERED}`);
-  if (view.getUint32(12, true) === 0) return damage(12, 'image 0, expected 1 or more');
+  if (flags > FLAG_ORDERED)
+    return damageAt(6, `flags ${hex(flags)}, expected 0 or ${FLAG_ORDERED}`);
+  if (view.getUint32(12, true) === 0) return damageAt(12, 'image 0, expected 1 or more');
   const policy = view.getUint8(62);
-  if (policy > POLICY_MAX) return damage(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);
+  if (policy > POLICY_MAX) return damageAt(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);
   const kind = view.getUint8(63);
-  if (kind > HiddenKind.orphanSuffix) return damage(63, `hidden root of kind ${kind}`);
+  if (kind > HiddenKind.orphanSuffix) return damageAt(63, `hidden root of kind ${kind}`);
   for (const at of [64, 88, 112, 184]) {
     const problem = rootProblem(view, at);
-    if (problem !== null) return damage(at, problem);
+    if (problem !== null) return damageAt(at, problem);
   }
   const gaps: readonly (readonly [number, number])[] = [
     [82, 88],
@@ -221,11 +209,7 @@ function fieldDamage(bytes: Uint8Array, view: DataView): FormatDamage | null {
   ];
   for (const [from, to] of gaps) {
     const at = firstNonZero(bytes, from, to);
-    if (at >= 0) return damage(at, `byte ${bytes[at]} where the layout has zeros`);
+    if (at >= 0) return damageAt(at, `byte ${bytes[at]} where the layout has zeros`);
   }
   return null;
-}
-
-function damage(byte: number, problem: string): FormatDamage {
-  return { format: 'root block', byte, problem, newer: false };
 }

@@ -9,16 +9,14 @@
  *
  * `number` is that of the file's name and stays; `serial` counts the segments of one incarnation in
  * the order of its log, so a file that is used again gets a new one, and a new salt. The CRC is
- * over the whole block with its own field zero; a later version keeps magic, version and CRC where
- * they are, so that a newer file can be told from a damaged one.
+ * over the whole block.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
+import { beginFrame, type Damage, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const SEGMENT_HEADER_BYTES: number = PAGE_BYTES;
-export const SEGMENT_MAGIC = 0x53584c50;
-export const SEGMENT_VERSION = 1;
-const CRC_AT = 8;
+const FRAME = { magic: 0x53584c50, version: 1 } as const;
 
 export interface SegmentHeader {
   readonly incarnation: number;
@@ -30,28 +28,22 @@ export interface SegmentHeader {
 
 export function encodeSegmentHeader(header: SegmentHeader, digest: Digest): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, SEGMENT_MAGIC, true);
-  view.setUint16(4, SEGMENT_VERSION, true);
+  const view = viewOf(bytes);
+  beginFrame(view, 0, FRAME);
   view.setUint32(12, header.incarnation, true);
   view.setUint32(16, header.number, true);
   view.setUint32(20, header.serial, true);
   view.setUint32(24, header.salt, true);
   view.setUint32(28, header.segmentBytes, true);
-  view.setUint32(CRC_AT, digest.crc32(bytes, 0, bytes.length), true);
+  seal(digest, bytes, view, 0, SEGMENT_HEADER_BYTES);
   return bytes;
 }
 
-/** The header, or what is wrong with the block, in words. */
-export function decodeSegmentHeader(block: Uint8Array, digest: Digest): SegmentHeader | string {
-  const bytes = block.slice(0, SEGMENT_HEADER_BYTES);
-  const view = new DataView(bytes.buffer);
-  if (view.getUint32(0, true) !== SEGMENT_MAGIC) return 'not a segment header: wrong magic';
-  const crc = view.getUint32(CRC_AT, true);
-  view.setUint32(CRC_AT, 0, true);
-  if (digest.crc32(bytes, 0, bytes.length) !== crc) return 'the CRC of the segment header fails';
-  const version = view.getUint16(4, true);
-  if (version !== SEGMENT_VERSION) return `segment header of version ${version}, expected 1`;
+/** The header in the first block of `bytes`, or what is wrong with it. */
+export function decodeSegmentHeader(bytes: Uint8Array, digest: Digest): SegmentHeader | Damage {
+  const view = viewOf(bytes);
+  const damage = frameDamage(digest, bytes, view, 0, SEGMENT_HEADER_BYTES, FRAME);
+  if (damage !== null) return damage;
   return {
     incarnation: view.getUint32(12, true),
     number: view.getUint32(16, true),

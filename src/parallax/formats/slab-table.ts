@@ -32,11 +32,11 @@
  */
 import { BLOCK_BYTES, type PoolBlock } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
+import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
+import { beginFrame, type Frame, frameDamage, seal, viewOf } from './sealed.ts';
 
-const SUPERBLOCK_MAGIC = 0x53424c53;
-const TABLE_MAGIC = 0x54424c53;
-const VERSION = 1;
-const CRC_AT = 8;
+const SUPERBLOCK: Frame = { magic: 0x53424c53, version: 1 };
+const TABLE: Frame = { magic: 0x54424c53, version: 1 };
 const SLOTS_AT = 12;
 const STORE_AT = 16;
 const SUPER_SEQUENCE_AT = 32;
@@ -48,7 +48,6 @@ const TABLE_SEQUENCE_AT = 16;
 const ENTRIES_AT = 64;
 const ENTRY_BYTES = 20;
 
-export const STORE_BYTES = 16;
 export const TABLE_SLOTS = 200;
 export const SUPERBLOCKS = 2;
 export const BINDINGS_MAX: number = Math.floor((BLOCK_BYTES - BINDINGS_AT) / BINDING_BYTES);
@@ -78,7 +77,7 @@ export interface Binding {
 }
 
 export interface SlabSuperblock {
-  /** `STORE_BYTES`: the store that the slab caches. */
+  /** `UUID_BYTES`: the store that the slab caches. */
   readonly store: Uint8Array;
   readonly slots: number;
   readonly sequence: number;
@@ -120,24 +119,24 @@ export class SlabFormat {
 
   constructor(bytes: Uint8Array, digest: Digest) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = viewOf(bytes);
     this.#digest = digest;
   }
 
   encodeSuperblock(at: number, superblock: SlabSuperblock): void {
-    this.#begin(at, SUPERBLOCK_MAGIC);
+    this.#begin(at, SUPERBLOCK);
     this.#view.setUint16(at + 6, superblock.bindings.size, true);
     this.#bytes.set(superblock.store, at + STORE_AT);
     this.#view.setUint32(at + SLOTS_AT, superblock.slots, true);
-    this.#setU48(at + SUPER_SEQUENCE_AT, superblock.sequence);
+    setU48(this.#view, at + SUPER_SEQUENCE_AT, superblock.sequence);
     this.#view.setUint32(at + SPACES_END_AT, superblock.spacesEnd, true);
     let entry = at + BINDINGS_AT;
     for (const [vdi, { space, root }] of superblock.bindings) {
       this.#view.setUint32(entry, vdi, true);
       this.#view.setUint32(entry + 4, space, true);
       this.#view.setUint32(entry + 8, root.generation, true);
-      this.#setU48(entry + 12, root.vdiSeq);
-      this.#setU48(entry + 18, root.block);
+      setU48(this.#view, entry + 12, root.vdiSeq);
+      setU48(this.#view, entry + 18, root.block);
       this.#view.setUint32(entry + 24, root.crc, true);
       entry += BINDING_BYTES;
     }
@@ -145,7 +144,7 @@ export class SlabFormat {
   }
 
   judgeSuperblock(at: number): BlockVerdict {
-    const verdict = this.#judge(at, SUPERBLOCK_MAGIC);
+    const verdict = this.#judge(at, SUPERBLOCK);
     if (verdict !== 'ok') return verdict;
     return this.#view.getUint16(at + 6, true) <= BINDINGS_MAX ? 'ok' : 'damaged';
   }
@@ -157,17 +156,17 @@ export class SlabFormat {
     for (let i = 0, entry = at + BINDINGS_AT; i < count; i++, entry += BINDING_BYTES) {
       const root = {
         generation: this.#view.getUint32(entry + 8, true),
-        vdiSeq: this.#getU48(entry + 12),
-        block: this.#getU48(entry + 18),
+        vdiSeq: getU48(this.#view, entry + 12),
+        block: getU48(this.#view, entry + 18),
         crc: this.#view.getUint32(entry + 24, true),
       };
       const space = this.#view.getUint32(entry + 4, true);
       bindings.set(this.#view.getUint32(entry, true), { space, root });
     }
     return {
-      store: this.#bytes.slice(at + STORE_AT, at + STORE_AT + STORE_BYTES),
+      store: this.#bytes.slice(at + STORE_AT, at + STORE_AT + UUID_BYTES),
       slots: this.#view.getUint32(at + SLOTS_AT, true),
-      sequence: this.#getU48(at + SUPER_SEQUENCE_AT),
+      sequence: getU48(this.#view, at + SUPER_SEQUENCE_AT),
       spacesEnd: this.#view.getUint32(at + SPACES_END_AT, true),
       bindings,
     };
@@ -175,14 +174,14 @@ export class SlabFormat {
 
   /** Begins a table block without entries; `setEntry` adds them, `endTable` makes it valid. */
   beginTable(at: number, firstSlot: number, sequence: number): void {
-    this.#begin(at, TABLE_MAGIC);
+    this.#begin(at, TABLE);
     this.#view.setUint32(at + FIRST_SLOT_AT, firstSlot, true);
-    this.#setU48(at + TABLE_SEQUENCE_AT, sequence);
+    setU48(this.#view, at + TABLE_SEQUENCE_AT, sequence);
   }
 
   setEntry(at: number, index: number, entry: TableEntry): void {
     const place = at + ENTRIES_AT + index * ENTRY_BYTES;
-    this.#setU48(place, entry.poolBlock);
+    setU48(this.#view, place, entry.poolBlock);
     this.#view.setUint32(place + 8, entry.crc, true);
     this.#view.setUint32(place + 12, entry.space, true);
     this.#view.setUint32(place + 16, entry.block, true);
@@ -194,51 +193,37 @@ export class SlabFormat {
 
   /** Whether the block is a valid one of this table, at the place of `firstSlot`. */
   judgeTable(at: number, firstSlot: number): BlockVerdict {
-    const verdict = this.#judge(at, TABLE_MAGIC);
+    const verdict = this.#judge(at, TABLE);
     if (verdict !== 'ok') return verdict;
     return this.#view.getUint32(at + FIRST_SLOT_AT, true) === firstSlot ? 'ok' : 'damaged';
   }
 
   tableSequence(at: number): number {
-    return this.#getU48(at + TABLE_SEQUENCE_AT);
+    return getU48(this.#view, at + TABLE_SEQUENCE_AT);
   }
 
   /** Reads an entry of a block that was judged `ok` into `entry`. */
   getEntry(at: number, index: number, entry: TableEntry): void {
     const place = at + ENTRIES_AT + index * ENTRY_BYTES;
-    entry.poolBlock = this.#getU48(place);
+    entry.poolBlock = getU48(this.#view, place);
     entry.crc = this.#view.getUint32(place + 8, true);
     entry.space = this.#view.getUint32(place + 12, true);
     entry.block = this.#view.getUint32(place + 16, true);
   }
 
-  #begin(at: number, magic: number): void {
+  #begin(at: number, frame: Frame): void {
     this.#bytes.fill(0, at, at + BLOCK_BYTES);
-    this.#view.setUint32(at, magic, true);
-    this.#view.setUint16(at + 4, VERSION, true);
+    beginFrame(this.#view, at, frame);
   }
 
   #seal(at: number): void {
-    this.#view.setUint32(at + CRC_AT, this.#digest.crc32(this.#bytes, at, BLOCK_BYTES), true);
+    seal(this.#digest, this.#bytes, this.#view, at, BLOCK_BYTES);
   }
 
-  #judge(at: number, magic: number): BlockVerdict {
-    const begins = this.#view.getUint32(at, true);
-    if (begins !== magic) return begins === 0 ? 'empty' : 'damaged';
-    const stored = this.#view.getUint32(at + CRC_AT, true);
-    this.#view.setUint32(at + CRC_AT, 0, true);
-    const found = this.#digest.crc32(this.#bytes, at, BLOCK_BYTES);
-    this.#view.setUint32(at + CRC_AT, stored, true);
-    if (stored !== found) return 'damaged';
-    return this.#view.getUint16(at + 4, true) === VERSION ? 'ok' : 'newer version';
-  }
-
-  #setU48(at: number, value: number): void {
-    this.#view.setUint32(at, value >>> 0, true);
-    this.#view.setUint16(at + 4, Math.floor(value / 2 ** 32), true);
-  }
-
-  #getU48(at: number): number {
-    return this.#view.getUint32(at, true) + this.#view.getUint16(at + 4, true) * 2 ** 32;
+  #judge(at: number, frame: Frame): BlockVerdict {
+    if (this.#view.getUint32(at, true) === 0) return 'empty';
+    const damage = frameDamage(this.#digest, this.#bytes, this.#view, at, BLOCK_BYTES, frame);
+    if (damage === null) return 'ok';
+    return damage.newer ? 'newer version' : 'damaged';
   }
 }

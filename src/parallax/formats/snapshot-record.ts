@@ -18,7 +18,8 @@
  * |                4 |     4 | CRC-32 of the record, this field being zero                |
  * |                8 |     6 | vdiSeq: the snapshot holds every mutation up to it         |
  * |               14 |     2 | flags: 1 deleted, 2 template, 4 local (not at the pool)    |
- * |               16 |    24 | root                                                       |
+ * |               16 |    18 | root, without the zeros at its end                         |
+ * |               34 |     6 | blocks that are mapped                                     |
  * |               40 |     4 | birth: of the newest entries that the snapshot holds       |
  * |               44 |     4 | generation in which vdiSeq was given                       |
  * |               48 |     6 | size in blocks                                             |
@@ -32,23 +33,32 @@
 import { UsageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { Digest } from '../../world/world.ts';
-import { crcWithout, type FormatDamage, firstNonZero, hex, setU32 } from './field-bytes.ts';
-import { getU48, setU48 } from './little-endian.ts';
+import { firstNonZero, getU48, setU32, setU48 } from './field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  hex,
+  seal,
+  sumWithout,
+  viewOf,
+} from './sealed.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 import { decodeUtf8, encodeUtf8 } from './utf8.ts';
 
 export const SNAPSHOT_BLOCK_BYTES = 4096;
 export const SNAPSHOT_RECORD_BYTES = 128;
 export const SNAPSHOTS_PER_BLOCK = 31;
-export const SNAPSHOT_BLOCK_VERSION = 1;
 export const SNAPSHOT_NAME_BYTES_MAX = 63;
 
-const MAGIC = 0x4e535850;
+const FRAME = { magic: 0x4e535850, version: 1 } as const;
 const FLAG_DELETED = 1;
 const FLAG_TEMPLATE = 2;
 const FLAG_LOCAL = 4;
 const FLAGS = FLAG_DELETED | FLAG_TEMPLATE | FLAG_LOCAL;
 const HEAD_END = 16;
+const CRC_AT = 4;
 const NAME_AT = 64;
 
 invariant(
@@ -65,6 +75,7 @@ export interface SnapshotRecord {
   readonly birth: number;
   readonly root: TreeRoot;
   readonly sizeBlocks: number;
+  readonly mappedBlocks: number;
   readonly createdMs: number;
   /** Its blocks may be reclaimed, unless another snapshot or the image still has them. */
   readonly deleted: boolean;
@@ -77,7 +88,7 @@ export interface SnapshotRecord {
 export interface SnapshotBlock {
   /** Those that hold, by id; without the ones that were never written. */
   readonly records: readonly SnapshotRecord[];
-  readonly damage: readonly FormatDamage[];
+  readonly damage: readonly Damage[];
 }
 
 /** Block of the snapshot log that holds snapshot `id`. */
@@ -103,17 +114,16 @@ export function requireSnapshotName(name: string): void {
 
 /** Writes the head of an empty block; the 4096 bytes are zeros before. */
 export function encodeSnapshotHead(digest: Digest, bytes: Uint8Array, blockIndex: number): void {
-  const view = viewOf(bytes);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, SNAPSHOT_BLOCK_VERSION, true);
+  const view = blockView(bytes);
+  beginFrame(view, 0, FRAME);
   view.setUint32(12, blockIndex * SNAPSHOTS_PER_BLOCK + 1, true);
-  view.setUint32(8, crcWithout(digest, bytes, 0, SNAPSHOT_RECORD_BYTES, 8), true);
+  seal(digest, bytes, view, 0, SNAPSHOT_RECORD_BYTES);
 }
 
 /** Writes a record to its place in the block `snapshotBlockIndex(record.id)`. */
 export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: SnapshotRecord): void {
   requireSnapshotName(record.name);
-  const view = viewOf(bytes);
+  const view = blockView(bytes);
   const at = recordOffset(record.id);
   const name = encodeUtf8(record.name) as Uint8Array;
   bytes.fill(0, at, at + SNAPSHOT_RECORD_BYTES);
@@ -125,13 +135,14 @@ export function encodeSnapshot(digest: Digest, bytes: Uint8Array, record: Snapsh
     (record.local ? FLAG_LOCAL : 0);
   view.setUint16(at + 14, flags, true);
   encodeRoot(view, at + 16, record.root);
+  setU48(view, at + 34, record.mappedBlocks);
   setU32(view, at + 40, record.birth);
   setU32(view, at + 44, record.generation);
   setU48(view, at + 48, record.sizeBlocks);
   view.setUint8(at + 54, name.length);
   view.setFloat64(at + 56, record.createdMs, true);
   bytes.set(name, at + NAME_AT);
-  view.setUint32(at + 4, crcWithout(digest, bytes, at, SNAPSHOT_RECORD_BYTES, 4), true);
+  view.setUint32(at + CRC_AT, recordSum(digest, bytes, view, at), true);
 }
 
 /** Reads the block of that index: every record that holds, and a word on each that does not. */
@@ -140,9 +151,9 @@ export function decodeSnapshotBlock(
   bytes: Uint8Array,
   blockIndex: number,
 ): SnapshotBlock {
-  const view = viewOf(bytes);
+  const view = blockView(bytes);
   const head = headDamage(digest, bytes, view, blockIndex);
-  const damages: FormatDamage[] = head === null ? [] : [head];
+  const damages: Damage[] = head === null ? [] : [head];
   const records: SnapshotRecord[] = [];
   for (let i = 0; i < SNAPSHOTS_PER_BLOCK && head?.newer !== true; i++) {
     const id = blockIndex * SNAPSHOTS_PER_BLOCK + 1 + i;
@@ -165,6 +176,7 @@ function readRecord(bytes: Uint8Array, view: DataView, at: number): SnapshotReco
     birth: view.getUint32(at + 40, true),
     root: decodeRoot(view, at + 16) ?? EMPTY_ROOT,
     sizeBlocks: getU48(view, at + 48),
+    mappedBlocks: getU48(view, at + 34),
     createdMs: view.getFloat64(at + 56, true),
     deleted: (flags & FLAG_DELETED) !== 0,
     template: (flags & FLAG_TEMPLATE) !== 0,
@@ -177,25 +189,14 @@ function headDamage(
   bytes: Uint8Array,
   view: DataView,
   blockIndex: number,
-): FormatDamage | null {
-  const magic = view.getUint32(0, true);
-  if (magic !== MAGIC) return damage(0, `magic ${hex(magic)}, expected ${hex(MAGIC)}`);
-  const version = view.getUint16(4, true);
-  if (version > SNAPSHOT_BLOCK_VERSION) {
-    const problem = `version ${version}, newer than ${SNAPSHOT_BLOCK_VERSION}: update stordom`;
-    return { ...damage(4, problem), newer: true };
-  }
-  if (version !== SNAPSHOT_BLOCK_VERSION) {
-    return damage(4, `version ${version}, expected ${SNAPSHOT_BLOCK_VERSION}`);
-  }
-  const crc = view.getUint32(8, true);
-  const found = crcWithout(digest, bytes, 0, SNAPSHOT_RECORD_BYTES, 8);
-  if (crc !== found) return damage(8, `CRC ${hex(crc)}, but the head has ${hex(found)}`);
+): Damage | null {
+  const found = frameDamage(digest, bytes, view, 0, SNAPSHOT_RECORD_BYTES, FRAME);
+  if (found !== null) return found;
   const first = view.getUint32(12, true);
   const expected = blockIndex * SNAPSHOTS_PER_BLOCK + 1;
-  if (first !== expected) return damage(12, `first id ${first}, expected ${expected}`);
+  if (first !== expected) return damageAt(12, `first id ${first}, expected ${expected}`);
   const stray = firstNonZero(bytes, HEAD_END, SNAPSHOT_RECORD_BYTES);
-  return stray < 0 ? null : damage(stray, `byte ${bytes[stray]} where the layout has zeros`);
+  return stray < 0 ? null : damageAt(stray, `byte ${bytes[stray]} where the layout has zeros`);
 }
 
 function recordDamage(
@@ -204,29 +205,31 @@ function recordDamage(
   view: DataView,
   at: number,
   id: number,
-): FormatDamage | null {
-  const crc = view.getUint32(at + 4, true);
-  const found = crcWithout(digest, bytes, at, SNAPSHOT_RECORD_BYTES, 4);
+): Damage | null {
+  const crc = view.getUint32(at + CRC_AT, true);
+  const found = recordSum(digest, bytes, view, at);
   if (crc !== found) {
-    return damage(at + 4, `CRC ${hex(crc)} of snapshot ${id}, but the record has ${hex(found)}`);
+    return damageAt(
+      at + CRC_AT,
+      `CRC ${hex(crc)} of snapshot ${id}, but the record has ${hex(found)}`,
+    );
   }
   const stored = view.getUint32(at, true);
-  if (stored !== id) return damage(at, `id ${stored} in the place of snapshot ${id}`);
+  if (stored !== id) return damageAt(at, `id ${stored} in the place of snapshot ${id}`);
   const flags = view.getUint16(at + 14, true);
-  if ((flags & ~FLAGS) !== 0) return damage(at + 14, `flags ${hex(flags)} of snapshot ${id}`);
+  if ((flags & ~FLAGS) !== 0) return damageAt(at + 14, `flags ${hex(flags)} of snapshot ${id}`);
   const problem = rootProblem(view, at + 16);
-  if (problem !== null) return damage(at + 16, `${problem}, of snapshot ${id}`);
+  if (problem !== null) return damageAt(at + 16, `${problem}, of snapshot ${id}`);
   if (nameOf(bytes, view, at) === null) {
-    return damage(at + 54, `a name that is not UTF-8 of up to 63 bytes, of snapshot ${id}`);
+    return damageAt(at + 54, `a name that is not UTF-8 of up to 63 bytes, of snapshot ${id}`);
   }
   const gaps: readonly (readonly [number, number])[] = [
-    [at + 34, at + 40],
     [at + 55, at + 56],
     [at + NAME_AT + view.getUint8(at + 54), at + SNAPSHOT_RECORD_BYTES],
   ];
   for (const [from, to] of gaps) {
     const stray = firstNonZero(bytes, from, to);
-    if (stray >= 0) return damage(stray, `byte ${bytes[stray]} where snapshot ${id} has zeros`);
+    if (stray >= 0) return damageAt(stray, `byte ${bytes[stray]} where snapshot ${id} has zeros`);
   }
   return null;
 }
@@ -238,15 +241,15 @@ function nameOf(bytes: Uint8Array, view: DataView, at: number): string | null {
   return decodeUtf8(bytes, at + NAME_AT, at + NAME_AT + length);
 }
 
+function recordSum(digest: Digest, bytes: Uint8Array, view: DataView, at: number): number {
+  return sumWithout(digest, bytes, view, at, SNAPSHOT_RECORD_BYTES, CRC_AT);
+}
+
 function recordOffset(id: number): number {
   return SNAPSHOT_RECORD_BYTES * (1 + ((id - 1) % SNAPSHOTS_PER_BLOCK));
 }
 
-function viewOf(bytes: Uint8Array): DataView {
+function blockView(bytes: Uint8Array): DataView {
   invariant(bytes.length === SNAPSHOT_BLOCK_BYTES, 'records of snapshots come by the block');
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-function damage(byte: number, problem: string): FormatDamage {
-  return { format: 'snapshot block', byte, problem, newer: false };
+  return viewOf(bytes);
 }

@@ -19,16 +19,14 @@
  */
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './little-endian.ts';
-import { type Damage, seal, sealDamage, viewOf } from './sealed.ts';
+import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
+import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const SUPERBLOCK_VERSION = 1;
 /** Versions of the formats that a store of today holds. */
 export const STORE_FORMATS: StoreFormats = { root: 1, node: 1, extentMap: 1, record: 1 };
-export const UUID_BYTES = 16;
 
-const MAGIC = 0x4253_4453;
-const CRC_OFFSET = 8;
+const FRAME = { magic: 0x4253_4453, version: SUPERBLOCK_VERSION } as const;
 const STATES = ['creating', 'ready'] as const;
 
 export interface StoreFormats {
@@ -51,8 +49,7 @@ export interface Superblock {
 export function encodeSuperblock(digest: Digest, superblock: Superblock): Uint8Array {
   const bytes = new Uint8Array(BLOCK_BYTES);
   const view = viewOf(bytes);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, SUPERBLOCK_VERSION, true);
+  beginFrame(view, 0, FRAME);
   view.setUint16(6, STATES.indexOf(superblock.state) + 1, true);
   view.setUint32(12, superblock.extentBlocks, true);
   bytes.set(superblock.uuid, 16);
@@ -62,17 +59,17 @@ export function encodeSuperblock(digest: Digest, superblock: Superblock): Uint8A
   view.setUint16(48, superblock.formats.node, true);
   view.setUint16(50, superblock.formats.extentMap, true);
   view.setUint16(52, superblock.formats.record, true);
-  seal(digest, bytes, CRC_OFFSET);
+  seal(digest, bytes, view, 0, BLOCK_BYTES);
   return bytes;
 }
 
 export function decodeSuperblock(digest: Digest, bytes: Uint8Array): Superblock | Damage {
-  const damage = sealDamage(digest, bytes, MAGIC, SUPERBLOCK_VERSION, CRC_OFFSET);
-  if (damage !== null) return damage;
   const view = viewOf(bytes);
+  const damage = frameDamage(digest, bytes, view, 0, bytes.length, FRAME);
+  if (damage !== null) return damage;
   const stateNumber = view.getUint16(6, true);
   const state = STATES[stateNumber - 1];
-  if (state === undefined) return { damage: `it has no state ${stateNumber}` };
+  if (state === undefined) return damageAt(6, `it has no state ${stateNumber}`);
   return {
     state,
     uuid: bytes.slice(16, 16 + UUID_BYTES),
@@ -86,15 +83,4 @@ export function decodeSuperblock(digest: Digest, bytes: Uint8Array): Superblock 
       record: view.getUint16(52, true),
     },
   };
-}
-
-/** As people write a uuid. */
-export function formatUuid(uuid: Uint8Array): string {
-  const hex = [...uuid].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const ends = [8, 12, 16, 20, 32];
-  return ends.map((end, at) => hex.slice(at === 0 ? 0 : ends[at - 1], end)).join('-');
-}
-
-export function sameUuid(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }

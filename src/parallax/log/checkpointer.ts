@@ -8,7 +8,7 @@
  */
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, encodeCheckpoint } from '../formats/checkpoint.ts';
-import { flushDisk, writeBytes } from './disk-story.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 
 export class Checkpointer {
   readonly #world: World;
@@ -57,7 +57,7 @@ export class Checkpointer {
     this.builtSequence = sequence;
     const bytes = encodeCheckpoint(this.#build(sequence), this.#world.digest);
     const disk = this.#sides[sequence % 2] as Disk;
-    let status = await writeBytes(disk, bytes, 0);
+    let status = await diskCall(disk, 'write', 0, bytes);
     if (status === DiskStatus.ok) status = await flushDisk(disk);
     if (this.#next === null) this.#running = null;
     if (status !== DiskStatus.ok) {

@@ -2,7 +2,8 @@
 import { StorageError, UsageError } from '../../base/errors.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
-import { readBytes } from './disk-story.ts';
+import { isDamage } from '../formats/sealed.ts';
+import { diskCall } from '../story-io.ts';
 import { parseLogName } from './log-names.ts';
 
 export interface FoundCheckpoint {
@@ -15,7 +16,7 @@ export interface FoundCheckpoint {
  * `strict`, E_LOG_UNREADABLE for one that the disk does not give.
  */
 export async function findCheckpoint(
-  world: World,
+  world: Pick<World, 'digest' | 'disks'>,
   names: readonly string[],
   strict: boolean,
 ): Promise<FoundCheckpoint> {
@@ -25,13 +26,13 @@ export async function findCheckpoint(
     if (parseLogName(name)?.kind !== 'checkpoint') continue;
     const disk = await world.disks.open(name, { writable: false });
     const bytes = new Uint8Array(disk.sizeBytes);
-    const status = await readBytes(disk, bytes, 0);
+    const status = await diskCall(disk, 'read', 0, bytes);
     await disk.close();
     if (strict && status !== DiskStatus.ok) throw unreadable(name);
     const found = decodeCheckpoint(bytes, world.digest);
-    if (found.kind === 'newer') throw newer(name, found.version);
+    if (isDamage(found) && found.newer) throw newer(name, found.problem);
     if (status !== DiskStatus.ok) remarks.push(`${name} cannot be read`);
-    else if (found.kind === 'whole') newest = newerOf(newest, found.checkpoint);
+    else if (!isDamage(found)) newest = newerOf(newest, found);
     else if (bytes.some((byte) => byte !== 0)) remarks.push(`${name}: ${found.problem}`);
   }
   return { checkpoint: newest, remarks };
@@ -50,11 +51,11 @@ export function unreadable(name: string): StorageError {
   });
 }
 
-function newer(name: string, version: number): UsageError {
+function newer(name: string, problem: string): UsageError {
   return new UsageError(
     'E_FORMAT_NEWER',
-    `${name} is a checkpoint of version ${version}, expected at most 1: a later version of ` +
-      'stordom wrote this log; start that version, or move the files log-* and ckpt-* away',
-    { fields: { file: name, version } },
+    `${name} is a checkpoint of the log: ${problem}: a later version of stordom wrote this log; ` +
+      'start that version, or move the files log-* and ckpt-* away',
+    { fields: { file: name } },
   );
 }

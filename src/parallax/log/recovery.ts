@@ -37,13 +37,15 @@ import {
   MutationKind,
   payloadBytesOf,
 } from '../formats/log-group.ts';
+import { isDamage } from '../formats/sealed.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import { AnsweredWindow } from './answered-window.ts';
 import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
-import { flushDisk, preallocate, readBytes } from './disk-story.ts';
 import { findCheckpoint, unreadable } from './find-checkpoint.ts';
 import { checkpointName, parseLogName, segmentName } from './log-names.ts';
 import { checkpointFileBytes, type LogOptions } from './log-options.ts';
+import { preallocate } from './preallocate.ts';
 import type {
   LogDamage,
   RecoveredChain,
@@ -68,7 +70,7 @@ export type EntryVisitor = (entry: LogEntry, bytes: Uint8Array, at: number) => v
  * cannot be read is damage.
  */
 export function recoverLog(
-  world: World,
+  world: RecoveryWorld,
   options: LogOptions,
   visit: EntryVisitor,
   strict = false,
@@ -76,8 +78,11 @@ export function recoverLog(
   return new Recovery(world, options, visit, strict).run();
 }
 
+/** What of the world a recovery uses. */
+export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'crashPoint'>;
+
 class Recovery {
-  readonly #world: World;
+  readonly #world: RecoveryWorld;
   readonly #options: LogOptions;
   readonly #visit: EntryVisitor;
   readonly #strict: boolean;
@@ -100,7 +105,7 @@ class Recovery {
   /** New damage was found: what comes after it in the log is not recovered. */
   #cutOff = false;
 
-  constructor(world: World, options: LogOptions, visit: EntryVisitor, strict: boolean) {
+  constructor(world: RecoveryWorld, options: LogOptions, visit: EntryVisitor, strict: boolean) {
     this.#strict = strict;
     this.#world = world;
     this.#options = options;
@@ -225,11 +230,11 @@ class Recovery {
   async #usedSegment(name: string): Promise<CheckpointSegment | null> {
     const disk = await this.#world.disks.open(name, { writable: false });
     const bytes = new Uint8Array(2 * SEGMENT_HEADER_BYTES);
-    const status = await readBytes(disk, bytes, 0);
+    const status = await diskCall(disk, 'read', 0, bytes);
     await disk.close();
     if (this.#strict && status !== DiskStatus.ok) throw unreadable(name);
     const header = decodeSegmentHeader(bytes, this.#world.digest);
-    if (status !== DiskStatus.ok || typeof header === 'string') return null;
+    if (status !== DiskStatus.ok || isDamage(header)) return null;
     const group = new GroupHeader();
     const view = new DataView(bytes.buffer);
     const { digest } = this.#world;
@@ -358,9 +363,9 @@ class Recovery {
 
   async #remarkHeader(disk: Disk, serial: number): Promise<void> {
     const block = new Uint8Array(SEGMENT_HEADER_BYTES);
-    await readBytes(disk, block, 0);
+    await diskCall(disk, 'read', 0, block);
     const header = decodeSegmentHeader(block, this.#world.digest);
-    if (typeof header === 'string') this.#remarks.push(`${disk.name}: ${header}`);
+    if (isDamage(header)) this.#remarks.push(`${disk.name}: its header: ${header.problem}`);
     else if (header.serial !== serial) {
       this.#remarks.push(`${disk.name} holds segment ${header.serial} instead of ${serial}`);
     }

@@ -6,7 +6,7 @@
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import { type Disk, DiskStatus } from '../../world/world.ts';
-import { readBytes } from './disk-story.ts';
+import { diskCall } from '../story-io.ts';
 
 const PIECE_BYTES = 4 * 2 ** 20;
 
@@ -73,10 +73,10 @@ export class SegmentReader {
     const into = this.#bytes.subarray(from, to);
     const position = this.#start + from;
     this.scannedBytes += into.length;
-    if ((await readBytes(this.disk, into, position)) === DiskStatus.ok) return;
+    if ((await diskCall(this.disk, 'read', position, into)) === DiskStatus.ok) return;
     for (let at = 0; at < into.length; at += PAGE_BYTES) {
       const block = into.subarray(at, at + PAGE_BYTES);
-      if ((await readBytes(this.disk, block, position + at)) === DiskStatus.ok) continue;
+      if ((await diskCall(this.disk, 'read', position + at, block)) === DiskStatus.ok) continue;
       block.fill(0);
       this.#unreadable.add(position + at);
     }

@@ -19,10 +19,11 @@
 import { UsageError } from '../../base/errors.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import type { Checkpointer } from './checkpointer.ts';
-import { flushDisk, preallocate, writeBytes } from './disk-story.ts';
 import { segmentName } from './log-names.ts';
 import type { LogOptions } from './log-options.ts';
+import { preallocate } from './preallocate.ts';
 import { LogSegment, type PlacementTable } from './segment.ts';
 
 interface SegmentFile {
@@ -237,7 +238,8 @@ export class SegmentStore {
     const { segmentBytes } = this.#options;
     const header = { incarnation: this.#incarnation, number, serial, salt, segmentBytes };
     this.#world.crashPoint('log.before-header');
-    let status = await writeBytes(disk, encodeSegmentHeader(header, this.#world.digest), 0);
+    const bytes = encodeSegmentHeader(header, this.#world.digest);
+    let status = await diskCall(disk, 'write', 0, bytes);
     if (status === DiskStatus.ok) status = await flushDisk(disk);
     if (status === DiskStatus.ok) {
       this.#world.crashPoint('log.after-header');

@@ -122,7 +122,7 @@ function recordOf(
   if (entry === null) return null;
   const record = decodeSessionRecord(digest, kind, entry.value);
   if (!isDamage(record)) return record;
-  throw new StorageError('E_DIRECTORY_DAMAGED', `"${entry.key}" is damaged: ${record.damage}`, {
+  throw new StorageError('E_DIRECTORY_DAMAGED', `"${entry.key}" is damaged: ${record.problem}`, {
     fields: { key: entry.key },
   });
 }

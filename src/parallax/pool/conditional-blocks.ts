@@ -59,7 +59,7 @@ export class ConditionalBlocks {
     if (!isDamage(record)) return record;
     throw new StorageError(
       'E_POOL_DAMAGED',
-      `block ${block} of store ${this.#store} is damaged in the directory: ${record.damage}`,
+      `block ${block} of store ${this.#store} is damaged in the directory: ${record.problem}`,
       { fields: { store: this.#store, block } },
     );
   }

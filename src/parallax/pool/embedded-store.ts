@@ -9,14 +9,15 @@ import { StorageError, UsageError } from '../../base/errors.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Directory } from '../../world/directory.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
+import { sameBytes } from '../formats/field-bytes.ts';
 import { decodePoolLabel, encodePoolLabel } from '../formats/pool-label.ts';
 import { isDamage } from '../formats/sealed.ts';
-import { type Superblock, sameUuid } from '../formats/superblock.ts';
+import type { Superblock } from '../formats/superblock.ts';
+import { diskCall, flushDisk } from '../story-io.ts';
 import type { FenceGuard } from './attach.ts';
 import { ConditionalBlocks } from './conditional-blocks.ts';
 import { FilePool } from './file-pool.ts';
 import { checkStoreName } from './keys.ts';
-import { diskCall } from './pool-call.ts';
 import { createStore, openStore, otherStoreError, type StoreFacts } from './store.ts';
 
 export interface EmbeddedPlace {
@@ -77,7 +78,7 @@ async function prepareFile(
     if (found.some((byte) => byte !== 0)) checkLabel(world, place, found, superblock);
     const label = encodePoolLabel(world.digest, superblock);
     await must(diskCall(disk, 'write', 0, label), place);
-    await must(diskCall(disk, 'flush', 0, new Uint8Array(0)), place);
+    await must(flushDisk(disk), place);
   } finally {
     await disk.close();
   }
@@ -113,11 +114,11 @@ function checkLabel(
     throw new UsageError(
       'E_STORE_DAMAGED',
       `file "${diskName}" is no pool of store "${store}": its label cannot be read: ` +
-        `${label.damage}; name the right file, or restore it from a copy`,
+        `${label.problem}; name the right file, or restore it from a copy`,
       { fields: { store, diskName } },
     );
   }
-  if (!sameUuid(label.uuid, superblock.uuid)) {
+  if (!sameBytes(label.uuid, superblock.uuid)) {
     throw otherStoreError(store, superblock.uuid, label.uuid);
   }
 }

@@ -10,9 +10,9 @@ import {
   MAP_COPY_BYTES,
 } from '../formats/extent-map.ts';
 import { isDamage } from '../formats/sealed.ts';
+import { poolCall } from '../story-io.ts';
 import { type FenceGuard, fencedError } from './attach.ts';
 import type { ExtentSpace } from './extent-space.ts';
-import { poolCall } from './pool-call.ts';
 
 export interface FoundMap {
   readonly map: ExtentMap;

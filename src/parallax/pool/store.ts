@@ -9,15 +9,14 @@
 import { UsageError } from '../../base/errors.ts';
 import { type BlockPool, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
+import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
 import { type Damage, isDamage } from '../formats/sealed.ts';
 import {
   decodeSuperblock,
   encodeSuperblock,
-  formatUuid,
   STORE_FORMATS,
   type StoreFormats,
   type Superblock,
-  sameUuid,
 } from '../formats/superblock.ts';
 
 const SUPERBLOCK = 0;
@@ -40,7 +39,7 @@ export async function createStore(
   facts: StoreFacts,
   prepare: (superblock: Superblock) => Promise<void>,
 ): Promise<Superblock> {
-  checkSize(store, facts.sizeBlocks);
+  checkStoreSize(store, facts.sizeBlocks);
   const { version, data } = await pool.readConditional(SUPERBLOCK);
   let begun: Superblock = {
     state: 'creating',
@@ -78,7 +77,7 @@ export async function openStore(
     const text = 'was not created to the end: create it again, which goes on where it stopped';
     throw refusal('E_STORE_UNFINISHED', store, text);
   }
-  if (expected !== null && !sameUuid(expected, superblock.uuid)) {
+  if (expected !== null && !sameBytes(expected, superblock.uuid)) {
     throw otherStoreError(store, superblock.uuid, expected);
   }
   return superblock;
@@ -120,15 +119,15 @@ function superblockOf(digest: Digest, store: string, data: Uint8Array): Superblo
   throw refusal('E_STORE_VERSION', store, text);
 }
 
-function unreadable(store: string, { damage }: Damage): UsageError {
-  const newer = damage.includes('newer than');
+function unreadable(store: string, { problem, newer }: Damage): UsageError {
   const text = newer
-    ? `cannot be read: ${damage}: use a newer release`
-    : `has a damaged superblock: ${damage}; its directory must be restored from a copy`;
+    ? `cannot be read: ${problem} of this program: use a newer release`
+    : `has a damaged superblock: ${problem}; its directory must be restored from a copy`;
   return refusal(newer ? 'E_STORE_VERSION' : 'E_STORE_DAMAGED', store, text);
 }
 
-function checkSize(store: string, sizeBlocks: number): void {
+/** Throws `UsageError` unless a store can have that size. */
+export function checkStoreSize(store: string, sizeBlocks: number): void {
   const whole = Number.isSafeInteger(sizeBlocks) && sizeBlocks % EXTENT_BLOCKS === 0;
   if (whole && sizeBlocks >= 2 * EXTENT_BLOCKS) return;
   const text = `cannot have ${sizeBlocks} blocks: expected a multiple of 64 MiB, at least 128 MiB`;

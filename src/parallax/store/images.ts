@@ -9,8 +9,10 @@ import { StorageError, UsageError } from '../../base/errors.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { BlockPool } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
+import { formatUuid, UUID_BYTES } from '../formats/field-bytes.ts';
 import { nextBirth, nextGeneration } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
+import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { EMPTY_ROOT } from '../formats/tree-root.ts';
 import type { Policy } from '../vdi/policy.ts';
@@ -51,7 +53,7 @@ export class Images {
 
   /** Makes an image of zeros. Throws `UsageError` if the name is taken or the size impossible. */
   async create(spec: ImageSpec): Promise<ImageName> {
-    checkSize(spec.sizeBlocks);
+    checkImageSize(spec.sizeBlocks);
     return this.#make(spec, {
       sizeBlocks: spec.sizeBlocks,
       birth: 1,
@@ -63,34 +65,35 @@ export class Images {
 
   /** Makes an image that begins as a snapshot of another one; nothing is copied. */
   async clone(source: number, snapshot: SnapshotRecord, spec: ImageSpec): Promise<ImageName> {
-    const from = await this.read(source);
     return this.#make(spec, {
       sizeBlocks: snapshot.sizeBlocks,
       birth: nextBirth(snapshot.birth),
       root: snapshot.root,
       origin: { vdi: source, snapshot: snapshot.id },
-      mappedBlocks: from.image.mappedBlocks,
+      mappedBlocks: snapshot.mappedBlocks,
     });
   }
 
   /** What is published of an image. Rejects with `StorageError` if its root block is damaged. */
   async read(vdi: number): Promise<PublishedImage> {
     const { data, version } = await this.#pool.readConditional(vdi);
-    const decoded = decodeRootBlock(this.#world.digest, data);
-    if (!decoded.ok) {
-      const { problem, byte } = decoded.damage;
+    const image = decodeRootBlock(this.#world.digest, data);
+    if (isDamage(image)) {
+      const { problem, byte, newer } = image;
+      const what = `the root block of image ${vdi}`;
       throw new StorageError(
-        'E_ROOT_DAMAGED',
-        `the root block of image ${vdi} is damaged: byte ${byte}: ${problem}`,
+        newer ? 'E_FORMAT_NEWER' : 'E_ROOT_DAMAGED',
+        newer
+          ? `${what}: ${problem}: update stordom`
+          : `${what} is damaged: byte ${byte}: ${problem}`,
         { fields: { vdi } },
       );
     }
-    const { value } = decoded;
-    if (value.vdi !== vdi || value.storeUuid !== this.#storeUuid) {
-      const text = `block ${vdi} holds the root of image ${value.vdi} of store ${value.storeUuid}`;
+    if (image.vdi !== vdi || image.storeUuid !== this.#storeUuid) {
+      const text = `block ${vdi} holds the root of image ${image.vdi} of store ${image.storeUuid}`;
       throw new StorageError('E_ROOT_MISPLACED', text, { fields: { vdi } });
     }
-    return { image: value, version };
+    return { image, version };
   }
 
   /**
@@ -163,16 +166,14 @@ export class Images {
     const digits = Array.from({ length: 32 }, () => this.#random.below(16));
     digits[12] = 4;
     digits[16] = 8 + ((digits[16] as number) & 3);
-    const hex = digits.map((digit) => digit.toString(16)).join('');
-    const ends = [0, 8, 12, 16, 20, 32];
-    return ends
-      .slice(1)
-      .map((end, i) => hex.slice(ends[i], end))
-      .join('-');
+    const byteAt = (at: number): number =>
+      (digits[2 * at] as number) * 16 + (digits[2 * at + 1] as number);
+    return formatUuid(Uint8Array.from({ length: UUID_BYTES }, (_, at) => byteAt(at)));
   }
 }
 
-function checkSize(sizeBlocks: number): void {
+/** Throws `UsageError` unless an image can have that size. */
+export function checkImageSize(sizeBlocks: number): void {
   if (Number.isInteger(sizeBlocks) && sizeBlocks >= 1 && sizeBlocks <= MAX_IMAGE_BLOCKS) return;
   throw new UsageError(
     'E_IMAGE_SIZE',

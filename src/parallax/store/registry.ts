@@ -200,7 +200,7 @@ function parse(entry: DirectoryEntry): Readonly<Record<string, unknown>> {
   const version = fields['v'];
   if (typeof version === 'number' && version > FORMAT) {
     throw new StorageError(
-      'E_NEWER_FORMAT',
+      'E_FORMAT_NEWER',
       `entry ${entry.key} of the directory has format ${version}, newer than ${FORMAT}: ` +
         'update stordom',
     );

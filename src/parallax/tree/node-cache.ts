@@ -17,14 +17,9 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { Arena } from '../arena.ts';
 import { NODE_BYTES } from '../formats/tree-node.ts';
 import { BlockIndex } from './block-index.ts';
-
-/** A range of a host's RAM that its owner was given. */
-export interface Arena {
-  readonly address: number;
-  readonly bytes: number;
-}
 
 export interface NodeCacheOptions {
   readonly memory: SharedMemory;

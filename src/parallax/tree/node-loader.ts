@@ -18,6 +18,7 @@ import { Fifo } from '../../base/fifo.ts';
 import { fail, invariant } from '../../base/invariant.ts';
 import { type BlockPool, type PoolIo, PoolStatus } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
+import type { Arena } from '../arena.ts';
 import {
   ENTRY_WORDS,
   entryBlock,
@@ -25,7 +26,7 @@ import {
   NODE_BYTES,
   NODE_ENTRIES,
 } from '../formats/tree-node.ts';
-import type { Arena, NodeCache } from './node-cache.ts';
+import type { NodeCache } from './node-cache.ts';
 
 /** Outcome of anything that walks a tree. */
 export const TreeStatus = {

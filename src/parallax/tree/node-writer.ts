@@ -15,8 +15,8 @@
 import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { EXTENT_BLOCKS, type PoolBlock, PoolStatus } from '../../world/block-pool.ts';
+import type { Arena } from '../arena.ts';
 import { NODE_BYTES } from '../formats/tree-node.ts';
-import type { Arena } from './node-cache.ts';
 import type { NodeLoader } from './node-loader.ts';
 
 /** Where new nodes go: what an update needs of the allocator of extents. */

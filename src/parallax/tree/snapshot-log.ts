@@ -23,6 +23,7 @@ import {
 } from '../formats/snapshot-record.ts';
 import { treeSpan } from '../formats/tree-node.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
+import { poolCall } from '../story-io.ts';
 import { ChangeList } from './change-list.ts';
 import type { NodeLoader } from './node-loader.ts';
 import { writeError } from './node-writer.ts';
@@ -175,34 +176,22 @@ async function readRecords(
 }
 
 /** The bytes of a block, or a text that says what is wrong with it. */
-function readStored(loader: NodeLoader, stored: StoredBlock): Promise<Uint8Array | string> {
-  const buffer = new Uint8Array(BLOCK_BYTES);
-  return new Promise((resolve) => {
-    const poolDone = (status: PoolStatus): void => {
-      if (status !== PoolStatus.ok) {
-        resolve(`the pool cannot read block ${stored.block} of the snapshot log`);
-      } else if (loader.world.digest.crc32(buffer, 0, BLOCK_BYTES) !== stored.crc) {
-        resolve(`block ${stored.block} of the snapshot log is not what its parent names`);
-      } else {
-        resolve(buffer);
-      }
-    };
-    loader.pool.read({ block: stored.block, blocks: 1, buffer, bufferOffset: 0, poolDone });
-  });
+async function readStored(
+  loader: NodeLoader,
+  { block, crc }: StoredBlock,
+): Promise<Uint8Array | string> {
+  const bytes = new Uint8Array(BLOCK_BYTES);
+  const status = await poolCall(loader.pool, 'read', block, bytes);
+  if (status !== PoolStatus.ok) return `the pool cannot read block ${block} of the snapshot log`;
+  if (loader.world.digest.crc32(bytes, 0, BLOCK_BYTES) === crc) return bytes;
+  return `block ${block} of the snapshot log is not what its parent names`;
 }
 
-function writeStored(parts: UpdateParts, block: PoolBlock, buffer: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const poolDone = (status: PoolStatus): void => {
-      if (status === PoolStatus.ok) {
-        resolve();
-      } else {
-        parts.space.closeExtentOf(block);
-        reject(writeError(status, block, 1));
-      }
-    };
-    parts.loader.pool.write({ block, blocks: 1, buffer, bufferOffset: 0, poolDone });
-  });
+async function writeStored(parts: UpdateParts, block: PoolBlock, bytes: Uint8Array): Promise<void> {
+  const status = await poolCall(parts.loader.pool, 'write', block, bytes);
+  if (status === PoolStatus.ok) return;
+  parts.space.closeExtentOf(block);
+  throw writeError(status, block, 1);
 }
 
 /** Sorts what a block of the log gave into records and damage. */

@@ -20,6 +20,7 @@
  * `superseded` while the update runs; what was told counts only if the update resolves.
  */
 import { invariant } from '../../base/invariant.ts';
+import type { Arena } from '../arena.ts';
 import {
   clearEntry,
   ENTRY_WORDS,
@@ -35,7 +36,6 @@ import {
 } from '../formats/tree-node.ts';
 import { EMPTY_ROOT, type TreeRoot } from '../formats/tree-root.ts';
 import type { ChangeList } from './change-list.ts';
-import type { Arena } from './node-cache.ts';
 import { type NodeLoader, READ_AHEAD, TreeStatus } from './node-loader.ts';
 import { type NodeSpace, NodeWriter } from './node-writer.ts';
 import { type CancelToken, nodeError, StoryNodes, StoryTurns } from './story-nodes.ts';

@@ -7,6 +7,7 @@ import { DeviceStatus } from '../../world/block-device.ts';
 import { BLOCK_BYTES, type BlockPool, PoolStatus } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
+import { poolCall } from '../story-io.ts';
 import { TreeStatus } from '../tree/node-loader.ts';
 import type { Lookup, TreeReader } from '../tree/tree-reader.ts';
 
@@ -33,17 +34,10 @@ export class BaseReader {
       memory.clear(address, BLOCK_BYTES);
       return DeviceStatus.ok;
     }
-    const read = await this.#readBlock(entry.block, address);
+    const read = await poolCall(this.#pool, 'read', entry.block, memory.u8, address, 1);
     if (read !== PoolStatus.ok) return DeviceStatus.ioError;
     const isSame = digest.crc32(memory.u8, address, BLOCK_BYTES) === entry.crc;
     return isSame ? DeviceStatus.ok : DeviceStatus.ioError;
-  }
-
-  #readBlock(block: number, address: number): Promise<PoolStatus> {
-    return new Promise((poolDone) => {
-      const { u8 } = this.#world.memory;
-      this.#pool.read({ block, blocks: 1, buffer: u8, bufferOffset: address, poolDone });
-    });
   }
 }
 

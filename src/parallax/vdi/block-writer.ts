@@ -12,7 +12,7 @@ import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES, type BlockPool, type PoolBlock, PoolStatus } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
-import type { Arena } from '../cache/memory-cache.ts';
+import type { Arena } from '../arena.ts';
 import type { ChangeList } from '../tree/change-list.ts';
 import type { NodeSpace } from '../tree/node-writer.ts';
 

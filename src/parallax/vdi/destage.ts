@@ -26,11 +26,13 @@ import { DeviceStatus } from '../../world/block-device.ts';
 import type { BlockPool, ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
+import { sameBytes } from '../formats/field-bytes.ts';
 import { nextBirth } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
+import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { ChangeList } from '../tree/change-list.ts';
-import { appendSnapshots } from '../tree/snapshot-log.ts';
+import { appendSnapshots, changeSnapshot } from '../tree/snapshot-log.ts';
 import type { UpdateParts } from '../tree/update-tree.ts';
 import { updateTree } from '../tree/update-tree.ts';
 import type { BaseReader } from './base-reader.ts';
@@ -120,25 +122,50 @@ export class Destage {
    * are unmapped.
    */
   async resize(sizeBlocks: number): Promise<void> {
+    await this.alter(async (image, tree) => {
+      this.#changes.clear();
+      if (sizeBlocks < image.sizeBlocks) this.#changes.truncate(sizeBlocks);
+      const updated = await updateTree(tree, image.root, image.birth, this.#changes);
+      const mappedBlocks = image.mappedBlocks + updated.mappedDelta;
+      return { ...image, sizeBlocks, root: updated.root, mappedBlocks };
+    });
+  }
+
+  /** Marks or renames a snapshot that is published. */
+  async changeSnapshot(
+    id: number,
+    change: (record: SnapshotRecord) => SnapshotRecord,
+  ): Promise<void> {
+    await this.alter(async (image, tree) => {
+      const before = { root: image.snapshotRoot, count: image.snapshotCount };
+      const { log } = await changeSnapshot(asPrivate(tree, image.birth), before, id, change);
+      return { ...image, snapshotRoot: log.root };
+    });
+  }
+
+  /**
+   * Publishes a change of the root that is in no batch, between two runs. `change` gives the root
+   * block as it is to be, and tells the tree's `superseded` what that names no more.
+   */
+  async alter(change: (image: RootBlock, tree: UpdateParts) => Promise<RootBlock>): Promise<void> {
     await this.#parts.turn.take(async () => {
       const { vdi, tree } = this.#parts;
+      if (vdi.state !== 'serving') throw notServing(vdi);
       const gone: [block: number, birth: number][] = [];
       const superseded = (block: number, birth: number): void => {
         gone.push([block, birth]);
       };
-      const { image } = vdi;
-      this.#changes.clear();
-      if (sizeBlocks < image.sizeBlocks) this.#changes.truncate(sizeBlocks);
-      const updated = await updateTree(
-        { ...tree, superseded },
-        image.root,
-        image.birth,
-        this.#changes,
-      );
-      const mappedBlocks = image.mappedBlocks + updated.mappedDelta;
-      const next = { ...image, sizeBlocks, root: updated.root, mappedBlocks };
-      await this.#publish(counted(next, gone, image.birth));
-      for (const [block, born] of gone) this.#parts.superseded(block, born < image.birth);
+      const { birth } = vdi.image;
+      try {
+        const next = await change(vdi.image, { ...tree, superseded });
+        await this.#publish(counted(next, gone, birth));
+      } catch (thrown) {
+        if (isFenced(thrown) && vdi.state === 'serving') {
+          this.#give('fenced', toErrorRecord(thrown).message);
+        }
+        throw thrown;
+      }
+      for (const [block, born] of gone) this.#parts.superseded(block, born < birth);
     });
   }
 
@@ -160,7 +187,7 @@ export class Destage {
     const { vdi, world } = this.#parts;
     if (!(thrown instanceof StorageError)) throw thrown;
     if (vdi.state !== 'serving') return;
-    if (thrown.code === 'E_FENCED') {
+    if (isFenced(thrown)) {
       this.#give('fenced', thrown.message);
       return;
     }
@@ -275,7 +302,7 @@ export class Destage {
     image: RootBlock,
     mark: BatchMark & { kind: 'snapshot' },
   ): Promise<RootBlock> {
-    const { birth, generation, root, sizeBlocks, vdiSeq, snapshotCount } = image;
+    const { birth, generation, root, sizeBlocks, mappedBlocks, vdiSeq, snapshotCount } = image;
     invariant(mark.id === snapshotCount + 1, 'snapshots are published in the order of their ids');
     const record: SnapshotRecord = {
       id: mark.id,
@@ -285,13 +312,14 @@ export class Destage {
       birth,
       root,
       sizeBlocks,
+      mappedBlocks,
       createdMs: this.#parts.world.wallMs(),
       deleted: false,
       template: false,
       local: mark.isLocal,
     };
     const before = { root: image.snapshotRoot, count: snapshotCount };
-    const { log } = await appendSnapshots(tree, before, [record]);
+    const { log } = await appendSnapshots(asPrivate(tree, birth), before, [record]);
     const snapshots = { snapshotRoot: log.root, snapshotCount: log.count };
     return { ...image, ...snapshots, birth: nextBirth(birth) };
   }
@@ -375,16 +403,29 @@ export class Destage {
    */
   #adopt({ data, version }: ConditionalBlock): void {
     const { vdi, world } = this.#parts;
-    const decoded = decodeRootBlock(world.digest, data);
-    if (!decoded.ok || decoded.value.generation !== vdi.image.generation) {
+    const image = decodeRootBlock(world.digest, data);
+    if (isDamage(image) || image.generation !== vdi.image.generation) {
       throw new StorageError('E_FENCED', `the root of ${vdi.name} was changed by another host`);
     }
-    const { value } = decoded;
-    vdi.setImage(value, version);
-    for (const batch of vdi.batches.publishedBy(value.vdiSeq)) vdi.dirty.dropBatch(batch.number);
+    vdi.setImage(image, version);
+    for (const batch of vdi.batches.publishedBy(image.vdiSeq)) vdi.dirty.dropBatch(batch.number);
     vdi.tellPublished();
     this.#parts.published(0, 0);
   }
+}
+
+/** For the log of snapshots: no snapshot shares what an update of it replaces. */
+function asPrivate(tree: UpdateParts, birth: number): UpdateParts {
+  return { ...tree, superseded: (block, _, flags) => tree.superseded(block, birth, flags) };
+}
+
+function isFenced(thrown: unknown): boolean {
+  return thrown instanceof StorageError && thrown.code === 'E_FENCED';
+}
+
+function notServing({ name, state }: Vdi): StorageError {
+  const text = `${name} cannot be changed: the image is ${state}`;
+  return new StorageError('E_IMAGE_GONE', text, { fields: { image: name, state } });
 }
 
 function counted(image: RootBlock, gone: readonly [number, number][], birth: number): RootBlock {
@@ -395,8 +436,4 @@ function counted(image: RootBlock, gone: readonly [number, number][], birth: num
     supersededPrivateBlocks: image.supersededPrivateBlocks + priv,
     supersededSharedBlocks: image.supersededSharedBlocks + gone.length - priv,
   };
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -4,7 +4,7 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
-import type { Arena } from '../cache/memory-cache.ts';
+import type { Arena } from '../arena.ts';
 
 export class PayloadMemory {
   readonly #address: number;

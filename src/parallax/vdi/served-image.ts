@@ -52,7 +52,7 @@ export class ServedImage {
     const throttle = new Throttle(
       world,
       sizes.dirtyCapBytes,
-      () => vdi.dirty.dirtyBytes,
+      () => vdi.dirty.dirtyBytes + this.writes.loggingBytes,
       () => this.writes.pump(),
     );
     this.writes = new WritePath({
@@ -130,6 +130,20 @@ export class ServedImage {
     return readSnapshots(this.#parts.tree.loader, { root, count });
   }
 
+  /** Takes a snapshot away; its number is never given again. */
+  async deleteSnapshot(id: number): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, deleted: true }));
+  }
+
+  async renameSnapshot(id: number, name: string): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, name }));
+  }
+
+  /** A template is made to be cloned, and deleted only by who asks for it twice. */
+  async setTemplate(id: number, template: boolean): Promise<void> {
+    await this.#destage.changeSnapshot(id, (record) => ({ ...record, template }));
+  }
+
   /**
    * Changes what acknowledgements mean from a number of the order on. From or to a policy without a
    * log, everything before is published first: the log has no gaps.
@@ -163,6 +177,23 @@ export class ServedImage {
   forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);
     this.#parts.slab.forgetVdi(this.vdi.id);
+  }
+
+  /**
+   * The image is deleted: nothing of it is published any more, and whatever waits is answered with
+   * an error. No front end has it open.
+   */
+  async giveUp(): Promise<void> {
+    this.vdi.fail('closed');
+    this.#destage.stop();
+    await this.#destaging;
+    this.writes.failAll();
+  }
+
+  /** What is lost of the image is accepted: it serves what is there. */
+  acceptLoss(): void {
+    this.vdi.revive();
+    this.serve();
   }
 
   /** Publishes everything and stops; nothing may be in flight. */

@@ -4,7 +4,7 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import { PAGE_BYTES } from '../../base/units.ts';
-import type { Arena } from '../cache/memory-cache.ts';
+import type { Arena } from '../arena.ts';
 import { DEFAULT_LOG_OPTIONS, LOG_ARENA_BYTES, type LogOptions } from '../log/log-options.ts';
 
 const MIB = 2 ** 20;

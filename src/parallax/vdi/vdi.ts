@@ -113,6 +113,13 @@ export class Vdi {
     this.#tell();
   }
 
+  /** The operator has accepted what was lost: what is there is served. */
+  revive(): void {
+    const { state } = this;
+    invariant(state === 'lost' || state === 'damaged', 'only a loss can be accepted');
+    this.state = 'serving';
+  }
+
   /** Calls `done` once everything up to `vdiSeq` is published (true), or the disk has failed. */
   whenPublished(vdiSeq: number, done: (ok: boolean) => void): void {
     this.#waiting.push({ vdiSeq, done });

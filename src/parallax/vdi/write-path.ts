@@ -64,6 +64,8 @@ export class WritePath {
   /** Answered when their batch is under a published root. */
   readonly #unpublished = new Fifo<MutationRecord>();
   readonly #fronts = new Map<number, Numbered>();
+  /** Of guests' mutations that the log has and that are not in the dirty map yet. */
+  #loggingBytes = 0;
 
   constructor(parts: WritePathParts) {
     this.#parts = parts;
@@ -71,6 +73,11 @@ export class WritePath {
 
   get parked(): number {
     return this.#parked.length;
+  }
+
+  /** What will be dirty as soon as the log has it. */
+  get loggingBytes(): number {
+    return this.#loggingBytes;
   }
 
   /** Mutations of this front end are told to `numbered` when they get their numbers. */
@@ -132,8 +139,11 @@ export class WritePath {
   }
 
   logged(record: MutationRecord, status: LogStatus): void {
+    if (record.request !== null) this.#loggingBytes -= record.sectors * SECTOR_BYTES;
     if (status === LogStatus.ok) this.#enterDirty(record);
     this.#answer(record, status === LogStatus.ok);
+    // What was parked for the sake of these alone is not waited for by any publish.
+    if (this.#loggingBytes === 0 && this.#parked.length > 0) this.pump();
   }
 
   /** Everything up to the watermark is under a published root. */
@@ -180,6 +190,7 @@ export class WritePath {
       this.#answer(record, false);
       return true;
     }
+    if (record.request !== null) this.#loggingBytes += bytes;
     this.#numbered(record);
     throttle.taken(bytes);
     return true;
@@ -212,7 +223,8 @@ export class WritePath {
     }
     this.#numbered(record);
     throttle.taken(record.sectors * SECTOR_BYTES);
-    this.logged(record, LogStatus.ok);
+    this.#enterDirty(record);
+    this.#answer(record, true);
     return true;
   }
 

@@ -1,6 +1,6 @@
 /** What every pool must do, as tests that take a bench. */
 import type { ExecutionContext } from 'ava';
-import { poolCall } from '../../../src/parallax/pool/pool-call.ts';
+import { poolCall } from '../../../src/parallax/story-io.ts';
 import {
   BLOCK_BYTES,
   type BlockPool,

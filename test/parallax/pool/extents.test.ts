@@ -12,7 +12,7 @@ import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { attach, detach } from '../../../src/parallax/pool/attach.ts';
 import { openEmbeddedStore } from '../../../src/parallax/pool/embedded-store.ts';
 import { ExtentAllocator } from '../../../src/parallax/pool/extents.ts';
-import { poolCall } from '../../../src/parallax/pool/pool-call.ts';
+import { poolCall } from '../../../src/parallax/story-io.ts';
 import type { ActorHandle } from '../../../src/world/actor.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';
 import { DirectoryClient } from '../../../src/world/directory-client.ts';
@@ -68,7 +68,7 @@ async function statesOf(bench: SimPoolBench): Promise<Record<string, string>> {
   for (const { key, value } of bench.directory.entries()) {
     if (!key.startsWith('ext/')) continue;
     const record = decodeExtentRecord(bench.world.digest, value);
-    states[key.slice(9)] = isDamage(record) ? record.damage : record.state;
+    states[key.slice(9)] = isDamage(record) ? record.problem : record.state;
   }
   return states;
 }

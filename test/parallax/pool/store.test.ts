@@ -10,9 +10,10 @@ import {
   openEmbeddedStore,
 } from '../../../src/parallax/pool/embedded-store.ts';
 import { conditionalKey } from '../../../src/parallax/pool/keys.ts';
-import { diskCall } from '../../../src/parallax/pool/pool-call.ts';
 import { openStore } from '../../../src/parallax/pool/store.ts';
+import { diskCall } from '../../../src/parallax/story-io.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';
+import { resealed } from '../../helpers/golden.ts';
 import { FACTS, type SimPoolBench, simPoolBench, UUID } from './pool-bench.ts';
 
 /** Puts a changed superblock where the store's is. */
@@ -95,7 +96,7 @@ test('a superblock of a newer version, with damage, or half made is refused by w
       /version 2, newer than version 1.*newer release/,
       (bytes) => {
         bytes[4] = 2;
-        return bytes;
+        return resealed(bytes);
       },
     ],
     [
@@ -124,7 +125,7 @@ test('a superblock of a newer version, with damage, or half made is refused by w
       (changes: object) =>
       (bytes: Uint8Array): Uint8Array => {
         const superblock = decodeSuperblock(digest, bytes);
-        if (isDamage(superblock)) throw new Error(superblock.damage);
+        if (isDamage(superblock)) throw new Error(superblock.problem);
         return encodeSuperblock(digest, { ...superblock, ...changes });
       };
     const open = (): Promise<unknown> => openEmbeddedStore(bench.world, bench.place, null);

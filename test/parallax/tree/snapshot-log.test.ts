@@ -21,6 +21,7 @@ function record(id: number): SnapshotRecord {
     birth: id,
     root: { block: 2 ** 40 + id, crc: id, birth: id, flags: 0, height: 3 },
     sizeBlocks: 1000,
+    mappedBlocks: 10,
     createdMs: 1_900_000_000_000 + id,
     deleted: false,
     template: false,

@@ -1,0 +1,69 @@
+/** The examples of every `vdi` command, run as printed on one store, in an order that works. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { stordom, workFolder } from './helpers.ts';
+import { corruptLog, rawImage, writeAndDie } from './store-bench.ts';
+
+const { folder, remove } = workFolder();
+test.after.always(remove);
+
+/** In the order in which their examples run. */
+const COMMANDS = [
+  'init',
+  'create',
+  'import',
+  'ls',
+  'snapshot',
+  'snapshots',
+  'clone',
+  'diff',
+  'export',
+  'resize',
+  'policy',
+  'rename',
+  'accept-loss',
+  'rm',
+];
+
+test.before(async (t) => {
+  writeFileSync(join(folder, 'disk.img'), rawImage(1, 256));
+  const run = async (line: string): Promise<void> => {
+    const { code, stderr } = await stordom(folder, ['vdi', ...line.split(' ')]);
+    t.is(code, 0, `${line}: ${stderr}`);
+  };
+  await run('import disk.img disk --store my-store');
+  await run('snapshot disk first --store my-store');
+  await run('snapshot disk second --store my-store');
+  await run('create old-disk --size 1g --store my-store');
+  await run('create broken --size 1m --host h1 --store my-store');
+  await run('create left --size 1m --host h2 --store my-store');
+  await run('create right --size 1m --host h2 --store my-store');
+  const store = join(folder, 'my-store');
+  await writeAndDie(store, 'h1', 7, ['broken']);
+  await writeAndDie(store, 'h2', 7, ['left', 'right', 'left']);
+  corruptLog(store, 'h1', 1);
+  corruptLog(store, 'h2', 1);
+});
+
+for (const command of COMMANDS) {
+  test.serial(`help: vdi ${command} ends with two examples that run as printed`, async (t) => {
+    const { stdout } = await stordom(folder, ['vdi', command, '--help']);
+    const [examples = ''] = /Examples:\n(.*\n)+$/.exec(stdout) ?? [];
+    const lines = examples.trim().split('\n').slice(1);
+    t.is(lines.length, 2, stdout);
+    for (const line of lines) {
+      const words = line.trim().split(' ');
+      t.deepEqual(words.slice(0, 4), ['$', 'stordom', 'vdi', command]);
+      const ended = await stordom(folder, words.slice(2));
+      t.is(ended.code, 0, `${line}: ${ended.stdout}${ended.stderr}`);
+    }
+  });
+}
+
+test('help: every vdi command has its examples run', async (t) => {
+  const { stdout } = await stordom(folder, ['vdi', '--help']);
+  const [, listed = ''] = /Commands:\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
+  const names = [...listed.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name ?? '');
+  t.deepEqual(names.filter((name) => name !== 'help').sort(), [...COMMANDS].sort());
+});
