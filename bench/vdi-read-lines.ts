@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SUPERBLOCKS, tableBlocksOf } from '../src/parallax/formats/slab-table.ts';
 import { DEFAULT_SIZES, type ParallaxSizes } from '../src/parallax/vdi/sizes.ts';
 import type { WasmMemory } from '../src/world/real/wasm-memory.ts';
-import { sleepMs } from './machine.ts';
+import { awaitQuiet, sleepMs } from './machine.ts';
 import { readSpeed } from './vdi-baselines.ts';
 import { MAX_DEPTH, type RigGuest, VdiRig } from './vdi-rig.ts';
 import type { VdiScale } from './vdi-scale.ts';
@@ -68,6 +68,7 @@ export async function measureHits(scale: VdiScale, memory: WasmMemory): Promise<
   };
   const { reads: before } = await rig.store();
   for (let round = 0; round < scale.rounds; round++) {
+    await awaitQuiet(scale.quietMs);
     const hit = await rig.speed('reader', MAX_DEPTH, scale.bareMs, scale.warmMs);
     const none = await rig.speed('null', MAX_DEPTH, scale.bareMs, scale.warmMs);
     line.imageSpeeds.push(hit.requestsPerSecond);
@@ -117,6 +118,7 @@ export async function measureSlab(scale: VdiScale, memory: WasmMemory): Promise<
   const imageSpeeds: number[] = [];
   const readSpeeds: number[] = [];
   for (let round = 0; round < scale.rounds; round++) {
+    await awaitQuiet(scale.quietMs);
     const speed = await rig.speed('reader', MAX_DEPTH, scale.bareMs, scale.warmMs);
     imageSpeeds.push(speed.requestsPerSecond);
     readSpeeds.push(readSpeed(path, firstSlot, slabBlocks, scale.bareMs));

@@ -2,6 +2,8 @@
 
 export interface VdiScale {
   readonly rounds: number;
+  /** How long to wait at most, before a round, for others to leave the machine alone. */
+  readonly quietMs: number;
   readonly warmMs: number;
   readonly measureMs: number;
   /** Of a bare loop. */
@@ -33,6 +35,7 @@ const BLOCKS_A_MIB = 256;
 
 export const FULL: VdiScale = {
   rounds: 7,
+  quietMs: 1000,
   warmMs: 200,
   measureMs: 700,
   bareMs: 400,
@@ -55,6 +58,7 @@ export const FULL: VdiScale = {
 
 export const QUICK: VdiScale = {
   rounds: 1,
+  quietMs: 0,
   warmMs: 10,
   measureMs: 40,
   bareMs: 20,

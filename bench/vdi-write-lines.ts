@@ -3,7 +3,7 @@ import { LoopWord } from '../src/guests/closed-loop.ts';
 import { DEFAULT_SIZES, type ParallaxSizes } from '../src/parallax/vdi/sizes.ts';
 import type { WasmMemory } from '../src/world/real/wasm-memory.ts';
 import { type Spread, spreadOf } from './bench-result.ts';
-import { sleepMs } from './machine.ts';
+import { awaitQuiet, sleepMs } from './machine.ts';
 import { RawLog } from './vdi-baselines.ts';
 import { MAX_DEPTH, type RigGuest, VdiRig } from './vdi-rig.ts';
 import type { VdiScale } from './vdi-scale.ts';
@@ -67,6 +67,7 @@ export async function measureWrites(scale: VdiScale, memory: WasmMemory): Promis
     blocksAGroup: [] as number[],
   };
   for (let round = 0; round < scale.rounds; round++) {
+    await awaitQuiet(scale.quietMs);
     line.rawLogSpeeds.push(rawLog.speed(scale.bareMs));
     const before = (await rig.store()).log;
     const speed = await rig.speed('writer', MAX_DEPTH, 2 * scale.measureMs, scale.warmMs);

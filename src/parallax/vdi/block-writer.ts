@@ -1,8 +1,9 @@
 /**
  * Writes the data blocks of a batch to new places in the pool.
  *
- * Blocks are composed in pages of an arena of two windows: while one window is being written, the
- * next is composed. The blocks of a window get neighbouring places where the allocator has them, in
+ * Blocks are composed in pages of an arena of some windows: while windows are being written, the next
+ * is composed. A write is over when a sync of the pool has covered it, and one sync covers whatever
+ * was written until it began, so several windows share one. The blocks of a window get neighbouring places where the allocator has them, in
  * the order of their numbers in the image, so that what is read in order later lies in order.
  *
  * Nothing names a block before its batch is published: a crash, or a failure here, costs the
@@ -20,10 +21,11 @@ export interface BlockWriterParts {
   readonly world: World;
   readonly pool: BlockPool;
   readonly space: NodeSpace;
-  /** At least two pages. */
+  /** A page for each window at least. */
   readonly arena: Arena;
 }
 
+/** In flight, and the one that is being composed. */
 const WINDOWS = 8;
 /** Blocks of a window, those that are only taken away included. */
 const ENTRIES = 4096;
@@ -88,7 +90,7 @@ export class BlockWriter {
     return this.#enter(index, 1).entries === ENTRIES;
   }
 
-  /** Sends the window that is being composed off, and waits until the other one is free. */
+  /** Sends the window that is being composed off, and waits until the oldest one is free. */
   async turn(changes: ChangeList): Promise<void> {
     const window = this.#windows[this.#current] as Window;
     if (window.entries === 0) return;
