@@ -1,10 +1,11 @@
 /**
  * Writes the data blocks of a batch to new places in the pool.
  *
- * Blocks are composed in pages of an arena of some windows: while windows are being written, the next
- * is composed. A write is over when a sync of the pool has covered it, and one sync covers whatever
- * was written until it began, so several windows share one. The blocks of a window get neighbouring places where the allocator has them, in
- * the order of their numbers in the image, so that what is read in order later lies in order.
+ * Blocks are composed in pages of an arena of some windows: while windows are being written, the
+ * next is composed. A write is over when a sync of the pool has covered it, and one sync covers
+ * whatever was written until it began, so several windows share one. The blocks of a window get
+ * neighbouring places where the allocator has them, in the order of their numbers in the image, so
+ * that what is read in order later lies in order.
  *
  * Nothing names a block before its batch is published: a crash, or a failure here, costs the
  * places.
