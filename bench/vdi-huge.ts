@@ -1,7 +1,7 @@
 /**
- * The lines of `bench vdi` about an image of a terabyte, in a process of their own, because how much
- * memory a thread takes can be told only of a process. The parent hands in the scale and gets a
- * `HugeLine`.
+ * The lines of `bench vdi` about an image of a terabyte, in a process of their own, because how
+ * much memory a thread takes can be told only of a process. The parent hands in the scale and gets
+ * a `HugeLine`.
  */
 import { DEFAULT_SIZES } from '../src/parallax/vdi/sizes.ts';
 import { sleepMs } from './machine.ts';

@@ -23,8 +23,8 @@ export const LoopWord = {
   /** By the runner: share of reads from now on; at first that of the options. */
   readShare: 5,
   /**
-   * By the guest, if it samples latencies: longest time without a completion. The runner puts 0 here
-   * when it begins to look.
+   * By the guest, if it samples latencies: longest time without a completion. The runner puts 0
+   * here when it begins to look.
    */
   longestGapNs: 6,
 } as const;

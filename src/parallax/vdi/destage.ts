@@ -269,8 +269,8 @@ export class Destage {
   }
 
   /**
-   * Tells the slab where the blocks are now, some in a turn. Meanwhile the old places serve as well:
-   * what differs there is dirty still, and the pieces stand before the slab.
+   * Tells the slab where the blocks are now, some in a turn. Meanwhile the old places serve as
+   * well: what differs there is dirty still, and the pieces stand before the slab.
    */
   async #remapAll(): Promise<void> {
     const { world, remapped } = this.#parts;

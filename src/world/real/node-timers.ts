@@ -2,8 +2,8 @@
  * Timers for a thread that has an event loop: a `TimerHeap` on one Node timer.
  *
  * Node's timers count whole milliseconds, so a timer fires up to about a millisecond late. It can
- * also fire a little early by our clock; then nothing is due and the Node timer is set again. A sleep
- * of no time is none of that: it ends in the next round of the event loop.
+ * also fire a little early by our clock; then nothing is due and the Node timer is set again. A
+ * sleep of no time is none of that: it ends in the next round of the event loop.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { TimerId, Timers } from '../world.ts';
