@@ -4,6 +4,7 @@ import { addBenchCommand } from './bench.ts';
 import { addDemoCommand } from './demo.ts';
 import { exitCodeFor } from './exit.ts';
 import { addExamples } from './flags.ts';
+import { addFsckCommand } from './fsck.ts';
 import { addReplayCommand } from './replay.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
@@ -34,5 +35,6 @@ function program(): Command {
   addTraceCommand(command);
   addVdiCommand(command);
   addBenchCommand(command);
+  addFsckCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');
 }

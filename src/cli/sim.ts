@@ -106,6 +106,14 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   if (flags.calm && flags.beyondContract) {
     throw contradiction('--calm with --beyond-contract', 'no faults or lying disks', 'choose one');
   }
+  const ofImages: readonly PlantedBug[] = IMAGE_BUGS;
+  if (flags.images === null && ofImages.includes(flags.plant)) {
+    throw contradiction(
+      `--plant ${flags.plant} without --images`,
+      'the bug is in code that only images run',
+      'add --images W2',
+    );
+  }
   refuseInThreads(flags);
   const one = seed === undefined ? undefined : { from: seed, to: seed };
   if (seed !== undefined && !twice) {

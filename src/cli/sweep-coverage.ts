@@ -8,6 +8,7 @@ import { CLAUSES, type Coverage, MOMENTS } from '../experiments/coverage.ts';
 const PHASES = ['connecting', 'recheck', 'replay', 'flush', 'readBack', 'done', 'outage'];
 const KIND_COLUMNS = 22;
 const PHASE_COLUMNS = 11;
+const COUNT_COLUMNS = 7;
 
 export class SweepCoverage {
   readonly #struck = new Map<string, number>();
@@ -43,7 +44,10 @@ export class SweepCoverage {
       ...MOMENTS.map((moment) => `  ${this.#share(this.#moments, moment)}  ${moment}`),
       '',
       'Seeds in which a violation could have shown',
-      ...CLAUSES.map((clause) => `  ${this.#share(this.#stakes, clause)}  ${clause}`),
+      ...CLAUSES.map((clause) => {
+        const seeds = String(countOf(this.#stakes, clause)).padStart(COUNT_COLUMNS);
+        return `  ${this.#share(this.#stakes, clause)}${seeds}  ${clause}`;
+      }),
     ];
   }
 

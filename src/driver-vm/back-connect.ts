@@ -21,14 +21,16 @@ import { type DomainId, type Generation, u32 } from '../base/units.ts';
 import { BackendExtra } from '../hypervisor/stordom-keys.ts';
 import { BackendKey, watchState, XenbusState } from '../hypervisor/xenbus.ts';
 import type { Unwatch, XenstoreClient } from '../hypervisor/xenstore/client.ts';
+import type { Numbered } from '../parallax/vdi/write-path.ts';
 import { MAX_RING_ORDER, OFFERED_INDIRECT_SEGMENTS } from '../ring/layout.ts';
 import type { BlockDevice } from '../world/block-device.ts';
 import type { PlantedBug } from '../world/faults.ts';
-import type { OrderTap } from '../world/history.ts';
+import { type OrderTap, TapKind } from '../world/history.ts';
 import type { World } from '../world/world.ts';
 import { type DeviceDescription, DeviceStack, openDevice } from './device-factory.ts';
 import { plant } from './filters/planted-filter.ts';
 import type { ImageServer } from './image-server.ts';
+import { ImageTap } from './image-tap.ts';
 import { DiskOrder } from './order.ts';
 import type { ConnectedRings, RingAttacher } from './ring-attach.ts';
 import { areStale, MAX_QUEUES, readRingKeys } from './ring-keys.ts';
@@ -316,13 +318,18 @@ export class BackDisk {
     if (images === null) {
       throw new StorageError('E_NO_STORE', `image ${name}: this driver VM has no store`);
     }
-    const { frontId, disk } = identity;
-    return images.open(name, frontId, ({ origin, queue }, vdiSeq, generation) => {
-      const { frontSeq, writeIndex } = origin;
-      const nowNs = world.recordClock.nowNs();
-      tap?.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, nowNs);
+    const { frontId, disk, ringEpoch } = identity;
+    const listener = tap === null ? null : new ImageTap(tap, disk, world.recordClock);
+    const numbered: Numbered = ({ lba, sectors, origin, queue }, vdiSeq, generation) => {
+      if (tap !== null) {
+        const { frontSeq, writeIndex } = origin;
+        const nowNs = world.recordClock.nowNs();
+        tap.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, nowNs);
+        tap.tell(TapKind.extent, disk, lba, sectors, vdiSeq, generation, nowNs);
+      }
       world.crashPoint('back.after-order-given');
-    });
+    };
+    return images.open(name, frontId, numbered, { isNew: ringEpoch === 1, listener });
   }
 
   async #readLimit(): Promise<TokenBucket> {

@@ -84,6 +84,8 @@ export interface DriverVmControl {
   setWeight(path: string, weight: number): void;
   /** Settles when the device has its new size and the front end was told. */
   resize(path: string, sectors: number): Promise<void>;
+  /** Serves an image again that had lost what was acknowledged, by its policy. */
+  acceptLoss(image: string): Promise<void>;
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
   setMedium(path: string, trouble: MediumTrouble | null): void;
@@ -196,6 +198,7 @@ export class DriverVm implements HostedActor {
       await disk.vbd?.device.resize(sectors);
       await disk.announceSize();
     },
+    acceptLoss: (image: string) => this.#imageServer().acceptLoss(image),
     setErrors: (path: string, rules: readonly ErrorRule[]) => {
       this.#diskAt(path).stack?.setErrors(rules);
     },
@@ -226,6 +229,11 @@ export class DriverVm implements HostedActor {
       failed: (thrown) => this.#fail(thrown),
       together: (answer) => this.#rounds.together(answer),
     });
+  }
+
+  #imageServer(): ImageServer {
+    invariant(this.#images !== null, 'the toolstack names an image of this driver VM');
+    return this.#images;
   }
 
   #diskAt(path: string): BackDisk {

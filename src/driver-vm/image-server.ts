@@ -11,7 +11,7 @@ import type { SlabStats } from '../parallax/cache/slab-options.ts';
 import { Parallax } from '../parallax/engine.ts';
 import type { LogStatistics } from '../parallax/log/dirty-log.ts';
 import type { ReadCounters } from '../parallax/vdi/read-path.ts';
-import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import type { Attaching, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Numbered } from '../parallax/vdi/write-path.ts';
 import type { BlockDevice } from '../world/block-device.ts';
@@ -72,10 +72,24 @@ export class ImageServer {
   }
 
   /** The image as a disk of one front end; settles when Parallax has started. */
-  async open(name: string, frontId: number, numbered: Numbered): Promise<BlockDevice> {
-    const engine = await this.#started;
-    const image = await engine.image(name);
-    return image.deviceFor(frontId, numbered);
+  async open(
+    name: string,
+    frontId: number,
+    numbered: Numbered,
+    how: Attaching,
+  ): Promise<BlockDevice> {
+    for (;;) {
+      try {
+        return (await this.#image(name)).deviceFor(frontId, numbered, how);
+      } catch (thrown) {
+        await this.#mayPass(`the image ${name}`, thrown);
+      }
+    }
+  }
+
+  /** The operator accepts that what was acknowledged and is gone is gone. */
+  async acceptLoss(name: string): Promise<void> {
+    (await this.#image(name)).acceptLoss();
   }
 
   /** At the end of each step of the driver VM. */
@@ -105,8 +119,12 @@ export class ImageServer {
 
   /** Settles with the id of the snapshot; see `ServedImage.snapshot`. */
   async snapshot(image: string, name: string, local: boolean): Promise<number> {
+    return (await this.#image(image)).snapshot(name, local);
+  }
+
+  async #image(name: string): Promise<ServedImage> {
     const engine = await this.#started;
-    return (await engine.image(image)).snapshot(name, local);
+    return engine.image(name);
   }
 
   async #start(): Promise<Parallax> {
@@ -119,10 +137,16 @@ export class ImageServer {
         this.#engine = await Parallax.start({ ...parts, toleratesUnreadable });
         return this.#engine;
       } catch (thrown) {
-        if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
-        world.log.note(`the store ${name} cannot be used yet: ${toErrorRecord(thrown).message}`);
-        await world.timers.sleep(RETRY_NS);
+        await this.#mayPass(`the store ${name}`, thrown);
       }
     }
+  }
+
+  /** Settles when something that failed may be tried again; rejects if there is no use in that. */
+  async #mayPass(what: string, thrown: unknown): Promise<void> {
+    if (!(thrown instanceof StorageError) || !PASSING.has(thrown.code)) throw thrown;
+    const { world } = this.#parts;
+    world.log.note(`${what} cannot be used yet: ${toErrorRecord(thrown).message}`);
+    await world.timers.sleep(RETRY_NS);
   }
 }

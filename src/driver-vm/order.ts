@@ -8,7 +8,7 @@
  */
 import type { Generation, VdiSeq } from '../base/units.ts';
 import type { SideEntry } from '../ring/side-page.ts';
-import type { OrderTap } from '../world/history.ts';
+import { type OrderTap, TapKind } from '../world/history.ts';
 
 export class DiskOrder {
   readonly #tap: OrderTap | null;
@@ -36,7 +36,7 @@ export class DiskOrder {
     this.#postponed = givenLate ? [] : null;
     for (let at = (tap?.length ?? 0) - 1; at >= 0 && tap !== null; at--) {
       const record = tap.record(at);
-      if (record.disk !== disk) continue;
+      if (record.disk !== disk || record.kind !== TapKind.mutation) continue;
       this.#next = record.vdiSeq + 1;
       break;
     }

@@ -4,10 +4,13 @@ import { formatDuration } from '../base/format-units.ts';
 import { broken, holds, type Verdict } from './checkers/check.ts';
 import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
+import { judgeStore } from './checkers/store.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
+import { judgeSnapshots } from './judge-snapshots.ts';
 import { judgeOffline } from './offline.ts';
+import { judgePolicies } from './policy-losses.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
 import type { Run } from './runner.ts';
 
@@ -49,6 +52,9 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     readsAgree(run),
     fullReadBack(run),
     ...judgeOffline(run),
+    ...judgePolicies(run),
+    ...judgeSnapshots(run),
+    ...judgeStore(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
@@ -145,5 +151,6 @@ function orderOf(run: Run, guest: GuestTrack): Verdict {
   if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
   const { name, lives } = guest;
   const history = guest.judgedHistory();
-  return judgeOrderTap({ name, lives, history }, guest.judgedTap(host.tap));
+  const isImage = guest.scenario.device === 'vdi';
+  return judgeOrderTap({ name, lives, history, isImage }, guest.judgedTap(host.tap));
 }

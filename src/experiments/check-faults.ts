@@ -24,15 +24,13 @@ import {
 } from '../world/faults.ts';
 import type { Scenario } from './scenario.ts';
 
-type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults'>;
+type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults' | 'store'>;
 
 /** What each fault of the pool strikes, and no stage has yet. */
 const NEEDS: Readonly<Record<PoolFault['kind'], string>> = {
-  'host-loss': 'disks that outlive their host: a pool of Petal servers below the virtual disks',
   'server-kill': 'a pool of Petal servers',
   'server-pause': 'a pool of Petal servers',
   'server-old-disk': 'a pool of Petal servers',
-  'directory-majority-loss': 'the directory of a pool of Petal servers',
 };
 
 /** Throws `UsageError` for a fault that cannot be played in either world. */
@@ -56,7 +54,11 @@ function checkFault(fault: Fault, cast: Cast): void {
     );
   }
   checkVictim(fault, cast);
-  checkTrigger(fault);
+  if (fault.kind === 'host-loss') checkHostLoss(fault, cast);
+  if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
+    checkStoreFault(fault, cast);
+  }
+  checkTrigger(fault, cast);
   if (fault.kind === 'link') checkLinkTrouble(fault);
   if (fault.kind === 'clock') checkClockTrouble(fault);
   if ('forNs' in fault && !(fault.forNs > 0 && Number.isFinite(fault.forNs))) {
@@ -70,7 +72,40 @@ function checkVictim(fault: SpineFault, { hosts, guests }: Cast): void {
   if ('host' in fault) checkName(fault, 'host', fault.host, hosts);
   else if ('guest' in fault) checkName(fault, 'guest', fault.guest, names);
   else if (fault.kind === 'clock') checkName(fault, 'actor', fault.actor, actors);
-  else checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+  else if (fault.kind === 'link') checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+}
+
+/** Only an image outlives its host. */
+function checkHostLoss(fault: SpineFault & { kind: 'host-loss' }, { guests, store }: Cast): void {
+  const own = guests.filter(({ host }) => host === fault.host);
+  const lost = own.find(({ device }) => device !== 'vdi');
+  if (store !== undefined && lost === undefined) return;
+  const disk = lost === undefined ? 'the disks' : `the disk of ${lost.name} (${lost.device})`;
+  throw new UsageError(
+    'E_FAULT_NEEDS',
+    `fault "host-loss" takes ${disk} of host ${fault.host} for ever: it needs guests whose disks ` +
+      'are images of a store; use power-cut, or make them images',
+    { fields: { fault: fault.kind, host: fault.host } },
+  );
+}
+
+/** Whom nobody runs as an actor has no events and no crash points. */
+function checkStoreFault(fault: SpineFault, { store }: Cast): void {
+  const { when } = fault;
+  if (store === undefined) {
+    throw new UsageError(
+      'E_FAULT_NEEDS',
+      `fault "${faultName(fault)}" needs a store, which this scenario does not have; leave it out`,
+      { fields: { fault: fault.kind } },
+    );
+  }
+  if (when.kind === 'time' || when.kind === 'progress' || when.kind === 'protocol') return;
+  throw new UsageError(
+    'E_FAULT_TRIGGER',
+    `fault "${faultName(fault)}" cannot strike at ${when.kind}: the store is no actor; expected ` +
+      'time, progress or protocol',
+    { fields: { fault: fault.kind, when: when.kind } },
+  );
 }
 
 /** Name of the link between an actor and the store of its host. */
@@ -89,7 +124,7 @@ function checkName(fault: Fault, what: string, name: string, names: readonly str
 }
 
 /** What waits for something that cannot come would never strike, and nobody would notice. */
-function checkTrigger(fault: SpineFault): void {
+function checkTrigger(fault: SpineFault, { store }: Cast): void {
   const { when } = fault;
   if ('nth' in when && !(Number.isSafeInteger(when.nth) && when.nth >= 1)) {
     throw outOfRange(fault, 'nth', when.nth, 'a whole number above 0');
@@ -104,10 +139,12 @@ function checkTrigger(fault: SpineFault): void {
   if (when.kind === 'recovery' && !('host' in fault)) {
     throw neverStrikes(fault, 'recovery', 'a fault of a host, as kill-driver or power-cut');
   }
+  if (when.kind !== 'crash-point') return;
   const side = ofDriver ? 'back.' : 'front.';
-  if (when.kind === 'crash-point' && !when.point.startsWith(side)) {
-    throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
-  }
+  // A driver VM that serves images passes all those that are of no guest.
+  const isOfImages = ofDriver && store !== undefined && !when.point.startsWith('front.');
+  if (isOfImages || when.point.startsWith(side)) return;
+  throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
 }
 
 function neverStrikes(fault: SpineFault, at: string, expected: string): UsageError {

@@ -9,10 +9,15 @@
 import { type History, HistoryFlag, HistoryKind, HistoryStatus } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { HostKeeper } from './host-keeper.ts';
+import {
+  POLICY_CLAUSES,
+  POLICY_MOMENTS,
+  type PolicyClause,
+  policyStakes,
+} from './policy-stakes.ts';
 import type { Run } from './runner.ts';
 
-/** Moments, each a sentence that a run makes true or not. */
-export const MOMENTS = [
+const DISK_MOMENTS = [
   'a driver VM died with requests of its guests unanswered',
   'a driver VM died again before its successor served',
   'overlapping writes were unanswered when a driver VM died',
@@ -33,10 +38,14 @@ export const MOMENTS = [
   'a request was too large for the ring and went in parts',
   'a guest was ejected for garbage in its rings while requests of it were under way',
 ] as const;
+/** Moments, each a sentence that a run makes true or not. */
+export const MOMENTS: readonly [...typeof DISK_MOMENTS, ...typeof POLICY_MOMENTS] = [
+  ...DISK_MOMENTS,
+  ...POLICY_MOMENTS,
+];
 export type Moment = (typeof MOMENTS)[number];
 
-/** Clauses, by the names the checkers use. */
-export const CLAUSES = [
+const DISK_CLAUSES = [
   'C1 linearizability',
   'C2 flush durability',
   'C4 no invention',
@@ -45,6 +54,11 @@ export const CLAUSES = [
   'ring order after a restart',
   'fate sharing',
 ] as const;
+/** Clauses, by the names the checkers use. */
+export const CLAUSES: readonly [...typeof DISK_CLAUSES, ...typeof POLICY_CLAUSES] = [
+  ...DISK_CLAUSES,
+  ...POLICY_CLAUSES,
+];
 export type Clause = (typeof CLAUSES)[number];
 
 export interface Coverage {
@@ -61,10 +75,12 @@ export function coverageOf(run: Run): Coverage {
     outageMoments(host, guests, moments);
   }
   for (const guest of run.guests) guestMoments(guest, moments);
+  const policies = policyStakes(run);
+  for (const moment of policies.moments) moments.add(moment);
   return {
     struck: Object.fromEntries(run.struck),
     moments: MOMENTS.filter((moment) => moments.has(moment)),
-    stakes: stakesOf(run, moments),
+    stakes: stakesOf(run, moments, policies.clauses),
   };
 }
 
@@ -195,9 +211,13 @@ function overlapAmong(history: History, records: readonly number[]): boolean {
   });
 }
 
-function stakesOf(run: Run, moments: ReadonlySet<Moment>): Clause[] {
+function stakesOf(
+  run: Run,
+  moments: ReadonlySet<Moment>,
+  ofImages: ReadonlySet<PolicyClause>,
+): Clause[] {
   const outages = run.hosts.flatMap((host) => host.outages);
-  const at: Record<Clause, boolean> = {
+  const at: Record<Exclude<Clause, PolicyClause>, boolean> = {
     'C1 linearizability': run.guests.some(({ scenario }) => scenario.pace.depth > 1),
     'C2 flush durability': moments.has(
       'writes that a flush or FUA had covered were on a disk when the power was cut',
@@ -212,5 +232,11 @@ function stakesOf(run: Run, moments: ReadonlySet<Moment>): Clause[] {
     ),
     'fate sharing': outages.length > 0,
   };
-  return CLAUSES.filter((clause) => at[clause]);
+  return CLAUSES.filter((clause) => {
+    return isOfImages(clause) ? ofImages.has(clause) : at[clause];
+  });
+}
+
+function isOfImages(clause: Clause): clause is PolicyClause {
+  return (POLICY_CLAUSES as readonly string[]).includes(clause);
 }

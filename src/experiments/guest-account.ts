@@ -1,7 +1,7 @@
 /** From a guest's history to the numbers of a report. */
 import { HISTOGRAM_BYTES, Histogram } from '../base/histogram.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
-import { type History, HistoryKind, HistoryStatus } from '../world/history.ts';
+import { type History, HistoryKind, HistoryStatus, isLossRecord } from '../world/history.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { GuestResult, OpCounts, Series } from './result.ts';
 
@@ -14,7 +14,7 @@ export function accountOf(track: GuestTrack, durationNs: number, bucketNs: numbe
   let bytesWritten = 0;
   for (let at = 0; at < history.length; at++) {
     const { kind, status, sectors, invokeNs, ackNs } = history.record(at);
-    if (status === HistoryStatus.unknown || kind === HistoryKind.powerCut) continue;
+    if (status === HistoryStatus.unknown || isLossRecord(kind)) continue;
     count(counts, kind);
     if (status === HistoryStatus.error) counts.errors++;
     if (kind === HistoryKind.read) bytesRead += sectors * SECTOR_BYTES;
@@ -55,6 +55,7 @@ function count(counts: { -readonly [K in keyof OpCounts]: number }, kind: Histor
       counts.discards++;
       return;
     case HistoryKind.powerCut:
+    case HistoryKind.loss:
       return;
   }
 }
@@ -66,7 +67,7 @@ function seriesOf(history: History, durationNs: number, bucketNs: number): Serie
   const bytes = latencies.map(() => 0);
   for (let at = 0; at < history.length; at++) {
     const { kind, status, sectors, invokeNs, ackNs } = history.record(at);
-    if (status === HistoryStatus.unknown || kind === HistoryKind.powerCut) continue;
+    if (status === HistoryStatus.unknown || isLossRecord(kind)) continue;
     const bucket = Math.min(buckets - 1, Math.floor(ackNs / bucketNs));
     (latencies[bucket] as number[]).push(ackNs - invokeNs);
     bytes[bucket] = (bytes[bucket] as number) + sectors * SECTOR_BYTES;

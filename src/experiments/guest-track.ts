@@ -20,7 +20,7 @@ import {
   recordBufferFor,
 } from '../world/history.ts';
 import { historyNow, tapPart } from './judged-records.ts';
-import type { GuestScenario } from './scenario.ts';
+import { type Crash, type GuestScenario, type LossClause, lossOf } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
 const SPARE_RECORDS = 32_768;
@@ -35,12 +35,24 @@ export interface Life {
   readonly firstRecord: number;
 }
 
+/** A crash that may have lost what was acknowledged. */
+export interface Loss {
+  readonly crash: Crash;
+  readonly clause: LossClause;
+  /** Its record in the history. */
+  readonly record: number;
+  /** Records of the order tap before it. */
+  readonly tapLength: number;
+  readonly atNs: number;
+}
+
 export class GuestTrack {
   readonly scenario: GuestScenario;
   readonly stats: GuestStats;
   readonly history: History;
   readonly responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
   readonly lives: Life[] = [];
+  readonly losses: Loss[] = [];
   readonly problems: string[] = [];
   /** While faults held up the guest itself, its disk or its driver VM. */
   readonly troubles: { readonly fromNs: number; readonly toNs: number }[] = [];
@@ -155,11 +167,14 @@ export class GuestTrack {
     };
   }
 
-  /** Its host lost its power: what was not durable may be lost, and it lives no more. */
-  powerCut(atNs: number): void {
-    this.kills++;
-    const record = this.history.invoke(HistoryKind.powerCut, 0, 0, 0, atNs, 0);
+  /** It lives no more, and by its disk some of what was acknowledged may be gone. */
+  lost(crash: Crash, atNs: number, tap: OrderTap): void {
+    const clause = lossOf(this.scenario, crash);
+    if (clause === 'nothing') return;
+    const kind = clause === 'unflushed' ? HistoryKind.powerCut : HistoryKind.loss;
+    const record = this.history.invoke(kind, 0, 0, 0, atNs, 0);
     this.history.acknowledge(record, HistoryStatus.ok, atNs, 0);
+    this.losses.push({ crash, clause, record, tapLength: tap.length, atNs });
   }
 
   /** An incarnation is gone. How one with struck rings ended says nothing. */

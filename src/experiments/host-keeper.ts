@@ -5,6 +5,7 @@
  * An outage is the time from the death of a driver VM to the moment when all living guests of the
  * host are connected to its successor. What dies again before that belongs to the same outage.
  */
+import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { Nanos } from '../base/units.ts';
@@ -23,11 +24,12 @@ import type { GuestTrack } from './guest-track.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { RUN_STORE } from './run-store.ts';
 import {
+  type Crash,
   diskName,
   GUEST_GRANT_ENTRIES,
   type GuestScenario,
   imageName,
-  losesAtPowerCut,
+  lossOf,
   type Scenario,
 } from './scenario.ts';
 import type { Stage } from './stage.ts';
@@ -35,8 +37,8 @@ import type { Stage } from './stage.ts';
 export interface OutageTrack {
   readonly host: string;
   readonly killedAtNs: number;
-  /** The host lost its power in it. */
-  powerCut: boolean;
+  /** What began it: the host went down in it, or else its driver VM alone. */
+  crash: Crash;
   /** A successor died before it served. */
   diedAgain: boolean;
   /** null: not serving again yet. */
@@ -58,6 +60,8 @@ export interface HostKeeperParts {
 }
 
 const TAP_SPARE = 16_384;
+/** How long a disk that has lost what was acknowledged answers with errors before it is let go. */
+const REATTACH_NS = 2e6;
 
 export class HostKeeper {
   readonly name: string;
@@ -65,6 +69,8 @@ export class HostKeeper {
   readonly tap: OrderTap;
   readonly #parts: HostKeeperParts;
   #toolstack: Toolstack | null = null;
+  /** Guests that were there when their driver VM died, and all that it had in memory is gone. */
+  readonly #mustReattach = new Set<GuestTrack>();
   #powered = true;
   #ending = false;
 
@@ -72,7 +78,7 @@ export class HostKeeper {
     this.#parts = parts;
     this.name = parts.name;
     const records = parts.guests.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
-    this.tap = new OrderTap(recordBufferFor(2 * records));
+    this.tap = new OrderTap(recordBufferFor(4 * records));
   }
 
   /** True from the death of a driver VM until its successor serves. */
@@ -141,6 +147,22 @@ export class HostKeeper {
   }
 
   /**
+   * Takes a snapshot of a guest's image: its id, when it is in the pool. null: nobody can say what
+   * became of it; undefined: nobody was there to be asked.
+   */
+  async snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
+    const driver = this.#toolstack?.driver ?? null;
+    if (driver === null || driver.exit !== null || !this.#powered || this.#ending) return undefined;
+    const image = imageName(guest.name);
+    try {
+      return (await driver.handle.call('snapshot', image, name, false)) as number;
+    } catch (thrown) {
+      if (thrown instanceof StorageError) return null;
+      throw thrown;
+    }
+  }
+
+  /**
    * Garbage is written into the rings of a guest. It lives on with them for a while and is then
    * ejected: a domain that does not keep to its protocol is not given another try.
    */
@@ -177,18 +199,28 @@ export class HostKeeper {
 
   /** The host loses its power and comes back after the delay of a driver VM. */
   async cutPower(): Promise<void> {
+    await this.#goDown('power-cut', `${this.name} loses its power`);
+  }
+
+  /** The host is lost with its disks; another one takes its name after the delay of a driver VM. */
+  async lose(): Promise<void> {
+    await this.#goDown('host-loss', `${this.name} is lost, and its disks with it`);
+  }
+
+  async #goDown(crash: 'power-cut' | 'host-loss', text: string): Promise<void> {
     const { stage, scenario, tell, guests } = this.#parts;
     if (!this.#powered || this.#ending) return;
     this.#powered = false;
     this.#beginOutage(stage.clock.nowNs());
-    for (const outage of this.outages.slice(-1)) outage.powerCut = true;
-    tell(`${this.name} loses its power`);
+    for (const outage of this.outages.slice(-1)) outage.crash = crash;
+    tell(text);
     this.toolstack.goDark();
-    await stage.powerCut(this.name);
+    await (crash === 'power-cut' ? stage.powerCut(this.name) : stage.hostLoss(this.name));
     const unfinished = guests.filter((guest) => !guest.isOver && guest.struckAtNs === null);
     for (const guest of guests) if (guest.struckAtNs !== null) this.#ejected(guest);
     for (const guest of unfinished) {
-      if (losesAtPowerCut(guest.scenario)) guest.powerCut(stage.clock.nowNs());
+      guest.kills++;
+      this.#noteLoss(guest, crash);
     }
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
@@ -199,6 +231,12 @@ export class HostKeeper {
     await this.#untilServing();
   }
 
+  /** A guest of this host is gone, and some of what its disk had acknowledged may be. */
+  #noteLoss(guest: GuestTrack, crash: Crash): void {
+    guest.lost(crash, this.#parts.stage.clock.nowNs(), this.tap);
+    this.#mustReattach.delete(guest);
+  }
+
   #driverExited(toolstack: Toolstack, driver: DriverDomain, atNs: Nanos): void {
     if (this.#ending || toolstack !== this.#toolstack) return;
     if (driver.exit?.reason === 'failed') {
@@ -207,6 +245,10 @@ export class HostKeeper {
     }
     const again = this.#beginOutage(atNs) ? '' : ' again, before it served';
     this.#parts.tell(`driver VM of ${this.name} is gone${again}`);
+    for (const guest of this.#parts.guests) {
+      const isLost = lossOf(guest.scenario, 'driver-death') !== 'nothing';
+      if (isLost && !guest.isOver && guest.struckAtNs === null) this.#mustReattach.add(guest);
+    }
     this.#bringDriverBack(toolstack).catch((thrown: unknown) => this.#lost(toolstack, thrown));
   }
 
@@ -220,7 +262,7 @@ export class HostKeeper {
     this.outages.push({
       host: this.name,
       killedAtNs: atNs,
-      powerCut: false,
+      crash: 'driver-death',
       diedAgain: false,
       servingAtNs: null,
     });
@@ -244,6 +286,18 @@ export class HostKeeper {
     if (outage === undefined || outage.servingAtNs !== null) return;
     outage.servingAtNs = this.#parts.stage.clock.nowNs();
     this.#parts.tell(`driver VM of ${this.name} serves again`);
+    await this.#reattach(this.toolstack);
+  }
+
+  /**
+   * Guests whose disks have lost what was acknowledged, and answer with errors, are given a moment
+   * to see that; then they are started again, which accepts the loss.
+   */
+  async #reattach(toolstack: Toolstack): Promise<void> {
+    if (this.#mustReattach.size === 0) return;
+    await this.#parts.stage.timers.sleep(REATTACH_NS);
+    if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    for (const { name } of this.#mustReattach) this.killGuest(name);
   }
 
   #guestExited(toolstack: Toolstack, domain: GuestDomain): void {
@@ -270,6 +324,7 @@ export class HostKeeper {
   async #bringGuestBack(toolstack: Toolstack, track: GuestTrack): Promise<void> {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
     await toolstack.restartGuest(track.name, (layout, frontId) => track.config(layout, frontId));
     this.#parts.tell(`${track.name} runs again and checks its disk`);
   }

@@ -34,10 +34,7 @@ export function historyNow(history: History): History {
 export function tapPart(tap: OrderTap, disk: number, length: number): OrderTap {
   const part = new OrderTap(recordBufferFor(Math.max(1, length)));
   for (let at = 0; at < length; at++) {
-    const record = tap.record(at);
-    if (record.disk !== disk) continue;
-    const { frontId, frontSeq, writeIndex, vdiSeq, generation, queue, timeNs } = record;
-    part.append(disk, frontId, frontSeq, writeIndex, vdiSeq, generation, queue, timeNs);
+    if (tap.record(at).disk === disk) part.copy(tap, at);
   }
   return part;
 }

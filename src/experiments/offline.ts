@@ -3,7 +3,7 @@
  * quicker, these are the ones that decide. Each checker sees all disks of the run.
  */
 
-import { HistoryKind } from '../world/history.ts';
+import { HistoryKind, isLossRecord } from '../world/history.ts';
 import { broken, type Verdict } from './checkers/check.ts';
 import { judgeConservation, type Ledger } from './checkers/conservation.ts';
 import { judgeFlushDurability } from './checkers/flush-durability.ts';
@@ -16,6 +16,7 @@ import { judgeRingOrder } from './checkers/ring-order.ts';
 import { judgeStability } from './checkers/stability.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { Run } from './runner.ts';
+import { lossOf } from './scenario.ts';
 
 /** Faults have stopped: a request may take as long as a front end waits before it calls it late. */
 const ANSWER_NS = 30e9;
@@ -63,13 +64,13 @@ function diskOf(guest: GuestTrack): JudgedDisk {
 }
 
 /** What a guest's disk recovered from: outages of its driver VM, and its own deaths. */
-function recoveriesOf(run: Run, { scenario, history, lives }: GuestTrack): Recovery[] {
+function recoveriesOf(run: Run, { scenario, history, lives, losses }: GuestTrack): Recovery[] {
   const recoveries: Recovery[] = [];
   for (const { name, outages } of run.hosts) {
     if (name !== scenario.host) continue;
-    for (const { killedAtNs, servingAtNs, powerCut } of outages) {
-      // Its guests died with it: theirs is the recovery that is judged.
-      if (powerCut) continue;
+    for (const { killedAtNs, servingAtNs, crash } of outages) {
+      // Its guests died with it, or gave up what it had: theirs is the recovery that is judged.
+      if (crash !== 'driver-death' || lossOf(scenario, 'driver-death') !== 'nothing') continue;
       // A driver VM that never came back: its outage outlasts every request.
       const servingNs = servingAtNs ?? Number.POSITIVE_INFINITY;
       recoveries.push({ lostNs: killedAtNs, servingNs, successorRecord: 0, losing: false });
@@ -79,12 +80,15 @@ function recoveriesOf(run: Run, { scenario, history, lives }: GuestTrack): Recov
     if (firstRecord === 0 || firstRecord >= history.length) continue;
     const { invokeNs } = history.record(firstRecord);
     const last = history.record(firstRecord - 1);
-    const losing = last.kind === HistoryKind.powerCut;
+    const losing = isLossRecord(last.kind);
+    const loss = losses.find(({ record }) => record === firstRecord - 1);
+    const isDeep = last.kind === HistoryKind.loss;
     recoveries.push({
       lostNs: losing ? last.invokeNs : invokeNs,
       servingNs: invokeNs,
       successorRecord: firstRecord,
       losing,
+      ...(isDeep ? { deep: { keepsFlushed: loss?.clause === 'by-cut-keeping-flushed' } } : {}),
     });
   }
   return recoveries;

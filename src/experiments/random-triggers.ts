@@ -8,6 +8,7 @@
 import type { Prng } from '../base/prng.ts';
 import {
   CRASH_POINTS,
+  type CrashPoint,
   PROTOCOL_EVENTS,
   type ProtocolEvent,
   type ProtocolTrigger,
@@ -44,6 +45,23 @@ const AMONG_FLUSHES: readonly ProtocolEvent[] = [
   'write-acknowledged',
 ];
 
+/** Crash points that every driver VM of images passes often. */
+const BUSY_POINTS: readonly CrashPoint[] = [
+  'log.after-append',
+  'log.before-write',
+  'log.after-write',
+  'log.before-sync',
+  'log.after-sync',
+  'destage.before-data-write',
+  'destage.after-data-write',
+  'tree.before-node-write',
+  'tree.after-node-write',
+  'publish.before-root',
+  'publish.after-root',
+];
+/** Crash points of what a driver VM does for its images beside answering requests. */
+const STORY_POINTS = /^(log|destage|tree|publish|extent)\./;
+
 /** Any trigger that counts events counts those of the actor whose crash points begin so. */
 export function triggerOf(random: Prng, side: 'front.' | 'back.'): Trigger {
   const draw = random.nextUnit();
@@ -70,6 +88,37 @@ export function powerCutOf(random: Prng): Trigger {
   if (random.chance(1 / 3)) return triggerOf(random, 'back.');
   const event = random.pick(AMONG_FLUSHES);
   return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
+}
+
+/** The death of a driver VM of images: also where a predecessor's log is being recovered. */
+export function imageKillOf(random: Prng): Trigger {
+  if (random.chance(0.25)) return { kind: 'recovery', nth: random.between(1, 400) };
+  return imageTriggerOf(random);
+}
+
+/**
+ * Where the host of images is struck: among writes and flushes, which finds some of them
+ * acknowledged and not published, or in the middle of what brings them there.
+ */
+export function imageTriggerOf(random: Prng): Trigger {
+  const draw = random.nextUnit();
+  if (draw < 0.05) return { kind: 'event', nth: random.between(20, EVENTS_MAX) };
+  if (draw < 0.1) return progressOf(random);
+  if (draw < 0.65) {
+    const event = random.pick(AMONG_FLUSHES);
+    return protocolOf(random, event, Math.ceil(NTH_MAX[event] / 15));
+  }
+  if (draw < 0.9) {
+    return { kind: 'crash-point', point: random.pick(BUSY_POINTS), nth: random.between(1, 25) };
+  }
+  const rare = CRASH_POINTS.filter((point) => STORY_POINTS.test(point));
+  return { kind: 'crash-point', point: random.pick(rare), nth: random.between(1, 3) };
+}
+
+/** Snapshots are taken among writes: between the submission of one and the answers of others. */
+export function snapshotTriggerOf(random: Prng): Trigger & { kind: 'progress' | 'protocol' } {
+  if (random.chance(0.2)) return { kind: 'progress', share: 0.05 + 0.9 * random.nextUnit() };
+  return protocolOf(random, random.pick(AMONG_FLUSHES), 3);
 }
 
 export function progressOf(random: Prng): Trigger {

@@ -5,6 +5,8 @@
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
 import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
+import { fsckStore } from '../parallax/fsck/fsck.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
 import { Images } from '../parallax/store/images.ts';
 import { Registry } from '../parallax/store/registry.ts';
@@ -13,7 +15,9 @@ import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
 import type { Directory } from '../world/directory.ts';
 import { DirectoryServer } from '../world/directory-server.ts';
 import type { Link, World } from '../world/world.ts';
+import type { GuestTrack } from './guest-track.ts';
 import { type GuestScenario, imageName, type StoreScenario } from './scenario.ts';
+import { type StoredSnapshot, StoredTrees } from './stored-snapshots.ts';
 
 export const RUN_STORE = 'store';
 
@@ -22,6 +26,7 @@ export class RunStore {
   readonly #server: DirectoryServer;
 
   readonly #plan: StoreScenario;
+  #lastLook: Promise<unknown> = Promise.resolve();
 
   constructor(directory: Directory, plan: StoreScenario) {
     this.directory = directory;
@@ -57,5 +62,42 @@ export class RunStore {
       await images.create({ name: imageName(name), sizeBlocks: blocks, policy, host });
     }
     await pool.close();
+  }
+
+  /**
+   * Every snapshot of a guest's image, as the pool has it now. One look after the other: they use
+   * the whole memory of `world`.
+   */
+  snapshotsOf(world: World, guest: GuestTrack): Promise<StoredSnapshot[]> {
+    const looking = this.#lastLook.then(() => this.#readSnapshots(world, guest));
+    this.#lastLook = looking.catch(() => undefined);
+    return looking;
+  }
+
+  async #readSnapshots(world: World, guest: GuestTrack): Promise<StoredSnapshot[]> {
+    const { directory } = this;
+    const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
+    const { pool, superblock } = await openEmbeddedStore(world, place, null);
+    try {
+      const registry = new Registry(directory, RUN_STORE);
+      const images = new Images(world, pool, registry, formatUuid(superblock.uuid));
+      const trees = new StoredTrees(world, pool);
+      const { vdi } = await registry.byName(imageName(guest.name));
+      const found: StoredSnapshot[] = [];
+      for (const { id, name, vdiSeq, generation, root } of await trees.records(images, vdi)) {
+        const sectors = await trees.sectorsOf(root, guest.disk, guest.scenario.diskSectors);
+        found.push({ id, name, vdiSeq, generation, sectors });
+      }
+      return found;
+    } finally {
+      await pool.close();
+    }
+  }
+
+  /** Looks at everything that the run has left in the store, data too. Nobody may be using it. */
+  async check(world: World): Promise<FsckReport> {
+    const place = { store: RUN_STORE, directory: this.directory, diskName: POOL_DISK };
+    const { report } = await fsckStore(world, place, { withData: true });
+    return report;
   }
 }

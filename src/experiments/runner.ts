@@ -9,9 +9,11 @@
 import { toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
+import type { FsckReport } from '../parallax/fsck/report.ts';
 import { GuestTrack } from './guest-track.ts';
 import { HostKeeper } from './host-keeper.ts';
 import type { Scenario } from './scenario.ts';
+import { Snapshots } from './snapshots.ts';
 import type { Stage } from './stage.ts';
 import { Strikes } from './strikes.ts';
 
@@ -29,8 +31,11 @@ export class Run {
   readonly events: StoryEvent[] = [];
   /** What went wrong with the machinery itself. */
   readonly problems: string[] = [];
+  /** What the run has left in its store; null: it has none, or has not ended. */
+  fsck: FsckReport | null = null;
   readonly #stage: Stage;
   #strikes: Strikes | null = null;
+  #snapshots: Snapshots | null = null;
 
   constructor(scenario: Scenario, stage: Stage) {
     this.scenario = scenario;
@@ -75,12 +80,23 @@ export class Run {
     return this.#strikes?.struck ?? new Map();
   }
 
+  /** Snapshots that were asked for, and what the images have at the end. */
+  get snapshots(): Snapshots | null {
+    return this.#snapshots;
+  }
+
   /** Settles when every guest is done, or the time is over, and all driver VMs are ended. */
   async story(): Promise<void> {
     const { hosts, guests, tell, failed } = this;
     const stage = this.#stage;
     const strikes = new Strikes(this.scenario.faults, { stage, hosts, guests, tell, failed });
     this.#strikes = strikes;
+    const problem = (text: string): void => {
+      this.problems.push(text);
+    };
+    const taking = { stage, hosts, guests, tell, problem };
+    const snapshots = new Snapshots(this.scenario.snapshots ?? [], taking);
+    this.#snapshots = snapshots;
     await stage.store?.create(stage.storeWorld, this.scenario.guests);
     for (const host of hosts) await host.open();
     for (const guest of guests) {
@@ -89,9 +105,12 @@ export class Run {
     }
     while (!this.finished && this.#nowNs() < this.scenario.timeLimitNs) {
       strikes.look(this.#nowNs());
+      snapshots.look(this.#nowNs());
       await this.#stage.timers.sleep(LOOK_NS);
     }
+    if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
+    this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
   }
 
   readonly tell = (text: string): void => {

@@ -10,7 +10,7 @@ import { Policy } from '../parallax/vdi/policy.ts';
 import { type ParallaxSizes, REPLAY_SIZES } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
-import type { Fault, PlantedBug } from '../world/faults.ts';
+import type { Fault, PlantedBug, Trigger } from '../world/faults.ts';
 
 export interface GuestScenario {
   readonly name: string;
@@ -48,6 +48,8 @@ export interface Scenario {
   readonly disturbedStore: boolean;
   /** Where the disks that are images lie; none is an image unless said. */
   readonly store?: StoreScenario;
+  /** Of images; none unless said. */
+  readonly snapshots?: readonly SnapshotScenario[];
 }
 
 /** The store of a run of real size: a sparse pool with room for every block to be written often. */
@@ -56,6 +58,14 @@ export const REPLAY_STORE: StoreScenario = {
   poolBlocks: 1024 * EXTENT_BLOCKS,
 };
 
+/** A snapshot of a guest's image, taken under load. */
+export interface SnapshotScenario {
+  readonly guest: string;
+  readonly name: string;
+  /** Time, progress of the guest, or an event at its front end. */
+  readonly when: Trigger & { readonly kind: 'time' | 'progress' | 'protocol' };
+}
+
 export interface StoreScenario {
   /** Of Parallax in each driver VM. */
   readonly sizes: ParallaxSizes;
@@ -63,11 +73,24 @@ export interface StoreScenario {
   readonly poolBlocks: number;
 }
 
-/** What a guest may lose when its host loses power: by its disk, and by the policy of an image. */
-export function losesAtPowerCut({ device, writeBack }: GuestScenario): boolean {
-  if (device !== 'vdi') return true;
+/** What dies below a disk: its driver VM, its host's power, its host with all its disks. */
+export type Crash = 'driver-death' | 'power-cut' | 'host-loss';
+/** What of acknowledged writes may be gone then. */
+export type LossClause = 'nothing' | 'unflushed' | 'by-cut' | 'by-cut-keeping-flushed';
+
+/**
+ * What a guest may lose, by its disk and by the policy of an image. Files and memory lose what was
+ * not flushed with the power. Of what is lost `by-cut`, the checkers ask which cut it is.
+ */
+export function lossOf({ device, writeBack }: GuestScenario, crash: Crash): LossClause {
+  if (device !== 'vdi') return crash === 'driver-death' ? 'nothing' : 'unflushed';
   const policy = writeBack ?? Policy.w2;
-  return policy === Policy.w1 || policy === Policy.w3 || policy === Policy.w5;
+  if (policy === Policy.w5) return 'by-cut';
+  if (crash === 'driver-death' || policy === Policy.w0) return 'nothing';
+  if (crash === 'power-cut') {
+    return policy === Policy.w1 || policy === Policy.w3 ? 'unflushed' : 'nothing';
+  }
+  return policy === Policy.w1 ? 'by-cut-keeping-flushed' : 'by-cut';
 }
 
 export const GUEST_GRANT_ENTRIES = 8192;

@@ -15,15 +15,17 @@ import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { PlantedBug } from '../world/faults.ts';
+import { snapshotTriggerOf } from './random-triggers.ts';
 import type { GuestScenario, Scenario } from './scenario.ts';
 import { randomFaults } from './sim-faults.ts';
 
 const BLOCKS = 256;
 const REQUESTS_MIN = 200;
 const REQUESTS_MAX = 500;
+const SNAPSHOTS_MAX = 3;
 const HOSTS = ['h0', 'h1'];
-/** 1 GiB: a crash leaves an extent of 64 MiB behind, and a seed has a few. */
-const POOL_BLOCKS = 16 * EXTENT_BLOCKS;
+/** 6 GiB: crashes and failed writes leave extents of 64 MiB behind, and a seed has many. */
+const POOL_BLOCKS = 96 * EXTENT_BLOCKS;
 
 export interface SimCrashOptions {
   readonly plantedBug: PlantedBug;
@@ -64,8 +66,20 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     plantedBug: options.plantedBug,
     publish: random.chance(0.8) ? 'each' : 'batch',
     disturbedStore: true,
-    ...(images === null ? {} : { store: { sizes: SMALL_SIZES, poolBlocks: POOL_BLOCKS } }),
+    ...(images === null ? {} : storeOf(random.fork('snapshots'), guests)),
   };
+}
+
+/** The store of a run, and up to three snapshots under load. */
+function storeOf(
+  random: Prng,
+  guests: readonly GuestScenario[],
+): Pick<Scenario, 'store' | 'snapshots'> {
+  const count = random.between(0, SNAPSHOTS_MAX);
+  const snapshots = Array.from({ length: count }, (_, at) => {
+    return { guest: random.pick(guests).name, name: `s${at + 1}`, when: snapshotTriggerOf(random) };
+  });
+  return { store: { sizes: SMALL_SIZES, poolBlocks: POOL_BLOCKS }, snapshots };
 }
 
 function guestOf(name: string, host: string, random: Prng, onFile: boolean): GuestScenario {

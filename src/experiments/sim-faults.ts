@@ -25,7 +25,15 @@ import {
   type Trigger,
 } from '../world/faults.ts';
 import { storeLinkOf } from './check-faults.ts';
-import { driverKillOf, powerCutOf, progressOf, timeOf, triggerOf } from './random-triggers.ts';
+import {
+  driverKillOf,
+  imageKillOf,
+  imageTriggerOf,
+  powerCutOf,
+  progressOf,
+  timeOf,
+  triggerOf,
+} from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
 type Kind = SpineFault['kind'];
@@ -42,6 +50,16 @@ const KINDS: readonly Kind[] = [
   'ring-garbage',
 ];
 const KIND_CHANCES: Partial<Record<Kind, number>> = { link: 0.2, clock: 0.2, 'ring-garbage': 0.15 };
+/** Of a store: a seed whose disks are images has them too. */
+const STORE_KINDS: readonly Kind[] = ['host-loss', 'pool-disk', 'directory-majority-loss'];
+const IMAGE_CHANCES: Partial<Record<Kind, number>> = {
+  ...KIND_CHANCES,
+  'kill-driver': 0.6,
+  'power-cut': 0.5,
+  'host-loss': 0.6,
+  'pool-disk': 0.15,
+  'directory-majority-loss': 0.15,
+};
 /** Beside the power cut of a seed that has power cuts. */
 const MAX_FAULTS = 4;
 const LONGEST_NS = 150e6;
@@ -57,15 +75,19 @@ export function randomFaults(
   guests: readonly GuestScenario[],
   beyond: boolean,
 ): Fault[] {
-  const kinds = KINDS.filter((kind) => random.chance(KIND_CHANCES[kind] ?? 0.4));
+  const onImages = guests.some(({ device }) => device === 'vdi');
+  const possible = onImages ? [...KINDS, ...STORE_KINDS] : KINDS;
+  const chances = onImages ? IMAGE_CHANCES : KIND_CHANCES;
+  const kinds = possible.filter((kind) => random.chance(chances[kind] ?? 0.4));
   if (kinds.length === 0) kinds.push('kill-driver');
   const faults: Fault[] = [];
   const troubled = new Set<string>();
-  const count = random.between(1, MAX_FAULTS);
+  const count = onImages ? random.between(0, 2) : random.between(1, MAX_FAULTS);
   const cuttable = hosts.filter((host) => canLosePower(host, guests));
-  if (kinds.includes('power-cut') && cuttable.length > 0) {
+  if (!onImages && kinds.includes('power-cut') && cuttable.length > 0) {
     faults.push({ kind: 'power-cut', host: random.pick(cuttable), when: powerCutOf(random) });
   }
+  if (onImages) faults.push(...crashesOf(kinds, random, hosts));
   for (let i = 0; i < count; i++) {
     const fault = faultOf(random.pick(kinds), random, hosts, guests, beyond);
     if (fault === null) continue;
@@ -77,11 +99,23 @@ export function randomFaults(
   return faults;
 }
 
+/** Of images, a host is struck once by each kind of crash that the seed has at all. */
+function crashesOf(kinds: readonly Kind[], random: Prng, hosts: readonly string[]): Fault[] {
+  const crashes: Fault[] = [];
+  for (const kind of ['kill-driver', 'power-cut', 'host-loss'] as const) {
+    if (!kinds.includes(kind)) continue;
+    crashes.push({ kind, host: random.pick(hosts), when: imageTriggerOf(random) });
+  }
+  return crashes;
+}
+
 /** What may have one fault only; null: anything goes. */
 function partOf(fault: Fault): string | null {
   if (fault.kind === 'disk') return `disk of ${fault.guest}`;
   if (fault.kind === 'link') return fault.link;
   if (fault.kind === 'clock') return `clock of ${fault.actor}`;
+  if (fault.kind === 'pool-disk') return 'pool';
+  if (fault.kind === 'directory-majority-loss') return 'directory';
   return fault.kind === 'ring-garbage' ? 'rings' : null;
 }
 
@@ -94,10 +128,11 @@ function faultOf(
 ): Fault | null {
   const host = random.chance(0.8) ? (hosts[0] ?? '') : random.pick(hosts);
   const guest = random.pick(guests);
+  const onImages = guest.device === 'vdi';
   const forNs = random.between(1, LONGEST_NS);
   switch (kind) {
     case 'kill-driver':
-      return { kind, host, when: driverKillOf(random) };
+      return { kind, host, when: onImages ? imageKillOf(random) : driverKillOf(random) };
     case 'pause-driver':
       return { kind, host, forNs, when: triggerOf(random, 'back.') };
     case 'kill-guest':
@@ -106,8 +141,15 @@ function faultOf(
       return { kind, guest: guest.name, forNs, when: triggerOf(random, 'front.') };
     case 'power-cut': {
       if (!canLosePower(host, guests)) return null;
-      return { kind, host, when: powerCutOf(random) };
+      const when = onImages && random.chance(0.5) ? imageTriggerOf(random) : powerCutOf(random);
+      return { kind, host, when };
     }
+    case 'host-loss':
+      return { kind, host, when: imageTriggerOf(random) };
+    case 'pool-disk':
+      return { kind, trouble: troubleOf(random, beyond), forNs, when: progressOf(random) };
+    case 'directory-majority-loss':
+      return { kind, forNs, when: random.chance(0.5) ? progressOf(random) : timeOf(random) };
     case 'disk': {
       if (guest.device === 'memory') return null;
       const trouble = troubleOf(random, beyond);

@@ -1,5 +1,6 @@
 /** The simulator as a stage: one seed, one run. */
 import { toErrorRecord } from '../base/errors.ts';
+import { present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { createDriverVm } from '../driver-vm/create-driver-vm.ts';
@@ -11,6 +12,7 @@ import { isParallaxDisk } from '../parallax/engine.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import { SimDirectory } from '../world/sim/sim-directory.ts';
+import type { SimHost } from '../world/sim/sim-host.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
 import type { Clock, Timers, World } from '../world/world.ts';
@@ -21,10 +23,13 @@ import { diskName, type Scenario } from './scenario.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
 import { strikeLink } from './sim-link-trouble.ts';
 import type { Stage } from './stage.ts';
+import { READER_BYTES } from './stored-snapshots.ts';
 
 /** Virtual time that a run may take after the scenario's own limit, to end its story. */
 const AFTERMATH_NS = 5e9;
 const MAX_EVENTS = 50_000_000;
+/** A directory that does not answer is given up after this long: runs are short. */
+const ANSWER_NS = 100e6;
 
 export class SimStage implements Stage {
   readonly world = 'sim';
@@ -33,6 +38,8 @@ export class SimStage implements Stage {
   readonly simulator: Simulator;
   readonly #scenario: Scenario;
   readonly #spawner: SimSpawner;
+  readonly #pool: SimHost;
+  readonly #directory: SimDirectory | null = null;
   readonly #runner: World;
 
   /** Throws `UsageError` for a fault that cannot be played. */
@@ -43,13 +50,15 @@ export class SimStage implements Stage {
     const factories = { guest: createGuest, 'driver-vm': createDriverVm };
     this.#spawner = this.simulator.spawner(factories);
     const pool = this.simulator.addHost('pool', { memoryBytes: PAGE_BYTES });
+    this.#pool = pool;
     for (const name of scenario.hosts) {
       this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes, pool });
     }
-    const storeHost = this.simulator.addHost('store', { memoryBytes: PAGE_BYTES, pool });
+    const storeHost = this.simulator.addHost('store', { memoryBytes: READER_BYTES, pool });
     this.storeWorld = this.simulator.toolstackWorld('store', storeHost);
     if (scenario.store !== undefined) {
-      this.store = new RunStore(new SimDirectory(this.simulator, 'store'), scenario.store);
+      this.#directory = new SimDirectory(this.simulator, 'store', { timeoutNs: ANSWER_NS });
+      this.store = new RunStore(this.#directory, scenario.store);
     }
     const first = this.simulator.host(scenario.hosts[0] ?? '');
     this.#runner = this.simulator.toolstackWorld('runner', first);
@@ -95,6 +104,25 @@ export class SimStage implements Stage {
   powerCut(host: string): Promise<void> {
     this.simulator.host(host).powerCut();
     return Promise.resolve();
+  }
+
+  hostLoss(host: string): Promise<void> {
+    this.simulator.host(host).lose();
+    return Promise.resolve();
+  }
+
+  poolTrouble(trouble: DiskTrouble, forNs: number): () => void {
+    const disks = this.#pool.diskNames().map((name) => this.#pool.disk(name));
+    const heal = disks.map((disk) => strikeDisk(disk, trouble, this.clock.nowNs(), forNs));
+    return () => {
+      for (const end of heal) end();
+    };
+  }
+
+  directoryLoss(): () => void {
+    const directory = present(this.#directory, 'a script is checked before it is played');
+    directory.setHealth('no-majority');
+    return () => directory.setHealth('up');
   }
 
   trouble(host: string, guest: string, trouble: DiskTrouble, forNs: number): () => void {

@@ -37,6 +37,12 @@ export interface Stage {
    * the operating system holds of a file, so there every completed write survives.
    */
   powerCut(host: string): Promise<void>;
+  /** Takes a host and its disks away for ever: settles when all its actors are gone. */
+  hostLoss(host: string): Promise<void>;
+  /** Gives the disk below the store's pool trouble; returns what ends it. */
+  poolTrouble(trouble: DiskTrouble, forNs: number): () => void;
+  /** Has the store's directory answer nobody; returns what ends it. */
+  directoryLoss(): () => void;
   /**
    * Gives the disk of a guest trouble, meant to last for `forNs`; returns what ends it. Throws
    * `UsageError` for what this world cannot do.

@@ -103,6 +103,13 @@ export class Strikes {
       case 'power-cut':
         this.#host(fault.host).cutPower().catch(this.#parts.failed);
         return;
+      case 'host-loss':
+        this.#host(fault.host).lose().catch(this.#parts.failed);
+        return;
+      case 'pool-disk':
+      case 'directory-majority-loss':
+        this.#troubleStore(fault).catch(this.#parts.failed);
+        return;
       case 'disk':
         this.#troubleDisk(fault).catch(this.#parts.failed);
         return;
@@ -138,6 +145,19 @@ export class Strikes {
     heal();
   }
 
+  async #troubleStore(
+    fault: SpineFault & { kind: 'pool-disk' | 'directory-majority-loss' },
+  ): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const { forNs } = fault;
+    const isPool = fault.kind === 'pool-disk';
+    const what = isPool ? `the pool: ${fault.trouble}` : 'the directory answers nobody';
+    tell(`${what} for ${formatDuration(forNs)}`);
+    const heal = isPool ? stage.poolTrouble(fault.trouble, forNs) : stage.directoryLoss();
+    await stage.timers.sleep(forNs);
+    heal();
+  }
+
   async #troubleLink(fault: SpineFault & { kind: 'link' }): Promise<void> {
     const { stage, tell } = this.#parts;
     tell(`link ${fault.link}: ${fault.trouble} for ${formatDuration(fault.forNs)}`);
@@ -169,10 +189,12 @@ export class Strikes {
     return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
   }
 
-  /** The guest that is struck, or those whose driver VM is. */
+  /** The guest that is struck, or those whose driver VM is; all of them where the store is. */
   #guestsOf(fault: Fault): GuestTrack[] {
     const victim = victimOf(fault);
-    return this.#parts.guests.filter(
+    const { guests } = this.#parts;
+    if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') return [...guests];
+    return guests.filter(
       ({ name, scenario }) => name === victim || driverName(scenario.host) === victim,
     );
   }

@@ -32,6 +32,14 @@ const SHARE_MAX = 0.95;
 /** Throws `UsageError` for a fault that needs the simulator, or strikes when only it can. */
 export function checkForThreads(fault: Fault): void {
   if (fault.kind === 'disk') checkTrouble(fault.trouble);
+  if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
+    throw new UsageError(
+      'E_FAULT_WORLD',
+      `fault "${faultName(fault)}" needs the simulator: threads keep the store in files of this ` +
+        'machine, which cannot be made to fail',
+      { fields: { fault: fault.kind } },
+    );
+  }
   if (canStrikeWhen(fault)) return;
   const { when } = fault;
   const why =

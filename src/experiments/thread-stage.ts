@@ -21,7 +21,7 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
-import { invariant, present } from '../base/invariant.ts';
+import { fail, invariant, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
@@ -47,6 +47,7 @@ import { RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
 import { diskName, type Scenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
+import { READER_BYTES } from './stored-snapshots.ts';
 import { troubleByFilter } from './thread-disk-trouble.ts';
 import { GatedPath } from './thread-link-trouble.ts';
 import { checkForThreads } from './thread-script.ts';
@@ -70,6 +71,8 @@ export interface ThreadStageOptions {
 
 /** Between two looks at the counts of protocol events. */
 const LOOK_NS = 1e6;
+/** Not the name of a host: where the store is looked at from. */
+const STORE_PLACE = 'store/reader';
 const DIRECTORY_FILE = 'directory.lmdb';
 
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
@@ -78,6 +81,7 @@ const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 export class ThreadStage implements Stage {
   readonly world = 'threads';
   readonly store: RunStore | null = null;
+  readonly storeWorld: World;
   readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
@@ -118,11 +122,14 @@ export class ThreadStage implements Stage {
       onNote: this.#onNote,
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
+    const memory = createHostMemory(READER_BYTES);
+    this.#places.set(STORE_PLACE, {
+      memory,
+      folder: options.folder,
+      poolFolder: poolFolder(options.folder),
+    });
+    this.storeWorld = this.#worldOf('store', STORE_PLACE);
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
-  }
-
-  get storeWorld(): World {
-    return this.#runner;
   }
 
   get clock(): Clock {
@@ -151,6 +158,20 @@ export class ThreadStage implements Stage {
     await this.#arming.killAllOf(host);
     const { memory } = present(this.#places.get(host), 'a host that loses its power exists');
     memory.clear(0, memory.sizeBytes);
+  }
+
+  async hostLoss(host: string): Promise<void> {
+    await this.powerCut(host);
+    const { folder } = present(this.#places.get(host), 'a host that is lost exists');
+    for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+  }
+
+  poolTrouble(): () => void {
+    return fail('a script is checked before it is played');
+  }
+
+  directoryLoss(): () => void {
+    return fail('a script is checked before it is played');
   }
 
   trouble(host: string, guest: string, trouble: DiskTrouble): () => void {

@@ -13,13 +13,21 @@
  * - a discard allows zeros and what was before it;
  * - where the host lost its power after a write, the write settles the value only if it was
  *   durable: made with FUA, or acknowledged before the submission of a flush that succeeded, with
- *   no flush that failed between (a failed flush voids the promise for what was written before it).
+ *   no flush that failed between (a failed flush voids the promise for what was written before it);
+ * - where the runner says that any of what was acknowledged may be gone, nothing before it settles
+ *   a value: whether what is there is an allowed state of the whole disk is asked by the checkers.
  *
  * A sector whose value was open is frozen once it has been read when all was quiet: from then on
  * every read must agree, whatever was open before.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
-import { type History, HistoryFlag, HistoryKind, HistoryStatus } from '../world/history.ts';
+import {
+  type History,
+  HistoryFlag,
+  HistoryKind,
+  HistoryStatus,
+  isLossRecord,
+} from '../world/history.ts';
 
 interface Frozen {
   readonly record: number;
@@ -36,6 +44,8 @@ export class DiskModel {
   readonly #frozen = new Map<number, Frozen>();
   /** Records of power cuts, oldest first. */
   readonly #powerCuts: number[] = [];
+  /** Record of the last loss of anything at all; -1: none. */
+  #lastLoss = -1;
   #nextWriteIndex = 1;
 
   /** Takes over what an earlier incarnation of the guest did, if the history tells of one. */
@@ -47,10 +57,9 @@ export class DiskModel {
     for (let at = 0; at < history.length; at++) {
       const { kind, lba, sectors: count, status, index } = history.record(at);
       this.touch(lba, count);
-      if (kind === HistoryKind.powerCut) {
-        this.#powerCuts.push(at);
-        this.#open.fill(1);
-      }
+      if (kind === HistoryKind.powerCut) this.#powerCuts.push(at);
+      if (kind === HistoryKind.loss) this.#lastLoss = at;
+      if (isLossRecord(kind)) this.#open.fill(1);
       if (!changesData(kind)) continue;
       const settled = status === HistoryStatus.ok && kind !== HistoryKind.discard;
       this.#open.fill(settled ? 0 : 1, lba, lba + count);
@@ -108,6 +117,7 @@ export class DiskModel {
   #settles(at: number): boolean {
     const { kind, status, flags, ackNs } = this.#history.record(at);
     if (status !== HistoryStatus.ok || kind === HistoryKind.discard) return false;
+    if (at < this.#lastLoss) return false;
     const cut = this.#powerCuts.find((record) => record > at);
     if (cut === undefined || (flags & HistoryFlag.fua) !== 0) return true;
     for (let next = at + 1; next < cut; next++) {

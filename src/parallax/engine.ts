@@ -42,6 +42,7 @@ import { BaseReader } from './vdi/base-reader.ts';
 import { BlockWriter } from './vdi/block-writer.ts';
 import { PayloadMemory } from './vdi/payload-memory.ts';
 import { PieceReader } from './vdi/piece-reader.ts';
+import { isVolatile } from './vdi/policy.ts';
 import { PublishTurn } from './vdi/publish-turn.ts';
 import { ReadPath } from './vdi/read-path.ts';
 import { identityOf, ServedImage } from './vdi/served-image.ts';
@@ -69,7 +70,7 @@ export interface EngineParts {
 
 /** The pool's file, and the slab's on the host's own disk. */
 export const POOL_DISK = 'blocks';
-const SLAB_DISK = 'slab';
+export const SLAB_DISK = 'slab';
 /** Whether a disk of a host is one of Parallax's own: its log or its slab. */
 export function isParallaxDisk(name: string): boolean {
   return name === SLAB_DISK || parseLogName(name) !== null;
@@ -79,6 +80,7 @@ const FENCE_POLL_NS = 1e9;
 const UNUSABLE = new Set([
   'E_ROOT_DAMAGED',
   'E_ROOT_MISPLACED',
+  'E_POOL_DAMAGED',
   'E_FORMAT_NEWER',
   'E_GENERATIONS_EXHAUSTED',
 ]);
@@ -215,15 +217,17 @@ export class Parallax {
         { fields: { image: named.name, host: named.host } },
       );
     }
-    const { image, version, before } = await this.images.start(vdi);
+    const { image, version, before } = await this.images.start(vdi, this.#parts.plantedBug);
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
+    noteLoss(state, before);
     state.nextSeq = Math.max(state.nextSeq, this.log.lastVdiSeq(vdi) + 1);
     return this.#serve(state, before);
   }
 
   #serve(vdi: Vdi, before: RootBlock): ServedImage {
-    this.slab.openVdi(vdi.id, identityOf(before));
+    if (this.#parts.plantedBug === 'stale-slab') this.slab.trustVdi(vdi.id);
+    else this.slab.openVdi(vdi.id, identityOf(before));
     this.slab.published(vdi.id, identityOf(vdi.image));
     const image = new ServedImage(vdi, this.#serving);
     this.#served.set(vdi.id, image);
@@ -293,6 +297,7 @@ class EngineStart {
     const payloads = new PayloadMemory(arenas.payloads);
     const vdis = await this.#startImages(images, payloads);
     const log = await this.#recover(vdis, registry, await names.all(), arenas.log);
+    for (const { vdi, before } of vdis) noteLoss(vdi, before);
     const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
     const slab = await this.#openSlab(arenas.slab, uuid);
     const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
@@ -306,7 +311,7 @@ class EngineStart {
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
       try {
-        const { image, version, before } = await images.start(vdi);
+        const { image, version, before } = await images.start(vdi, this.#parts.plantedBug);
         started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
       } catch (thrown) {
         // One image that cannot be started keeps no other from its guest.
@@ -326,9 +331,9 @@ class EngineStart {
   ): Promise<DirtyLog> {
     const { world, sizes } = this.#parts;
     const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
-    const replayed = new ReplayedLog(world, byNumber, snapshotNames);
-    const options = { ...sizes.log, arena };
-    const { toleratesUnreadable, together } = this.#parts;
+    const { toleratesUnreadable, together, plantedBug } = this.#parts;
+    const replayed = new ReplayedLog(world, byNumber, snapshotNames, plantedBug);
+    const options = { ...sizes.log, arena, plantedBug };
     const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
       replayed.enter(entry, bytes, at);
     };
@@ -358,7 +363,8 @@ class EngineStart {
     const { world, sizes, failed } = this.#parts;
     const createBytes = sizes.slabBytes;
     const disk = await world.disks.open(SLAB_DISK, { writable: true, createBytes });
-    return CleanSlab.open({ world, disk, arena, store: uuid, failed });
+    const checkpointNs = sizes.slabCheckpointNs;
+    return CleanSlab.open({ world, disk, arena, store: uuid, failed }, { checkpointNs });
   }
 
   #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
@@ -405,6 +411,7 @@ class EngineStart {
       tree: { loader, space: allocator, arena: arenas.update },
       turn: new PublishTurn(),
       plantedBug,
+      roomMade: () => this.#engine?.pump(),
       together,
       failed,
       superseded: (block, shared) => allocator.superseded(block, shared),
@@ -420,6 +427,11 @@ interface MadeParts {
   readonly allocator: ExtentAllocator;
   readonly slab: CleanSlab;
   readonly names: SnapshotNames;
+}
+
+/** An earlier life of the image did not end cleanly: what it had in memory alone is gone. */
+function noteLoss(vdi: Vdi, before: RootBlock): void {
+  if (before.open && isVolatile(vdi.clauses) && vdi.state === 'serving') vdi.fail('lost');
 }
 
 function newVdi(

@@ -8,9 +8,10 @@
  */
 import { invariant } from '../base/invariant.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
+import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import { type LogEntry, MutationKind } from './formats/log-group.ts';
-import { ZEROS } from './vdi/dirty-map.ts';
+import { WHOLE, ZEROS } from './vdi/dirty-map.ts';
 import { isPolicy } from './vdi/policy.ts';
 import type { Vdi } from './vdi/vdi.ts';
 
@@ -29,12 +30,15 @@ export class ReplayedLog {
   readonly #images: ReadonlyMap<number, Vdi>;
   /** Names of snapshots that are in the log by number only. */
   readonly #snapshotNames: ReadonlyMap<string, string>;
+  readonly #plantedBug: PlantedBug;
 
   constructor(
     world: World,
     images: ReadonlyMap<number, Vdi>,
     snapshotNames: ReadonlyMap<string, string>,
+    plantedBug: PlantedBug,
   ) {
+    this.#plantedBug = plantedBug;
     this.#world = world;
     this.#images = images;
     this.#snapshotNames = snapshotNames;
@@ -49,7 +53,7 @@ export class ReplayedLog {
       counts.foreign.set(entry.vdi, (counts.foreign.get(entry.vdi) ?? 0) + 1);
       return;
     }
-    if (entry.vdiSeq <= vdi.watermark) {
+    if (entry.vdiSeq <= vdi.watermark && this.#plantedBug !== 'old-log-tail') {
       counts.published++;
       return;
     }
@@ -96,6 +100,10 @@ export class ReplayedLog {
       const into = (from - lba) * SECTOR_BYTES;
       const count = to - from;
       const batch = vdi.batches.openNumber;
+      if (this.#plantedBug === 'unordered-log' && vdi.dirty.cover(block, WHOLE, batch) === 0) {
+        from = to;
+        continue;
+      }
       if (isWrite) {
         const { digest } = this.#world;
         const isAll = count === sectors;

@@ -70,6 +70,22 @@ export const PLANTED_BUGS = [
 export const IMAGE_BUGS = [
   /** A write is acknowledged before the log has synced it. */
   'ack-before-sync',
+  /** Images: the log says that it has synced a group, and has not. */
+  'unsynced-log',
+  /** Images: a publish takes what later batches have of its blocks too. */
+  'merged-batches',
+  /** Images: the watermark of a publish is of what was acknowledged, not of what is in it. */
+  'early-watermark',
+  /** Images: of several mutations of a block in the log, a recovery keeps the first. */
+  'unordered-log',
+  /** Images: the mark of a snapshot enters its batch behind the next write. */
+  'late-snapshot',
+  /** Images: a start trusts the slab, whatever root its places of blocks are of. */
+  'stale-slab',
+  /** Images: groups of an older life of a segment are taken for new ones. */
+  'old-log-tail',
+  /** Images: a start does not raise the generation. */
+  'same-generation',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
@@ -219,6 +235,15 @@ export type SpineFault = { readonly when: Trigger } & (
   | { readonly kind: 'hang-guest'; readonly guest: string; readonly forNs: number }
   /** Every actor of the host dies, its RAM is lost, its disks keep what is durable. */
   | { readonly kind: 'power-cut'; readonly host: string }
+  /**
+   * The host is lost for ever, its disks with it. One of the same name takes its place, with empty
+   * disks, and its guests start there again on what the store has of their images.
+   */
+  | { readonly kind: 'host-loss'; readonly host: string }
+  /** Trouble with the disk below the pool of the store. */
+  | { readonly kind: 'pool-disk'; readonly trouble: DiskTrouble; readonly forNs: number }
+  /** The directory of the store answers nobody. */
+  | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
   /** Trouble with the disk of a guest. */
   | {
       readonly kind: 'disk';
@@ -244,15 +269,12 @@ export type SpineFault = { readonly when: Trigger } & (
 
 /**
  * Faults of parts that no stage has: a script that names them is refused with what is missing. A
- * lost host never comes back, nor do its disks; a server with an old disk comes back with the one
- * that it had `ageNs` ago.
+ * server with an old disk comes back with the one that it had `ageNs` ago.
  */
 export type PoolFault = { readonly when: Trigger } & (
-  | { readonly kind: 'host-loss'; readonly host: string }
   | { readonly kind: 'server-kill'; readonly server: string }
   | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
   | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
-  | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
 );
 
 export type Fault = SpineFault | PoolFault;
@@ -263,6 +285,7 @@ export function victimOf(fault: Fault): string {
     case 'kill-driver':
     case 'pause-driver':
     case 'power-cut':
+    case 'host-loss':
       return driverName(fault.host);
     case 'kill-guest':
     case 'hang-guest':
@@ -273,12 +296,12 @@ export function victimOf(fault: Fault): string {
       return fault.link.slice(0, Math.max(0, fault.link.lastIndexOf('/')));
     case 'clock':
       return fault.actor;
-    case 'host-loss':
-      return fault.host;
     case 'server-kill':
     case 'server-pause':
     case 'server-old-disk':
       return fault.server;
+    case 'pool-disk':
+      return 'pool';
     case 'directory-majority-loss':
       return 'directory';
   }

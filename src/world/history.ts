@@ -7,15 +7,18 @@
  * history at a time; a successor (a guest restarted after a kill) goes on behind the last record.
  *
  * The order tap is the same idea on the other side of the ring: the driver VM writes one record a
- * mutation, before the device sees it, saying which number in the disk's order it got.
+ * mutation, before the device sees it, saying which number in the disk's order it got. Of a disk
+ * that is an image it also says which sectors the mutation changes, and what was reported: each
+ * published watermark, the place of each snapshot, change of policy and end of an epoch.
  *
  * Layout of a history: a 64-byte header {u32 capacity, u32 used}, then records of 6 doubles:
  * `[kind | flags << 8 | status << 16, lba, sectors, invokeNs, ackNs, index]`. `ackNs` is 0 until
  * the answer came. `index` is the write index of a write, what a read found (`findings.ts`), or
  * the count of writes acknowledged when a flush was submitted. A request that is answered again
  * keeps its first answer and is marked. Layout of a tap: the same header, then records of 6
- * doubles: `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32,
- * timeNs]`.
+ * doubles: `[frontId | disk << 32, frontSeq, writeIndex, vdiSeq, generation | queue << 32 | kind <<
+ * 48, timeNs]`; kinds that are not of a mutation have two numbers of their own in place of
+ * `frontSeq` and `writeIndex` (`TapKind`).
  */
 import { invariant } from '../base/invariant.ts';
 import type { FindingRun, Findings } from './findings.ts';
@@ -32,8 +35,15 @@ export const HistoryKind = {
   zero: 4,
   /** By the runner: the host lost its power here. */
   powerCut: 5,
+  /** By the runner: from here on any of what was acknowledged may be gone, flushed or not. */
+  loss: 6,
 } as const;
 export type HistoryKind = (typeof HistoryKind)[keyof typeof HistoryKind];
+
+/** Whether a record says that what was acknowledged before it may be gone. */
+export function isLossRecord(kind: HistoryKind): boolean {
+  return kind === HistoryKind.powerCut || kind === HistoryKind.loss;
+}
 
 export const HistoryStatus = { unknown: 0, ok: 1, error: 2 } as const;
 export type HistoryStatus = (typeof HistoryStatus)[keyof typeof HistoryStatus];
@@ -43,8 +53,9 @@ export const HistoryFlag = { fua: 1, answeredTwice: 2 } as const;
 
 const HEADER_BYTES = 64;
 export const RECORD_DOUBLES = 6;
-/** A second number stands above the 32 bits of the first. */
+/** A second number stands above the 32 bits of the first, a third above its 16 bits. */
 const UPPER = 2 ** 32;
+const TOP = 2 ** 48;
 export const RECORD_BYTES: number = RECORD_DOUBLES * 8;
 
 export interface HistoryRecord {
@@ -159,7 +170,25 @@ export class History extends SharedRecords {
   }
 }
 
+/** What a record of a tap tells of, and its own numbers `a` and `b`. */
+export const TapKind = {
+  /** A mutation got its number: its frontSeq, and the write index of its stamps (0: it has none). */
+  mutation: 0,
+  /** Everything up to this number is under a published root; `a` is 1 if not by order: no promise. */
+  published: 1,
+  /** A snapshot is of everything up to this number: its id. */
+  snapshot: 2,
+  /** Acknowledgements mean something else from this number on: the policy. */
+  policy: 3,
+  /** What the mutation of this number changes: the first sector and how many. */
+  extent: 4,
+  /** An epoch ends with this number; `a` is 1 where no flush asked for it. */
+  epoch: 5,
+} as const;
+export type TapKind = (typeof TapKind)[keyof typeof TapKind];
+
 export interface TapRecord {
+  readonly kind: TapKind;
   /** Number of the disk, kept over all its front ends. */
   readonly disk: number;
   readonly frontId: number;
@@ -195,16 +224,49 @@ export class OrderTap extends SharedRecords {
     this.publish(at + 1);
   }
 
+  /** A record that is not of a mutation, with its own two numbers. */
+  tell(
+    kind: TapKind,
+    disk: number,
+    a: number,
+    b: number,
+    vdiSeq: number,
+    generation: number,
+    timeNs: number,
+  ): void {
+    const at = this.length;
+    invariant(at < this.capacity, 'an order tap has room for every record of its run');
+    const base = at * RECORD_DOUBLES;
+    this.doubles[base] = disk * UPPER;
+    this.doubles[base + 1] = a;
+    this.doubles[base + 2] = b;
+    this.doubles[base + 3] = vdiSeq;
+    this.doubles[base + 4] = generation + kind * TOP;
+    this.doubles[base + 5] = timeNs;
+    this.publish(at + 1);
+  }
+
+  /** Copies a record of another tap. */
+  copy(from: OrderTap, record: number): void {
+    const at = this.length;
+    invariant(at < this.capacity, 'an order tap has room for what is copied to it');
+    const base = record * RECORD_DOUBLES;
+    this.doubles.set(from.doubles.subarray(base, base + RECORD_DOUBLES), at * RECORD_DOUBLES);
+    this.publish(at + 1);
+  }
+
   record(at: number): TapRecord {
     const base = at * RECORD_DOUBLES;
+    const last = this.doubles[base + 4] as number;
     return {
+      kind: Math.floor(last / TOP) as TapKind,
       disk: Math.floor((this.doubles[base] as number) / UPPER),
       frontId: (this.doubles[base] as number) % UPPER,
       frontSeq: this.doubles[base + 1] as number,
       writeIndex: this.doubles[base + 2] as number,
       vdiSeq: this.doubles[base + 3] as number,
-      generation: (this.doubles[base + 4] as number) % UPPER,
-      queue: Math.floor((this.doubles[base + 4] as number) / UPPER),
+      generation: last % UPPER,
+      queue: Math.floor(last / UPPER) % 2 ** 16,
       timeNs: this.doubles[base + 5] as number,
     };
   }

@@ -3,6 +3,8 @@ import test from 'ava';
 import type { UsageError } from '../../src/base/errors.ts';
 import { checkFaults, isSpineFault } from '../../src/experiments/check-faults.ts';
 import { SimStage } from '../../src/experiments/sim-stage.ts';
+import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
+import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
 import {
   type Fault,
   faultName,
@@ -11,7 +13,7 @@ import {
   RELIABLE_LINK_TROUBLES,
   victimOf,
 } from '../../src/world/faults.ts';
-import { HALF_WAY, scenarioWith } from '../helpers/fault-bench.ts';
+import { guestWith, HALF_WAY, scenarioWith } from '../helpers/fault-bench.ts';
 
 const when = HALF_WAY;
 
@@ -44,11 +46,9 @@ test('a link to the store can be clogged and slow; all else is refused, and it s
 
 test('faults of a pool have names, and a run without one says what they need', (t) => {
   const pool: Fault[] = [
-    { kind: 'host-loss', host: 'h0', when },
     { kind: 'server-kill', server: 'petal/0', when },
     { kind: 'server-pause', server: 'petal/0', forNs: 1e9, when },
     { kind: 'server-old-disk', server: 'petal/0', ageNs: 1e9, when },
-    { kind: 'directory-majority-loss', forNs: 1e9, when },
   ];
   for (const fault of pool) {
     t.false(isSpineFault(fault));
@@ -56,7 +56,7 @@ test('faults of a pool have names, and a run without one says what they need', (
     t.is(code, 'E_FAULT_NEEDS', fault.kind);
     t.regex(message, /needs .*Petal servers/);
   }
-  t.deepEqual(pool.map(victimOf), ['h0', 'petal/0', 'petal/0', 'petal/0', 'directory']);
+  t.deepEqual(pool.map(victimOf), ['petal/0', 'petal/0', 'petal/0']);
 });
 
 test('a fault that names nobody of the run is refused with the names there are', (t) => {
@@ -119,4 +119,24 @@ test('a moment that cannot come is refused: no number of it, the wrong side, no 
 test('a stage refuses such a script before anything of it runs', (t) => {
   const fault: Fault = { kind: 'server-kill', server: 'petal/0', when };
   t.throws(() => new SimStage(scenarioWith([fault]), 1, null), { code: 'E_FAULT_NEEDS' });
+});
+
+test('a host is lost only where its disks are images; a fault of a store needs one, and no events', (t) => {
+  const needs: Fault[] = [
+    { kind: 'host-loss', host: 'h0', when },
+    { kind: 'pool-disk', trouble: 'no-space', forNs: 1e6, when },
+    { kind: 'directory-majority-loss', forNs: 1e6, when },
+  ];
+  for (const fault of needs) {
+    t.true(isSpineFault(fault));
+    t.is(refusal(fault).code, 'E_FAULT_NEEDS', fault.kind);
+  }
+  t.deepEqual(needs.map(victimOf), ['h0/driver-vm', 'pool', 'directory']);
+  const store = { sizes: SMALL_SIZES, poolBlocks: 4 * EXTENT_BLOCKS };
+  const image = { device: 'vdi' } as const;
+  const guests = [guestWith('g0', image), guestWith('g1', image)];
+  t.notThrows(() => checkFaults({ ...scenarioWith(needs), guests, store }));
+  const striking = { ...needs[1], when: { kind: 'event', nth: 3 } } as Fault;
+  const error = t.throws(() => checkFaults({ ...scenarioWith([striking]), guests, store }));
+  t.regex(error?.message ?? '', /expected time, progress or protocol/);
 });

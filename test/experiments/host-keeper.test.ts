@@ -24,7 +24,7 @@ test('a host that loses its power brings its guests back, no check breaks', asyn
     }
     const outages = run.hosts.flatMap((host) => host.outages);
     t.deepEqual(
-      outages.map(({ powerCut, servingAtNs }) => [powerCut, servingAtNs !== null]),
+      outages.map(({ crash, servingAtNs }) => [crash === 'power-cut', servingAtNs !== null]),
       [[true, true]],
       `seed ${seed}`,
     );

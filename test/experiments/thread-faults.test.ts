@@ -87,7 +87,7 @@ test.serial('threads: after a power cut all that was answered is still there', a
     t.true(reverted <= unanswered, `${name}: ${reverted} of ${unanswered} sectors`);
   }
   t.deepEqual(
-    run.hosts.flatMap((host) => host.outages).map(({ powerCut }) => powerCut),
+    run.hosts.flatMap((host) => host.outages).map(({ crash }) => crash === 'power-cut'),
     [true],
   );
 });

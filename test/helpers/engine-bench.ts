@@ -131,10 +131,13 @@ export class EngineBench {
     return { images: new Images(world, pool, registry, formatUuid(superblock.uuid)), pool };
   }
 
-  /** Starts a driver VM on a host; settles when Parallax serves. */
-  async start(host = 'h0'): Promise<EngineLife> {
+  /**
+   * Starts a driver VM on a host; settles when Parallax serves. `place` is where it runs, if that
+   * is not the host of that name: another machine that has taken its name.
+   */
+  async start(host: string = 'h0', place: string = host): Promise<EngineLife> {
     const { sizes, plantedBug } = this.#options;
-    const name = `${host}/driver-vm`;
+    const name = `${place}/driver-vm`;
     let tell: (life: Omit<EngineLife, 'handle' | 'image'>) => void = () => undefined;
     const started = new Promise<Omit<EngineLife, 'handle' | 'image'>>((resolve) => {
       tell = resolve;
@@ -171,7 +174,7 @@ export class EngineBench {
     const handle = spawner.spawn({
       kind: 'driver-vm',
       name,
-      host,
+      host: place,
       bellAddress: BELL,
       links: [],
       config: null,
@@ -182,6 +185,26 @@ export class EngineBench {
       return new ImageClient(life.world, served, ++this.#lastFrontId);
     };
     return { ...life, handle, image };
+  }
+
+  /** Copies the disks of a host, as they can be read now, to another one. */
+  async copyDisks(from: SimHost, to: SimHost): Promise<void> {
+    const source = this.simulator.toolstackWorld(`copy of ${from.name}`, from);
+    const target = this.simulator.toolstackWorld(`copy to ${to.name}`, to);
+    for (const name of from.diskNames()) {
+      const old = await source.disks.open(name, { writable: false });
+      const { sizeBytes } = old;
+      const made = await target.disks.open(name, { writable: true, createBytes: sizeBytes });
+      const bytes = new Uint8Array(sizeBytes);
+      const io = { buffer: bytes, bufferOffset: 0, lengthBytes: sizeBytes, position: 0 };
+      const done = (start: (diskDone: () => void) => void): Promise<void> =>
+        new Promise((resolve) => start(() => resolve()));
+      await done((diskDone) => old.read({ ...io, diskDone }));
+      await done((diskDone) => made.write({ ...io, diskDone }));
+      await done((diskDone) => made.flush({ ...io, diskDone }));
+      await old.close();
+      await made.close();
+    }
   }
 
   /** Kills a driver VM and waits until it is gone. */

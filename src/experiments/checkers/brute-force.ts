@@ -58,6 +58,7 @@ function explains(left: readonly Step[], held: number): boolean {
       case HistoryKind.zero:
       case HistoryKind.flush:
       case HistoryKind.powerCut:
+      case HistoryKind.loss:
         if (explains(others, step.value)) return true;
         break;
     }

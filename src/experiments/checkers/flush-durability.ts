@@ -37,14 +37,16 @@ export function judgeFlushDurability(disks: readonly RecoveredDisk[]): Verdict {
   for (const { table, recoveries } of disks) {
     const records = recordsOfWrites(table.disk.history);
     for (const recovery of recoveries) {
+      if (recovery.deep?.keepsFlushed === false) continue;
       crashes++;
       const flush = lastFlush(table, recovery);
       const since = lastLoss(recoveries, recovery);
+      const end = nextDeepLoss(recoveries, recovery);
       for (let unit = 0; unit < table.units; unit++) {
         const need = needOf(table, unit, recovery, flush, since);
         if (need < 0) continue;
         covered++;
-        const old = tooOld(table, unit, recovery, need, records);
+        const old = tooOld(table, unit, recovery, need, records, end);
         if (old >= 0) return broken(NAME, textOf(table, unit, need, old, flush));
       }
     }
@@ -64,6 +66,14 @@ function lastLoss(recoveries: readonly Recovery[], { lostNs }: Recovery): number
       other.losing && other.lostNs < lostNs ? Math.max(since, other.successorRecord) : since,
     0,
   );
+}
+
+/** First record after the next loss that takes what was flushed too: it says nothing of this one. */
+function nextDeepLoss(recoveries: readonly Recovery[], { lostNs }: Recovery): number {
+  const deep = recoveries.filter((other) => {
+    return other.deep?.keepsFlushed === false && other.lostNs >= lostNs;
+  });
+  return Math.min(...deep.map(({ successorRecord }) => successorRecord));
 }
 
 /** The flush that covers most: the one submitted last, of those acknowledged before the crash. */
@@ -117,6 +127,7 @@ function tooOld(
   recovery: Recovery,
   need: number,
   records: Uint32Array,
+  endRecord: number,
 ): number {
   const { starts } = table;
   const needNs = table.record(need).invokeNs;
@@ -127,7 +138,7 @@ function tooOld(
     const value = table.valueAt(entry);
     const { kind, invokeNs } = table.record(at);
     if (kind !== HistoryKind.read || value === DAMAGE) continue;
-    if (!isAfter(recovery, at, invokeNs)) continue;
+    if (at >= endRecord || !isAfter(recovery, at, invokeNs)) continue;
     if (value === 0) zerosNs ??= lastZeroedNs(table, unit);
     const newestNs = value === 0 ? (zerosNs as number) : writtenNs(table, value, records);
     if (newestNs < needNs) return entry;

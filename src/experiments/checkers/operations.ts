@@ -30,6 +30,7 @@ import {
   HistoryKind,
   type HistoryRecord,
   HistoryStatus,
+  isLossRecord,
   RECORD_DOUBLES,
 } from '../../world/history.ts';
 
@@ -282,7 +283,7 @@ function blockOf(sector: number): number {
 
 /** Whether a record with this head stands in the table. */
 function isPlaced(head: number): boolean {
-  const kind = head & 0xff;
-  if (kind === HistoryKind.flush || kind === HistoryKind.powerCut) return false;
+  const kind = (head & 0xff) as HistoryKind;
+  if (kind === HistoryKind.flush || isLossRecord(kind)) return false;
   return kind !== HistoryKind.read || ((head >>> 16) & 0xff) === HistoryStatus.ok;
 }

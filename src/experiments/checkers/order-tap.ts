@@ -9,9 +9,21 @@
  *    write that was executed twice, because it was replayed, has two; both were given before its
  *    acknowledgement.
  *
+ * 4. Of an image, a number is never given twice in one generation, whatever ring it came from.
+ *
+ * Numbers of an image ascend within a generation only: where a crash has lost mutations that had
+ * numbers, the next generation gives these again. There a lower number is one of an earlier
+ * generation, or the lower of two of the same.
+ *
  * Linear but for one sort by submission. Writes are matched by (frontId, write index).
  */
-import { type History, HistoryKind, HistoryStatus, type OrderTap } from '../../world/history.ts';
+import {
+  type History,
+  HistoryKind,
+  HistoryStatus,
+  type OrderTap,
+  TapKind,
+} from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
 
 export interface JudgedGuest {
@@ -19,7 +31,12 @@ export interface JudgedGuest {
   readonly history: History;
   /** The front ids of its incarnations and where each one's records begin. */
   readonly lives: readonly { readonly frontId: number; readonly firstRecord: number }[];
+  /** Its disk is an image: each generation of it has numbers of its own. */
+  readonly isImage: boolean;
 }
+
+/** Generations of a run are few: the place of (generation, vdiSeq) as one number. */
+const GENERATION_STEP = 2 ** 36;
 
 const NAME = 'order-tap';
 
@@ -39,7 +56,9 @@ export function judgeOrderTap(guest: JudgedGuest, tap: OrderTap): Verdict {
   const frontIds = new Set(guest.lives.map(({ frontId }) => frontId));
   const unordered = findRingDisorder(tap, frontIds);
   if (unordered !== null) return broken(NAME, `${guest.name}: ${unordered}`);
-  const given = numbersByWrite(tap, frontIds);
+  const twice = guest.isImage ? findNumberGivenTwice(tap, frontIds) : null;
+  if (twice !== null) return broken(NAME, `${guest.name}: ${twice}`);
+  const given = numbersByWrite(tap, frontIds, guest.isImage);
   const writes: TimedWrite[] = [];
   for (let life = 0; life < guest.lives.length; life++) {
     const end = guest.lives[life + 1]?.firstRecord ?? guest.history.length;
@@ -55,8 +74,8 @@ export function judgeOrderTap(guest: JudgedGuest, tap: OrderTap): Verdict {
 function findRingDisorder(tap: OrderTap, frontIds: ReadonlySet<number>): string | null {
   const lastByRing = new Map<string, { frontSeq: number; vdiSeq: number }>();
   for (let at = 0; at < tap.length; at++) {
-    const { frontId, frontSeq, vdiSeq, generation, queue } = tap.record(at);
-    if (!frontIds.has(frontId)) continue;
+    const { kind, frontId, frontSeq, vdiSeq, generation, queue } = tap.record(at);
+    if (kind !== TapKind.mutation || !frontIds.has(frontId)) continue;
     const ring = `${frontId}/${generation}/${queue}`;
     const last = lastByRing.get(ring);
     if (last !== undefined && (frontSeq < last.frontSeq || vdiSeq <= last.vdiSeq)) {
@@ -70,15 +89,35 @@ function findRingDisorder(tap: OrderTap, frontIds: ReadonlySet<number>): string 
   return null;
 }
 
-function numbersByWrite(tap: OrderTap, frontIds: ReadonlySet<number>): Map<string, Given> {
+/** Rule 4. */
+function findNumberGivenTwice(tap: OrderTap, frontIds: ReadonlySet<number>): string | null {
+  const last = new Map<number, number>();
+  for (let at = 0; at < tap.length; at++) {
+    const { kind, frontId, vdiSeq, generation } = tap.record(at);
+    if (kind !== TapKind.mutation || !frontIds.has(frontId)) continue;
+    const before = last.get(generation) ?? 0;
+    if (vdiSeq <= before) {
+      return `number ${vdiSeq} of generation ${generation} was given after ${before}`;
+    }
+    last.set(generation, vdiSeq);
+  }
+  return null;
+}
+
+function numbersByWrite(
+  tap: OrderTap,
+  frontIds: ReadonlySet<number>,
+  byGeneration: boolean,
+): Map<string, Given> {
   const given = new Map<string, Given>();
   for (let at = 0; at < tap.length; at++) {
-    const { frontId, writeIndex, vdiSeq } = tap.record(at);
-    if (writeIndex === 0 || !frontIds.has(frontId)) continue;
+    const { kind, frontId, writeIndex, vdiSeq, generation } = tap.record(at);
+    if (kind !== TapKind.mutation || writeIndex === 0 || !frontIds.has(frontId)) continue;
     const key = `${frontId}/${writeIndex}`;
     const known = given.get(key);
-    if (known === undefined) given.set(key, { first: vdiSeq, last: vdiSeq });
-    else known.last = vdiSeq;
+    const place = byGeneration ? generation * GENERATION_STEP + vdiSeq : vdiSeq;
+    if (known === undefined) given.set(key, { first: place, last: place });
+    else known.last = place;
   }
   return given;
 }
@@ -121,10 +160,17 @@ function findTimeDisorder(writes: readonly TimedWrite[]): string | null {
     }
     if (highest !== null && highest.given.last >= write.given.first) {
       return (
-        `write ${write.writeIndex} has number ${write.given.first}, but write ` +
-        `${highest.writeIndex}, acknowledged before it was submitted, has ${highest.given.last}`
+        `write ${write.writeIndex} has number ${numberText(write.given.first)}, but write ` +
+        `${highest.writeIndex}, acknowledged before it was submitted, has ` +
+        numberText(highest.given.last)
       );
     }
   }
   return null;
+}
+
+function numberText(place: number): string {
+  const generation = Math.floor(place / GENERATION_STEP);
+  const number = place % GENERATION_STEP;
+  return generation === 0 ? `${number}` : `${number} of generation ${generation}`;
 }

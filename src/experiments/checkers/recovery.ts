@@ -11,13 +11,16 @@ import {
  * answered by `servingNs` is settled: nothing of it happens any more. Where the guest itself died,
  * so is all that its earlier incarnations had asked for: every record before `successorRecord` (0:
  * it lived on). With `losing`, the crash is one after which acknowledged writes may be missing;
- * which ones may, is asked by the clauses on flushes and cuts.
+ * which ones may, is asked by the clauses on flushes and cuts. A `deep` loss (of a host with its
+ * disks, or of what a policy keeps in memory) takes what an earlier recovery had found, and by the
+ * policy of the disk also what a flush had covered.
  */
 export interface Recovery {
   readonly lostNs: number;
   readonly servingNs: number;
   readonly successorRecord: number;
   readonly losing: boolean;
+  readonly deep?: { readonly keepsFlushed: boolean };
 }
 
 /** Whether nothing of an operation can happen after the recovery. */

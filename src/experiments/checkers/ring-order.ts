@@ -17,7 +17,12 @@
  *
  * Linear in the operations; a value is looked up among the mutations of its place.
  */
-import { HistoryKind, type HistoryRecord, HistoryStatus } from '../../world/history.ts';
+import {
+  HistoryKind,
+  type HistoryRecord,
+  HistoryStatus,
+  isLossRecord,
+} from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
 import { DAMAGE, type OperationTable } from './operations.ts';
 import { isAfter, isZeroing, type Recovery, recordsOfWrites, wasUnderWay } from './recovery.ts';
@@ -94,7 +99,7 @@ class RingOrderJudge {
     for (let entry = first; entry < end; entry++) {
       const at = this.#table.recordAt(entry);
       const { kind, status } = this.#table.record(at);
-      if (kind === HistoryKind.read || kind === HistoryKind.powerCut) continue;
+      if (kind === HistoryKind.read || isLossRecord(kind)) continue;
       this.#lastCertain.push(certain);
       this.#lastZeroing.push(zeroing);
       const place = this.#mutations.push(at) - 1;

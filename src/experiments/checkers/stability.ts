@@ -9,7 +9,8 @@
  *
  * A guest or a driver VM that dies leaves what is not durable in the disk's cache, and a power cut
  * after its recovery may take that: so such a recovery is judged up to the next power cut. What
- * reads found after a power cut is on the medium, and no later one changes it.
+ * reads found after a power cut is on the medium, and no later one changes it; a deep loss does,
+ * and what reads found after that is in the pool for good.
  *
  * Zeros count as a settled value only where nothing that zeroes was open at the recovery or began
  * after it. Linear in the operations, once for each recovery.
@@ -56,9 +57,12 @@ interface Sighting {
 
 /** Reads from then on say nothing of the recovery. */
 function endOf(recovery: Recovery, all: readonly Recovery[]): number {
-  if (recovery.losing) return Number.POSITIVE_INFINITY;
-  const cuts = all.filter(({ losing, lostNs }) => losing && lostNs >= recovery.lostNs);
-  return Math.min(...cuts.map(({ lostNs }) => lostNs));
+  if (recovery.deep !== undefined) return Number.POSITIVE_INFINITY;
+  const ends = all.filter(({ losing, deep, lostNs }) => {
+    const takes = deep !== undefined || (losing && !recovery.losing);
+    return takes && lostNs >= recovery.lostNs;
+  });
+  return Math.min(...ends.map(({ lostNs }) => lostNs));
 }
 
 /** The first read of each settled value before `endNs`; at most two. */

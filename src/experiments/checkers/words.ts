@@ -9,6 +9,7 @@ const VERBS: Readonly<Record<HistoryKind, string>> = {
   3: 'discard',
   4: 'write of zeros',
   5: 'loss of power',
+  6: 'loss of what was acknowledged',
 };
 /** Operations of a timeline on each side of a witness. */
 const NEIGHBOURS = 2;

@@ -143,6 +143,13 @@ export class SlabLinks {
     return kept;
   }
 
+  /** Takes the links of a VDI as they are. */
+  trust(vdi: number): void {
+    const bound = this.#bindings.get(vdi);
+    if (bound === undefined) this.spaces.renew(vdi);
+    else this.spaces.adopt(vdi, bound.space);
+  }
+
   /** From now on the links of the VDI are true for this root. */
   published(vdi: number, root: RootIdentity): void {
     this.#bind(vdi, root);

@@ -9,7 +9,8 @@
  * |-------:|------:|--------------------------------------------------------------------|
  * |      0 |     4 | magic 'PXRT'                                                       |
  * |      4 |     2 | version, 1                                                         |
- * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order) |
+ * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order),|
+ * |        |       | bit 1 open (begun by a start, and not closed cleanly since)        |
  * |      8 |     4 | CRC-32 of the block, this field being zero                         |
  * |     12 |     4 | number of the image                                                |
  * |     16 |    16 | uuid of the store                                                  |
@@ -58,6 +59,7 @@ const FRAME = { magic: 0x54525850, version: 1 } as const;
 const STORE_UUID_AT = 16;
 const VDI_UUID_AT = 32;
 const FLAG_ORDERED = 1;
+const FLAG_OPEN = 2;
 const POLICY_MAX = 5;
 const END = 228;
 
@@ -80,6 +82,8 @@ export interface RootBlock {
   /** The watermark. */
   readonly vdiSeq: number;
   readonly ordered: boolean;
+  /** A life of the image has begun, and has not ended cleanly. */
+  readonly open: boolean;
   /** W0 to W5. */
   readonly policy: number;
   readonly sizeBlocks: number;
@@ -104,7 +108,8 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   const bytes = new Uint8Array(ROOT_BLOCK_BYTES);
   const view = viewOf(bytes);
   beginFrame(view, 0, FRAME);
-  view.setUint16(6, image.ordered ? FLAG_ORDERED : 0, true);
+  const flags = (image.ordered ? FLAG_ORDERED : 0) | (image.open ? FLAG_OPEN : 0);
+  view.setUint16(6, flags, true);
   setU32(view, 12, image.vdi);
   bytes.set(uuidBytes(image.storeUuid), STORE_UUID_AT);
   bytes.set(uuidBytes(image.vdiUuid), VDI_UUID_AT);
@@ -148,7 +153,8 @@ function readFields(bytes: Uint8Array, view: DataView): RootBlock {
     vdiUuid: uuidAt(bytes, VDI_UUID_AT),
     generation: view.getUint32(48, true),
     vdiSeq: getU48(view, 56),
-    ordered: view.getUint16(6, true) === FLAG_ORDERED,
+    ordered: (view.getUint16(6, true) & FLAG_ORDERED) !== 0,
+    open: (view.getUint16(6, true) & FLAG_OPEN) !== 0,
     policy: view.getUint8(62),
     sizeBlocks: getU48(view, 144),
     birth: view.getUint32(140, true),
@@ -184,8 +190,8 @@ function readHidden(view: DataView): HiddenRoot | null {
 /** Bytes whose CRC holds but that make no sense: written by a program with a bug, or forged. */
 function fieldDamage(bytes: Uint8Array, view: DataView): Damage | null {
   const flags = view.getUint16(6, true);
-  if (flags > FLAG_ORDERED)
-    return damageAt(6, `flags ${hex(flags)}, expected 0 or ${FLAG_ORDERED}`);
+  const most = FLAG_ORDERED | FLAG_OPEN;
+  if (flags > most) return damageAt(6, `flags ${hex(flags)}, expected 0 to ${most}`);
   if (view.getUint32(12, true) === 0) return damageAt(12, 'image 0, expected 1 or more');
   const policy = view.getUint8(62);
   if (policy > POLICY_MAX) return damageAt(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);

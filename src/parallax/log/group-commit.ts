@@ -289,6 +289,11 @@ export class GroupCommit {
   #flush(segment: LogSegment): void {
     this.#world.crashPoint('log.before-sync');
     this.#busy = true;
+    if (this.#options.plantedBug === 'unsynced-log') {
+      const { clock, timers } = this.#world;
+      timers.at(clock.nowNs(), () => this.#flushDone(DiskStatus.ok));
+      return;
+    }
     segment.disk.flush(this.#flushIo);
   }
 

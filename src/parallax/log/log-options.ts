@@ -1,6 +1,7 @@
 /** Sizes and times of a dirty log, and the arithmetic between them. */
 import { invariant } from '../../base/invariant.ts';
 import { PAGE_BYTES, SECOND } from '../../base/units.ts';
+import type { PlantedBug } from '../../world/faults.ts';
 import { checkpointBytesOf } from '../formats/checkpoint.ts';
 import { groupBytesOf } from '../formats/log-group.ts';
 import { SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
@@ -26,6 +27,8 @@ export interface LogOptions {
   readonly checkpointEveryNs: number;
   /** After a failure, when to try again to make a segment or a checkpoint. */
   readonly retryNs: number;
+  /** None unless said. */
+  readonly plantedBug?: PlantedBug;
 }
 
 const MIB = 2 ** 20;

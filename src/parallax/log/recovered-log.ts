@@ -66,3 +66,10 @@ export interface RecoveredLog {
   readonly remarks: readonly string[];
   readonly statistics: RecoveryStatistics;
 }
+
+/** What a look at the log has found; its files are closed. */
+export interface InspectedLog
+  extends Pick<RecoveredLog, 'chains' | 'damage' | 'remarks' | 'statistics'> {
+  /** The one that wrote the newest checkpoint that holds; 0: there is none. */
+  readonly newestIncarnation: number;
+}

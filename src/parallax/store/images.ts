@@ -8,6 +8,7 @@
 import { StorageError, UsageError } from '../../base/errors.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { BlockPool } from '../../world/block-pool.ts';
+import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
 import { formatUuid, UUID_BYTES } from '../formats/field-bytes.ts';
 import { nextBirth, nextGeneration } from '../formats/lineage-numbers.ts';
@@ -99,10 +100,15 @@ export class Images {
   /**
    * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
    */
-  async start(vdi: number): Promise<PublishedImage & { readonly before: RootBlock }> {
+  async start(
+    vdi: number,
+    plantedBug: PlantedBug = 'none',
+  ): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
-      const next = { ...image, generation: nextGeneration(image.generation) };
+      const isKept = plantedBug === 'same-generation' && image.generation > 0;
+      const generation = isKept ? image.generation : nextGeneration(image.generation);
+      const next = { ...image, generation, open: true };
       const bytes = encodeRootBlock(this.#world.digest, next);
       const result = await this.#pool.writeIf(vdi, version, bytes);
       if (result.written) return { image: next, version: result.version, before: image };
@@ -142,6 +148,7 @@ export class Images {
       generation: 0,
       vdiSeq: 0,
       ordered: true,
+      open: false,
       policy: spec.policy,
       previousRoot: EMPTY_ROOT,
       snapshotRoot: EMPTY_ROOT,

@@ -69,14 +69,17 @@ export class Registry {
     return entry === null ? null : this.#decode(entry);
   }
 
+  /** The highest number that was given; 0: none was. */
+  async lastNumber(): Promise<number> {
+    return this.#lastOf(await this.#directory.get(this.#counterKey));
+  }
+
   /** A number that no image of the store ever had. */
   async newNumber(): Promise<number> {
-    const key = `images/${this.#store}`;
+    const key = this.#counterKey;
     for (let tries = 0; tries < TRIES; tries++) {
       const entry = await this.#directory.get(key);
-      const last = entry === null ? 0 : parse(entry)['last'];
-      if (typeof last !== 'number') return this.#refuse(entry as DirectoryEntry);
-      const next = last + 1;
+      const next = this.#lastOf(entry) + 1;
       const change = { key, value: encode({ last: next }) };
       const made = await this.#directory.txn([{ key, version: entry?.version ?? 0 }], [change]);
       if (made) return next;
@@ -144,6 +147,16 @@ export class Registry {
       if (await this.#directory.txn([versionOf(entry)], changes)) return;
     }
     throw busy();
+  }
+
+  get #counterKey(): string {
+    return `images/${this.#store}`;
+  }
+
+  #lastOf(entry: DirectoryEntry | null): number {
+    if (entry === null) return 0;
+    const { last } = parse(entry);
+    return typeof last === 'number' ? last : this.#refuse(entry);
   }
 
   #nameKey(name: string): string {

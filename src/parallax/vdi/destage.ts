@@ -169,6 +169,11 @@ export class Destage {
     });
   }
 
+  /** Everything is published and nothing follows: the root block says that the image was closed. */
+  async closeRoot(): Promise<void> {
+    await this.#parts.turn.take(() => this.#publish({ ...this.#parts.vdi.image, open: false }));
+  }
+
   async #waitForWork(dueNs: number): Promise<void> {
     const { world } = this.#parts;
     if (this.#woken) {
@@ -287,7 +292,8 @@ export class Destage {
     last: Batch,
     superseded: (block: number, birth: number) => void,
   ): Promise<RootBlock> {
-    const next = { ...image, vdiSeq: last.lastSeq };
+    const isEarly = this.#parts.plantedBug === 'early-watermark';
+    const next = { ...image, vdiSeq: isEarly ? this.#parts.vdi.dirtySeq : last.lastSeq };
     const { mark } = last;
     if (mark === null) return next;
     if (mark.kind === 'policy') return { ...next, policy: mark.policy };
@@ -341,13 +347,15 @@ export class Destage {
   async #compose(block: number, lastBatch: number): Promise<boolean> {
     const { vdi, writer, pieces, base, world } = this.#parts;
     const target = writer.nextAddress;
-    let missing = vdi.dirty.cover(block, WHOLE, lastBatch);
+    const isMerged = this.#parts.plantedBug === 'merged-batches';
+    const through = isMerged ? Number.MAX_SAFE_INTEGER : lastBatch;
+    let missing = vdi.dirty.cover(block, WHOLE, through);
     if (missing !== 0) {
       const status = await base.read(vdi.root, block, target);
       if (status !== DeviceStatus.ok) {
         throw new StorageError('E_POOL_READ', `block ${block} of ${vdi.name} cannot be read`);
       }
-      missing = vdi.dirty.cover(block, WHOLE, lastBatch);
+      missing = vdi.dirty.cover(block, WHOLE, through);
     }
     const copied = pieces.copyFound(vdi.dirty, target);
     if (copied === PieceStatus.changed) {
@@ -408,7 +416,11 @@ export class Destage {
       throw new StorageError('E_FENCED', `the root of ${vdi.name} was changed by another host`);
     }
     vdi.setImage(image, version);
-    for (const batch of vdi.batches.publishedBy(image.vdiSeq)) vdi.dirty.dropBatch(batch.number);
+    for (const batch of vdi.batches.publishedBy(image.vdiSeq)) {
+      // Where that publish put them is in the tree, and nowhere else any more.
+      for (const block of vdi.dirty.blocksOf(batch.number)) this.#parts.remapped(block, 0, 0);
+      vdi.dirty.dropBatch(batch.number);
+    }
     vdi.tellPublished();
     this.#parts.published(0, 0);
   }

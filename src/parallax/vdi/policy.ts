@@ -44,6 +44,11 @@ const CLAUSES: readonly Clauses[] = [
   clauses(Policy.w5, 'W5', { logged: false, syncBeforeAck: false }),
 ];
 
+/** Whether what was acknowledged is in memory alone: the death of the driver VM loses it. */
+export function isVolatile({ logged, publishBeforeAck }: Clauses): boolean {
+  return !logged && !publishBeforeAck;
+}
+
 export const POLICY_NAMES: readonly string[] = CLAUSES.map(({ name }) => name);
 
 export function clausesOf(policy: Policy): Clauses {

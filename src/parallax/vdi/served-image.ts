@@ -12,7 +12,7 @@ import { Destage } from './destage.ts';
 import { clausesOf, type Policy } from './policy.ts';
 import type { ServingParts } from './serving-parts.ts';
 import { Throttle } from './throttle.ts';
-import type { Vdi } from './vdi.ts';
+import type { Vdi, VdiListener } from './vdi.ts';
 import { VdiDevice } from './vdi-device.ts';
 import { type Numbered, WritePath } from './write-path.ts';
 
@@ -36,12 +36,23 @@ export interface ImageStatus {
   readonly trouble: string | null;
 }
 
+/** How a front end takes the image as its disk. */
+export interface Attaching {
+  /** It has never been connected before: not to this driver VM, nor to one that is dead. */
+  readonly isNew: boolean;
+  /** Hears what is reported of the image; null: nobody asks. */
+  readonly listener: VdiListener | null;
+}
+
+const ANEW: Attaching = { isNew: true, listener: null };
+
 export class ServedImage {
   readonly vdi: Vdi;
   readonly writes: WritePath;
   readonly #parts: ServingParts;
   readonly #destage: Destage;
   #nextSnapshot: number;
+  #lastNaming: Promise<unknown> = Promise.resolve();
   #destaging: Promise<void> | null = null;
 
   constructor(vdi: Vdi, parts: ServingParts) {
@@ -76,20 +87,26 @@ export class ServedImage {
         parts.slab.published(vdi.id, identityOf(vdi.image));
         throttle.published(bytes, tookNs);
         parts.together(() => this.writes.published());
+        parts.roomMade();
       },
       stopped: () => this.writes.failAll(),
     });
   }
 
-  /** Destage begins. */
+  /** Destage begins, unless the image is lost. */
   serve(): void {
-    this.#destaging = this.#destage.run();
-    this.#destaging.catch(this.#parts.failed);
+    if (this.vdi.state === 'serving') this.#beginDestage();
   }
 
-  /** The image as a disk of one front end. `numbered` hears the number of each of its mutations. */
-  deviceFor(frontId: number, numbered: Numbered): VdiDevice {
+  /**
+   * The image as a disk of one front end; `numbered` hears the number of each of its mutations. A
+   * front end that was there when a life of the image ended is answered with errors if what it had
+   * been told is gone; whoever attaches anew accepts that.
+   */
+  deviceFor(frontId: number, numbered: Numbered, how: Attaching = ANEW): VdiDevice {
+    if (how.isNew) this.acceptLoss();
     this.writes.addFront(frontId, numbered);
+    if (how.listener !== null) this.vdi.listen(how.listener);
     const { reads } = this.#parts;
     return new VdiDevice({
       vdi: this.vdi,
@@ -103,9 +120,22 @@ export class ServedImage {
     });
   }
 
+  /** What was acknowledged and is gone is gone: the image is served as it was published. */
+  acceptLoss(): void {
+    const { vdi } = this;
+    if (vdi.state !== 'lost') return;
+    vdi.state = 'serving';
+    this.#beginDestage();
+  }
+
+  #beginDestage(): void {
+    this.#destaging = this.#destage.run();
+    this.#destaging.catch(this.#parts.failed);
+  }
+
   /** Has what is acknowledged published soon. */
   hurry(splitsEpoch: boolean): void {
-    this.vdi.batches.hurry(splitsEpoch);
+    this.vdi.hurry(splitsEpoch);
     this.#destage.wake();
   }
 
@@ -116,13 +146,29 @@ export class ServedImage {
    */
   async snapshot(name: string, local: boolean): Promise<number> {
     const { vdi } = this;
-    const id = this.#nextSnapshot++;
-    await this.#parts.nameSnapshot(vdi.id, id, name);
-    const mark = { kind: 'snapshot', id, name, isLocal: local } as const;
-    const vdiSeq = await this.#record(MutationKind.snapshot, mark, id);
+    const naming = this.#lastNaming.then(() => this.#beginSnapshot(name, local));
+    this.#lastNaming = naming.catch(() => undefined);
+    const { id, logged } = await naming;
+    const vdiSeq = await logged;
     this.#destage.wake();
     if (!local && !(await vdi.published(vdiSeq))) throw this.#gone('the snapshot');
     return id;
+  }
+
+  /** Snapshots are named and enter the order one after the other; an id is used or given again. */
+  async #beginSnapshot(
+    name: string,
+    local: boolean,
+  ): Promise<{ readonly id: number; readonly logged: Promise<number> }> {
+    const id = this.#nextSnapshot;
+    await this.#parts.nameSnapshot(this.vdi.id, id, name);
+    const mark = { kind: 'snapshot', id, name, isLocal: local } as const;
+    const logged = this.#record(MutationKind.snapshot, mark, id);
+    this.#nextSnapshot = id + 1;
+    logged.catch(() => {
+      this.#nextSnapshot = Math.min(this.#nextSnapshot, id);
+    });
+    return { id, logged };
   }
 
   async snapshots(): Promise<SnapshotList> {
@@ -190,17 +236,12 @@ export class ServedImage {
     this.writes.failAll();
   }
 
-  /** What is lost of the image is accepted: it serves what is there. */
-  acceptLoss(): void {
-    this.vdi.revive();
-    this.serve();
-  }
-
-  /** Publishes everything and stops; nothing may be in flight. */
+  /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */
   async close(): Promise<void> {
     if (this.vdi.state === 'serving') await this.drain();
     this.#destage.stop();
     await this.#destaging;
+    if (this.vdi.state === 'serving') await this.#destage.closeRoot();
     this.vdi.fail('closed');
     this.writes.failAll();
   }

@@ -30,6 +30,8 @@ export interface ServingParts {
   /** One image publishes at a time: the writers and their memory are shared. */
   readonly turn: PublishTurn;
   readonly plantedBug: PlantedBug;
+  /** An image has given memory back that others may wait for. */
+  readonly roomMade: () => void;
   readonly together: (answer: () => void) => void;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;

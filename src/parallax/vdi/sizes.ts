@@ -25,6 +25,8 @@ export interface ParallaxSizes {
   readonly slabPages: number;
 
   readonly slabBytes: number;
+  /** From a change of the slab to the checkpoint of its table that holds it. */
+  readonly slabCheckpointNs: number;
   readonly batchBytes: number;
   readonly periodNs: number;
   /** Of one image. */
@@ -43,6 +45,7 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   updatePages: 256,
   slabPages: 65,
   slabBytes: 1024 * MIB,
+  slabCheckpointNs: 10e9,
   batchBytes: 16 * MIB,
   periodNs: 2e9,
   dirtyCapBytes: 2048 * MIB,
@@ -72,6 +75,7 @@ export const SMALL_SIZES: ParallaxSizes = {
   updatePages: 16,
   slabPages: 9,
   slabBytes: MIB,
+  slabCheckpointNs: 15e6,
   batchBytes: 64 * 1024,
   periodNs: 20e6,
   dirtyCapBytes: 512 * 1024,

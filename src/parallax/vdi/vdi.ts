@@ -41,6 +41,20 @@ export interface LossNow {
   readonly seconds: number;
 }
 
+/** Hears what is reported of an image, as it is reported: a disk of the order tap. */
+export interface VdiListener {
+  /**
+   * Everything up to this number is under a published root. Without order that is no promise: a
+   * part of what follows may be there too.
+   */
+  published(vdiSeq: number, generation: number, inOrder: boolean): void;
+  /** The place of a snapshot in the order; the log has it, or the memory of a policy without one. */
+  snapshotTaken(id: number, vdiSeq: number, generation: number): void;
+  /** What ends with this number is published whole or not at all; `asked`: by a flush. */
+  epochEnded(vdiSeq: number, generation: number, asked: boolean): void;
+  policyChanged(policy: Policy, vdiSeq: number, generation: number): void;
+}
+
 export class Vdi {
   readonly id: number;
   readonly name: string;
@@ -53,6 +67,7 @@ export class Vdi {
   state: VdiState = 'serving';
   nextSeq: number;
   dirtySeq: number;
+  #listener: VdiListener | null = null;
   #waiting: { readonly vdiSeq: number; readonly done: (ok: boolean) => void }[] = [];
 
   constructor(
@@ -85,9 +100,26 @@ export class Vdi {
     return this.image.sizeBlocks * SECTORS_PER_PAGE;
   }
 
+  get listener(): VdiListener | null {
+    return this.#listener;
+  }
+
+  /** Who hears of the image from now on; it is told the watermark at once. */
+  listen(listener: VdiListener): void {
+    this.#listener = listener;
+    this.#report();
+  }
+
   setPolicy(policy: Policy): void {
     this.clauses = clausesOf(policy);
     this.batches.setClauses(this.clauses);
+  }
+
+  /** Has everything acknowledged published soon; `splitsEpoch`: also of an unfinished epoch. */
+  hurry(splitsEpoch: boolean): void {
+    const split = this.clauses.wholeEpochs && splitsEpoch;
+    if (split) this.#listener?.epochEnded(this.dirtySeq, this.image.generation, false);
+    this.batches.hurry(splitsEpoch);
   }
 
   /** What the loss of this host would lose now: what was acknowledged and is not in the pool. */
@@ -101,6 +133,7 @@ export class Vdi {
     invariant(image.vdiSeq >= this.image.vdiSeq, 'a watermark never goes back');
     this.image = image;
     this.version = version;
+    this.#report();
   }
 
   /** What is published is in no batch any more: whoever waited for it hears. */
@@ -136,6 +169,10 @@ export class Vdi {
   checkInvariants(): void {
     invariant(this.watermark <= this.dirtySeq, 'nothing is published before it is acknowledged');
     invariant(this.dirtySeq < this.nextSeq, 'nothing is acknowledged before it has a number');
+  }
+
+  #report(): void {
+    this.#listener?.published(this.watermark, this.image.generation, this.clauses.inOrder);
   }
 
   #tell(): void {

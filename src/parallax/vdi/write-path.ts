@@ -64,6 +64,8 @@ export class WritePath {
   /** Answered when their batch is under a published root. */
   readonly #unpublished = new Fifo<MutationRecord>();
   readonly #fronts = new Map<number, Numbered>();
+  /** The planted bug `late-snapshot`: a mark that waits for the next write. */
+  #lateMark: BatchMark | null = null;
   /** Of guests' mutations that the log has and that are not in the dirty map yet. */
   #loggingBytes = 0;
 
@@ -238,14 +240,33 @@ export class WritePath {
       for (let block = firstBlock(record); block <= lastBlock(record); block++) {
         this.#enterBlock(record, block);
       }
-      vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
+      const late = this.#lateMark;
+      this.#lateMark = null;
+      if (late === null) vdi.batches.add(record.vdiSeq, record.sectors * SECTOR_BYTES, nowNs);
+      else vdi.batches.mark(late, record.vdiSeq, nowNs);
     } else if (record.mark !== null) {
-      vdi.batches.mark(record.mark, record.vdiSeq, nowNs);
-      if (record.mark.kind === 'policy') vdi.setPolicy(record.mark.policy as Policy);
+      this.#enterMark(record, record.mark, nowNs);
     } else {
       vdi.batches.endEpoch(record.vdiSeq, nowNs);
+      vdi.listener?.epochEnded(record.vdiSeq, record.generation, true);
     }
     this.#parts.onDirty();
+  }
+
+  #enterMark({ vdiSeq, generation }: MutationRecord, mark: BatchMark, nowNs: number): void {
+    const { vdi, plantedBug } = this.#parts;
+    if (mark.kind === 'snapshot') {
+      vdi.listener?.snapshotTaken(mark.id, vdiSeq, generation);
+      if (plantedBug === 'late-snapshot') {
+        this.#lateMark = mark;
+        return;
+      }
+    }
+    vdi.batches.mark(mark, vdiSeq, nowNs);
+    if (mark.kind === 'snapshot') return;
+    const policy = mark.policy as Policy;
+    vdi.setPolicy(policy);
+    vdi.listener?.policyChanged(policy, vdiSeq, generation);
   }
 
   #enterBlock(record: MutationRecord, block: number): void {

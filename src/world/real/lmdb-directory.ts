@@ -49,8 +49,11 @@ export class LmdbDirectory implements Directory {
   readonly #watches = new Set<Watch>();
   #closing: Promise<void> | null = null;
 
-  /** Opens the file, or creates it with its entry in the folder durable. */
-  constructor(path: string) {
+  /**
+   * Opens the file, or creates it with its entry in the folder durable. `readOnly`: it is there,
+   * may be in use by another process, and no `txn` is made.
+   */
+  constructor(path: string, readOnly: boolean = false) {
     this.#path = path;
     const problem = lmdbFileProblem(path);
     if (problem !== null) throw unusable(path, problem, undefined);
@@ -58,11 +61,12 @@ export class LmdbDirectory implements Directory {
       this.#table = open<Buffer, Buffer>({
         path,
         noSubdir: true,
+        readOnly,
         overlappingSync: false,
         encoding: 'binary',
         keyEncoding: 'binary',
       });
-      syncFolder(dirname(path));
+      if (!readOnly) syncFolder(dirname(path));
     } catch (cause) {
       throw unusable(path, (cause as Error).message, cause);
     }

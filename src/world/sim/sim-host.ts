@@ -128,4 +128,10 @@ export class SimHost {
     for (const disk of this.#disks.values()) disk.powerCut();
     this.memory.clear(0, this.memory.sizeBytes);
   }
+
+  /** The host is gone for ever: every actor on it is killed, RAM and disks are lost. */
+  lose(): void {
+    this.powerCut();
+    this.#disks.clear();
+  }
 }

@@ -54,6 +54,7 @@ const IMAGE: RootBlock = {
   generation: 0x14131211,
   vdiSeq: 0x262524232221,
   ordered: true,
+  open: false,
   policy: 2,
   sizeBlocks: 0x363534333231,
   birth: 0x44434241,
@@ -155,6 +156,7 @@ test('a new image without origin, hidden root or blocks comes back as it was', (
   const image: RootBlock = {
     ...IMAGE,
     ordered: false,
+    open: true,
     root: EMPTY_ROOT,
     previousRoot: EMPTY_ROOT,
     snapshotRoot: EMPTY_ROOT,
