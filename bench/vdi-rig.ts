@@ -65,9 +65,7 @@ export interface Speed {
   readonly requestsPerSecond: number;
 }
 
-/**
- * RAM of a host for guests and a driver VM with these sizes. Rigs that follow each other share it.
- */
+/** RAM of a host for guests and a driver VM of these sizes. Rigs that follow another share it. */
 export function vdiRigMemory(sizes: ParallaxSizes, guests: number): WasmMemory {
   const drivers = 2 * (ramBytes(sizes) + DRIVER_HEAP_BYTES);
   const bytes = SPARE_BYTES + FILL_BYTES + drivers + guests * 2 * GUEST_HEAP_BYTES;
@@ -183,9 +181,7 @@ export class VdiRig {
     return this.wordsOf(guest)[LoopWord.completed] as number;
   }
 
-  /**
-   * What a guest does in `durationMs` at `depth`, after `warmMs` of it; it is paused afterwards.
-   */
+  /** What a guest does in `durationMs` at `depth`, after `warmMs` of it; paused afterwards. */
   async speed(guest: string, depth: number, durationMs: number, warmMs: number): Promise<Speed> {
     this.setDepth(guest, depth);
     await sleepMs(warmMs);

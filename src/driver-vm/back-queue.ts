@@ -74,9 +74,7 @@ export interface QueueCounters {
 /** What handling one request costs the driver VM in the simulator; measured in threads. */
 const REQUEST_COST_NS = 900;
 const COPY_COST_NS_PER_SECTOR = 40;
-/**
- * A bell that is due waits for so many answers at the most, and for no more than are being taken.
- */
+/** A bell that is due waits for so many answers at most, and for no more than are being taken. */
 const ANSWERS_A_BELL = 8;
 
 export class BackQueue implements RequestOwner, SegmentFetcher {
