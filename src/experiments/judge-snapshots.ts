@@ -69,10 +69,8 @@ function changed(
     const sector = first.sectors.findIndex((value, at) => value !== last.sectors[at]);
     if (sector < 0) continue;
     const [was, is] = [first.sectors[sector] as number, last.sectors[sector] as number];
-    return (
-      `snapshot ${name} has changed: sector ${sector} held ${valueText(was)}, ` +
-      `and ${valueText(is)} at the end`
-    );
+    const then = `sector ${sector} held ${valueText(was)}`;
+    return `snapshot ${name} has changed: ${then}, and ${valueText(is)} at the end`;
   }
   return null;
 }

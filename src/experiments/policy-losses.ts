@@ -62,9 +62,7 @@ export function promiseOf(policy: Policy, crash: Crash): CutPromise {
   return policy === Policy.w3 && crash === 'host-loss' ? 'whole-epochs' : 'prefix';
 }
 
-/**
- * W2 alone says how old a loss may be, and only while nothing keeps the pool from taking writes.
- */
+/** W2 alone says how old a loss may be, and only while the pool takes writes. */
 function boundsOf({ scenario }: Run, policy: Policy): LossBounds {
   const { store, faults } = scenario;
   if (policy !== Policy.w2 || store === undefined) return { ageNs: null, bytes: null };

@@ -172,13 +172,9 @@ export class History extends SharedRecords {
 
 /** What a record of a tap tells of, and its own numbers `a` and `b`. */
 export const TapKind = {
-  /**
-   * A mutation got its number: its frontSeq, and the write index of its stamps (0: it has none).
-   */
+  /** A mutation got its number: its frontSeq, and the write index of its stamps (0: none). */
   mutation: 0,
-  /**
-   * Everything up to this number is under a published root; `a` is 1 if not by order: no promise.
-   */
+  /** Everything up to this number is under a published root; `a` is 1 where order is none. */
   published: 1,
   /** A snapshot is of everything up to this number: its id. */
   snapshot: 2,

@@ -1,12 +1,13 @@
 /** Hosts of images that are lost, and stores that do not answer, in the simulator. */
 import test from 'ava';
 import { present } from '../../src/base/invariant.ts';
+import { simulateSeed } from '../../src/cli/seed-run.ts';
 import { coverageOf } from '../../src/experiments/coverage.ts';
 import type { Scenario } from '../../src/experiments/scenario.ts';
 import { POLICY_NAMES, Policy } from '../../src/parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
-import type { Fault } from '../../src/world/faults.ts';
+import { type Fault, IMAGE_BUGS } from '../../src/world/faults.ts';
 import { HistoryKind, HistoryStatus } from '../../src/world/history.ts';
 import {
   allHold,
@@ -101,5 +102,32 @@ for (const fault of STORE_FAULTS) {
     allHold(t, checks, 'seed 1');
     t.is(run.struck.get(`${what}/replay`), 1);
     t.true(run.finished);
+  });
+}
+
+/** A seed of the crash scenario on images of W2 in which each planted bug shows. */
+const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
+  'ack-before-sync': 4,
+  'unsynced-log': 4,
+  'merged-batches': 1,
+  'early-watermark': 1,
+  'unordered-log': 2,
+  'late-snapshot': 5,
+  'stale-slab': 14,
+  'old-log-tail': 2,
+  'same-generation': 1,
+};
+
+for (const bug of IMAGE_BUGS) {
+  test(`the planted bug ${bug} of images is caught, and its seed holds without it`, async (t) => {
+    const options = { plantedBug: bug, calm: false, beyond: false, images: Policy.w2 };
+    const seed = SEED_OF_BUG[bug];
+    const planted = await simulateSeed(seed, options, null);
+    t.true(
+      planted.checks.some(({ ok }) => !ok),
+      `seed ${seed}`,
+    );
+    const sound = await simulateSeed(seed, { ...options, plantedBug: 'none' }, null);
+    allHold(t, sound.checks, `seed ${seed}`);
   });
 }

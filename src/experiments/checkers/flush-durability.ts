@@ -68,9 +68,7 @@ function lastLoss(recoveries: readonly Recovery[], { lostNs }: Recovery): number
   );
 }
 
-/**
- * First record after the next loss that takes what was flushed too: it says nothing of this one.
- */
+/** First record after the next loss that takes what was flushed too: no read from there counts. */
 function nextDeepLoss(recoveries: readonly Recovery[], { lostNs }: Recovery): number {
   const deep = recoveries.filter((other) => {
     return other.deep?.keepsFlushed === false && other.lostNs >= lostNs;

@@ -5,12 +5,13 @@
  * A *tenure* is what lies between two crashes that may have lost acknowledged writes. It has its
  * mutations in the order of their (generation, vdiSeq), behind those of the tenure before that were
  * found after the crash: a second crash may take back what the first one had left. Where what was
- * found is no cut, as some policies allow, the next tenure begins with it as its *base*. A *cut* is
- * a number of them: the state after the first c. What a sector shows fits an interval of cuts: from
- * the mutation that left it to the next one on the sector. A value that was left several times
- * (zeros) fits several intervals. The image is a state that the disk once had exactly if one cut
- * fits every sector; with counts of the sectors that begin and end to fit, one pass over the cuts
- * finds them all.
+ * found is no cut, as some policies allow, the next tenure begins with it as its *base*.
+ *
+ * A *cut* is a number of mutations: the state after the first c. What a sector shows fits an
+ * interval of cuts: from the mutation that left it to the next one on the sector. A value that was
+ * left several times (zeros) fits several intervals. The image is a state that the disk once had
+ * exactly if one cut fits every sector; with counts of the sectors that begin and end to fit, one
+ * pass over the cuts finds them all.
  *
  * ```
  * sector  mutations        shows   fits cuts
@@ -239,9 +240,7 @@ export class ImageOrder {
     return told;
   }
 
-  /**
-   * What each sector was found to hold at the end, after all that was asked to be written there.
-   */
+  /** What each sector was found to hold at the end, after all that was to be written there. */
   imageAtEnd(): Int32Array {
     const { history, sectors: size } = this.track;
     const image = new Int32Array(size).fill(UNSEEN);

@@ -141,8 +141,8 @@ function excessOf({ bounds, atNs }: JudgedLoss, tenure: Tenure, cut: number): st
   if (bounds.ageNs !== null && ageNs > bounds.ageNs) {
     const age = `${(ageNs / 1e6).toFixed(1)} ms`;
     const most = `${(bounds.ageNs / 1e6).toFixed(1)} ms`;
-    const what = mutationText(first);
-    return `${what} is missing, acknowledged ${age} before the loss: at most ${most}`;
+    const what = `${mutationText(first)} is missing, acknowledged ${age} before the loss`;
+    return `${what}: at most ${most}`;
   }
   const sectors = new Set<number>();
   for (const { lba, sectors: count } of lost) {

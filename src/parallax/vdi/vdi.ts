@@ -48,9 +48,7 @@ export interface VdiListener {
    * part of what follows may be there too.
    */
   published(vdiSeq: number, generation: number, inOrder: boolean): void;
-  /**
-   * The place of a snapshot in the order; the log has it, or the memory of a policy without one.
-   */
+  /** The place of a snapshot in the order; the log has it, or memory where there is no log. */
   snapshotTaken(id: number, vdiSeq: number, generation: number): void;
   /** What ends with this number is published whole or not at all; `asked`: by a flush. */
   epochEnded(vdiSeq: number, generation: number, asked: boolean): void;
