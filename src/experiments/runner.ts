@@ -56,6 +56,10 @@ export class Run {
     }
   }
 
+  get world(): Stage['world'] {
+    return this.#stage.world;
+  }
+
   /** Share of all requests that were issued. */
   get progress(): number {
     const all = this.guests.reduce((sum, guest) => sum + guest.scenario.trace.requests, 0);

@@ -25,8 +25,11 @@ export interface StoredSnapshot {
 
 const NODE_PAGES = 32;
 const LOADER_PAGES = 8;
+/** What RAM is given in, for threads. */
+const RAM_STEP_BYTES = 65_536;
 /** RAM that a reader needs. */
-export const READER_BYTES: number = (NODE_PAGES + LOADER_PAGES + 1) * PAGE_BYTES;
+export const READER_BYTES: number =
+  Math.ceil(((NODE_PAGES + LOADER_PAGES + 1) * PAGE_BYTES) / RAM_STEP_BYTES) * RAM_STEP_BYTES;
 
 /** Reads trees of a pool; caches nothing between two readers. `world.memory` is its own. */
 export class StoredTrees {

@@ -241,7 +241,8 @@ export class GroupCommit {
   /** Begins the next disk operation, if none is in flight and one is wanted. */
   #pump(): void {
     if (this.#busy || this.#stranded) return;
-    const first = this.arena.groups[0];
+    // Those before it are durable, and their members are just being told.
+    const first = this.arena.groups[this.#unansweredGroups];
     if (first === undefined) return;
     const next = this.#nextToWrite();
     if (first.state === 'written' && this.#syncsFirst(first, next)) this.#flush(first.segment);
@@ -300,11 +301,13 @@ export class GroupCommit {
 
   #flushDone(status: DiskStatus): void {
     const { groups } = this.arena;
-    const segment = (groups[0] as Group).segment;
+    const from = this.#unansweredGroups;
+    const segment = (groups[from] as Group).segment;
     if (status !== DiskStatus.ok) return this.#abandon(segment);
     this.syncs++;
     this.#world.crashPoint('log.after-sync');
-    for (const group of groups) {
+    for (let at = from; at < groups.length; at++) {
+      const group = groups[at] as Group;
       if (group.state !== 'written') break;
       this.#unansweredGroups++;
       this.#durableGroupSeq = group.groupSeq;
