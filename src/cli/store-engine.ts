@@ -18,12 +18,11 @@ import type { ControlSurface, HostedActor, StepResult } from '../world/actor.ts'
 import { EventLoop } from '../world/real/event-loop.ts';
 import type { RealWorld } from '../world/real/real-world.ts';
 import { bellIndex } from '../world/real/wake.ts';
-import { createHostMemory } from '../world/real/wasm-memory.ts';
+import { createHostMemory, WASM_PAGE_BYTES } from '../world/real/wasm-memory.ts';
 import { Interrupted } from './exit.ts';
 import { STORE_NAME, type StoreFolder } from './store-folder.ts';
 
 const MIB = 2 ** 20;
-const WASM_PAGE_BYTES = 65_536;
 /** Page 0 is nobody's: the loop's bell is there. */
 const BELL_ADDRESS = 0;
 const SAFETY_POLL_MS = 50;
