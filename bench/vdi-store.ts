@@ -10,7 +10,7 @@ import { fail } from '../src/base/invariant.ts';
 import { Prng } from '../src/base/prng.ts';
 import { POOL_DISK } from '../src/parallax/engine.ts';
 import { formatUuid } from '../src/parallax/formats/field-bytes.ts';
-import { encodeRootBlock } from '../src/parallax/formats/root-block.ts';
+import { encodeRootBlock, NO_LOG } from '../src/parallax/formats/root-block.ts';
 import type { Superblock } from '../src/parallax/formats/superblock.ts';
 import { EMPTY_ROOT, type TreeRoot } from '../src/parallax/formats/tree-root.ts';
 import { attach, detach, FenceGuard } from '../src/parallax/pool/attach.ts';
@@ -119,7 +119,7 @@ class Filler {
   async make({ name, sizeBlocks, filled, content }: BenchImage, host: string): Promise<void> {
     const { vdi } = await this.#images.create({ name, sizeBlocks, policy: Policy.w2, host });
     if (filled.length === 0) return;
-    const { image, version } = await this.#images.start(vdi);
+    const { image, version } = await this.#images.start(vdi, NO_LOG);
     const changes = new ChangeList(filled.length);
     for (let from = 0; from < filled.length; from += WRITE_BLOCKS) {
       await this.#writeSome(filled, from, content, changes);

@@ -26,6 +26,7 @@ import { formatUuid } from './formats/field-bytes.ts';
 import type { LogEntry } from './formats/log-group.ts';
 import type { RootBlock } from './formats/root-block.ts';
 import { DirtyLog } from './log/dirty-log.ts';
+import { IDENTITY_DISK, openLogIdentity } from './log/log-identity.ts';
 import { parseLogName } from './log/log-names.ts';
 import { recoverLog } from './log/recovery.ts';
 import { attach, detach, FenceGuard } from './pool/attach.ts';
@@ -73,7 +74,7 @@ export const POOL_DISK = 'blocks';
 export const SLAB_DISK = 'slab';
 /** Whether a disk of a host is one of Parallax's own: its log or its slab. */
 export function isParallaxDisk(name: string): boolean {
-  return name === SLAB_DISK || parseLogName(name) !== null;
+  return name === SLAB_DISK || name === IDENTITY_DISK || parseLogName(name) !== null;
 }
 const FENCE_POLL_NS = 1e9;
 /** What is wrong with one image alone. */
@@ -94,6 +95,7 @@ export class Parallax {
   readonly allocator: ExtentAllocator;
   readonly #parts: EngineParts;
   readonly #guard: FenceGuard;
+  readonly #logUuid: string;
   readonly #serving: ServingParts;
   readonly #names: SnapshotNames;
   readonly #served = new Map<number, ServedImage>();
@@ -107,6 +109,7 @@ export class Parallax {
   constructor(parts: EngineParts, made: EngineState) {
     this.#parts = parts;
     this.#guard = made.guard;
+    this.#logUuid = made.logUuid;
     this.images = made.images;
     this.log = made.serving.log;
     this.slab = made.serving.slab;
@@ -217,7 +220,8 @@ export class Parallax {
         { fields: { image: named.name, host: named.host } },
       );
     }
-    const { image, version, before } = await this.images.start(vdi, this.#parts.plantedBug);
+    const { plantedBug } = this.#parts;
+    const { image, version, before } = await this.images.start(vdi, this.#logUuid, plantedBug);
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
     noteLoss(state, before);
@@ -251,6 +255,8 @@ interface EngineState {
   readonly allocator: ExtentAllocator;
   readonly serving: ServingParts;
   readonly vdis: readonly StartedVdi[];
+  /** Which log this host has. */
+  readonly logUuid: string;
 }
 
 /** The story of a start. */
@@ -295,23 +301,32 @@ class EngineStart {
     const images = new Images(world, pool, registry, formatUuid(uuid));
     const names = new SnapshotNames(directory, store);
     const payloads = new PayloadMemory(arenas.payloads);
-    const vdis = await this.#startImages(images, payloads);
+    const { session } = guard.attachment;
+    // A session is given once in a store: nobody else makes a log of this name.
+    const seed = `${formatUuid(uuid)}/${this.#parts.host}/${session}`;
+    const logUuid = await openLogIdentity(world, seed);
+    const vdis = await this.#startImages(images, payloads, logUuid);
     const log = await this.#recover(vdis, registry, await names.all(), arenas.log);
     for (const { vdi, before } of vdis) noteLoss(vdi, before);
     const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
     const slab = await this.#openSlab(arenas.slab, uuid);
     const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
-    return new Parallax(this.#parts, { guard, images, names, allocator, serving, vdis });
+    const state = { guard, images, names, allocator, serving, vdis, logUuid };
+    return new Parallax(this.#parts, state);
   }
 
   /** Raises the generation of every image that this host may start. */
-  async #startImages(images: Images, payloads: PayloadMemory): Promise<StartedVdi[]> {
-    const { world, host, sizes } = this.#parts;
+  async #startImages(
+    images: Images,
+    payloads: PayloadMemory,
+    logUuid: string,
+  ): Promise<StartedVdi[]> {
+    const { world, host, sizes, plantedBug } = this.#parts;
     const started: StartedVdi[] = [];
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
       try {
-        const { image, version, before } = await images.start(vdi, this.#parts.plantedBug);
+        const { image, version, before } = await images.start(vdi, logUuid, plantedBug);
         started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
       } catch (thrown) {
         // One image that cannot be started keeps no other from its guest.
@@ -351,6 +366,12 @@ class EngineStart {
     const log = new DirtyLog(world, options, found, onRoom, together);
     await log.start();
     for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
+    for (const [vdi, entries] of replayed.counts.orphans) {
+      const { name } = present(byNumber.get(vdi), 'an orphan is of an image that is served');
+      world.log.note(
+        `${entries} mutations of ${name} are not replayed: it went on with another log since`,
+      );
+    }
     for (const [vdi, entries] of replayed.counts.foreign) {
       const named = await registry.get(vdi);
       if (named === null) log.forgetVdi(vdi);

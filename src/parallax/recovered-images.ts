@@ -2,9 +2,11 @@
  * What the log still has, back into the images: every acknowledged mutation that no published root
  * holds, in the order of the log.
  *
- * Entries of images that are not this host's are told apart: those that were deleted are not
- * needed; those that another host has taken over are an *orphan suffix*, which is kept in the log
- * until somebody claims or drops it, because the guest had been told that they are safe.
+ * Not everything in a log is of its images as they are now. Entries of images that were deleted are
+ * not needed. An image that went on with another log meanwhile, on another host or on one that took
+ * this one's place when it was lost, left an *orphan suffix* behind: replayed on top of what came
+ * after, it would be a mixture that the disk never held. The root block says since which generation
+ * an image's mutations went to this log; older entries are counted, told, and not replayed.
  */
 import { invariant } from '../base/invariant.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
@@ -22,10 +24,18 @@ export interface ReplayCounts {
   published: number;
   /** Of images that this host may not start. */
   foreign: Map<number, number>;
+  /** Of images that went on with another log meanwhile: they are not of what came after. */
+  orphans: Map<number, number>;
 }
 
 export class ReplayedLog {
-  readonly counts: ReplayCounts = { entries: 0, bytes: 0, published: 0, foreign: new Map() };
+  readonly counts: ReplayCounts = {
+    entries: 0,
+    bytes: 0,
+    published: 0,
+    foreign: new Map(),
+    orphans: new Map(),
+  };
   readonly #world: World;
   readonly #images: ReadonlyMap<number, Vdi>;
   /** Names of snapshots that are in the log by number only. */
@@ -55,6 +65,10 @@ export class ReplayedLog {
     }
     if (entry.vdiSeq <= vdi.watermark && this.#plantedBug !== 'old-log-tail') {
       counts.published++;
+      return;
+    }
+    if (entry.generation < vdi.image.logSince) {
+      counts.orphans.set(entry.vdi, (counts.orphans.get(entry.vdi) ?? 0) + 1);
       return;
     }
     invariant(entry.vdiSeq > vdi.dirtySeq, 'the log has the mutations of an image in order');

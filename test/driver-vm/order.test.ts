@@ -1,7 +1,7 @@
 import test from 'ava';
 import { type Generation, u32 } from '../../src/base/units.ts';
 import { DiskOrder } from '../../src/driver-vm/order.ts';
-import { OrderTap, recordBufferFor } from '../../src/world/history.ts';
+import { OrderTap, recordBufferFor, TapKind } from '../../src/world/history.ts';
 
 const FIRST = u32<Generation>(1);
 
@@ -20,6 +20,7 @@ test('each mutation gets the next number, and the tap hears all there is to know
   t.is(Number(order.give(entry(2), 0, 78)), 2);
   t.is(tap.length, 2);
   t.deepEqual(tap.record(0), {
+    kind: TapKind.mutation,
     disk: 9,
     frontId: 5,
     frontSeq: 1,

@@ -35,6 +35,8 @@
  * |    216 |     4 | generation of the hidden root                                      |
  * |    220 |     4 | origin of a clone: number of the image, 0: none                    |
  * |    224 |     4 | origin of a clone: its snapshot, 0: its state when it was cloned   |
+ * |    228 |    16 | uuid of the log that its mutations go to; zeros: never started     |
+ * |    244 |     4 | first generation whose mutations went to that log                  |
  *
  * Everything else is zero. The three counts of blocks are what `vdi ls` prints; the truth is in the
  * trees. A take-over pin keeps what a new host took over until the suffix of the lost host's log is
@@ -61,7 +63,12 @@ const VDI_UUID_AT = 32;
 const FLAG_ORDERED = 1;
 const FLAG_OPEN = 2;
 const POLICY_MAX = 5;
-const END = 228;
+const LOG_UUID_AT = 228;
+const LOG_SINCE_AT = 244;
+const END = 248;
+
+/** In the place of a log's uuid. */
+export const NO_LOG = '00000000-0000-0000-0000-000000000000';
 
 export const HiddenKind = { takeOverPin: 1, orphanSuffix: 2 } as const;
 export type HiddenKind = (typeof HiddenKind)[keyof typeof HiddenKind];
@@ -94,6 +101,10 @@ export interface RootBlock {
   readonly snapshotCount: number;
   readonly origin: { readonly vdi: number; readonly snapshot: number } | null;
   readonly hidden: HiddenRoot | null;
+  /** Of the host that serves it; `NO_LOG`: it was never started. */
+  readonly logUuid: string;
+  /** First generation whose mutations went to that log: older ones in it are an orphan. */
+  readonly logSince: number;
   readonly gcCycle: number;
   readonly publishedMs: number;
   readonly mappedBlocks: number;
@@ -131,6 +142,8 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   encodeRoot(view, 184, image.hidden?.root ?? EMPTY_ROOT);
   setU48(view, 208, image.hidden?.vdiSeq ?? 0);
   setU32(view, 216, image.hidden?.generation ?? 0);
+  bytes.set(uuidBytes(image.logUuid), LOG_UUID_AT);
+  setU32(view, LOG_SINCE_AT, image.logSince);
   setU32(view, 220, image.origin?.vdi ?? 0);
   setU32(view, 224, image.origin?.snapshot ?? 0);
   seal(digest, bytes, view, 0, ROOT_BLOCK_BYTES);
@@ -164,6 +177,8 @@ function readFields(bytes: Uint8Array, view: DataView): RootBlock {
     snapshotCount: view.getUint32(136, true),
     origin: originVdi === 0 ? null : { vdi: originVdi, snapshot: view.getUint32(224, true) },
     hidden: readHidden(view),
+    logUuid: uuidAt(bytes, LOG_UUID_AT),
+    logSince: view.getUint32(LOG_SINCE_AT, true),
     gcCycle: view.getUint32(52, true),
     publishedMs: view.getFloat64(152, true),
     mappedBlocks: getU48(view, 160),

@@ -12,7 +12,7 @@ import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
 import { formatUuid, UUID_BYTES } from '../formats/field-bytes.ts';
 import { nextBirth, nextGeneration } from '../formats/lineage-numbers.ts';
-import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
+import { decodeRootBlock, encodeRootBlock, NO_LOG, type RootBlock } from '../formats/root-block.ts';
 import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { EMPTY_ROOT } from '../formats/tree-root.ts';
@@ -99,16 +99,19 @@ export class Images {
 
   /**
    * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
+   * Its mutations go to the log of that uuid from now on.
    */
   async start(
     vdi: number,
+    logUuid: string,
     plantedBug: PlantedBug = 'none',
   ): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
       const isKept = plantedBug === 'same-generation' && image.generation > 0;
       const generation = isKept ? image.generation : nextGeneration(image.generation);
-      const next = { ...image, generation, open: true };
+      const logSince = image.logUuid === logUuid ? image.logSince : generation;
+      const next = { ...image, generation, open: true, logUuid, logSince };
       const bytes = encodeRootBlock(this.#world.digest, next);
       const result = await this.#pool.writeIf(vdi, version, bytes);
       if (result.written) return { image: next, version: result.version, before: image };
@@ -154,6 +157,8 @@ export class Images {
       snapshotRoot: EMPTY_ROOT,
       snapshotCount: 0,
       hidden: null,
+      logUuid: NO_LOG,
+      logSince: 0,
       gcCycle: 0,
       publishedMs: createdMs,
       supersededPrivateBlocks: 0,

@@ -69,6 +69,8 @@ const IMAGE: RootBlock = {
     vdiSeq: 0xe6e5e4e3e2e1,
     generation: 0x17161514,
   },
+  logUuid: '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0',
+  logSince: 0x4b4a4948,
   gcCycle: 0x1b1a1918,
   publishedMs: 1_900_000_000_123.5,
   mappedBlocks: 0x2b2a29282726,
