@@ -104,7 +104,8 @@ export class ServedImage {
    * been told is gone; whoever attaches anew accepts that.
    */
   deviceFor(frontId: number, numbered: Numbered, how: Attaching = ANEW): VdiDevice {
-    if (how.isNew) this.acceptLoss();
+    // What its policy let go is accepted by attaching anew; damage only by an operator.
+    if (how.isNew && this.vdi.state === 'lost') this.acceptLoss();
     this.writes.addFront(frontId, numbered);
     if (how.listener !== null) this.vdi.listen(how.listener);
     const { reads } = this.#parts;
@@ -120,11 +121,18 @@ export class ServedImage {
     });
   }
 
-  /** What was acknowledged and is gone is gone: the image is served as it was published. */
+  /**
+   * What was acknowledged and is gone is gone: the image is served with what there is. Throws
+   * `StorageError` if nothing of it is lost.
+   */
   acceptLoss(): void {
-    const { vdi } = this;
-    if (vdi.state !== 'lost') return;
-    vdi.state = 'serving';
+    const { name, state } = this.vdi;
+    if (state !== 'lost' && state !== 'damaged') {
+      throw new StorageError('E_NOTHING_LOST', `${name} has lost nothing: it is ${state}`, {
+        fields: { image: name, state },
+      });
+    }
+    this.vdi.revive();
     this.#beginDestage();
   }
 
