@@ -23,7 +23,9 @@ export class DriftingClock {
   runNs(localNs: number): number {
     if (localNs === Number.POSITIVE_INFINITY) return localNs;
     let runNs = Math.ceil(this.#runNs + (localNs - this.#localNs) / this.#rate);
+    // A division that is off by a little must make it neither late nor early.
     while (this.localNs(runNs) < localNs) runNs++;
+    while (runNs > this.#runNs && this.localNs(runNs - 1) >= localNs) runNs--;
     return runNs;
   }
 

@@ -47,6 +47,17 @@ test('whatever drifts and jumps come, a clock never goes back, and a deadline is
   t.pass();
 });
 
+test('a deadline is met at its first moment, also where a division is off by a little', (t) => {
+  const clock = new DriftingClock();
+  clock.jump(644_748_870, 32_874_901_005);
+  const runNs = 644_748_870 + 840_088_491;
+  clock.setDrift(runNs, -1);
+  const deadlineNs = clock.localNs(runNs) + 3;
+  const dueNs = clock.runNs(deadlineNs);
+  t.true(clock.localNs(dueNs) >= deadlineNs);
+  t.true(clock.localNs(dueNs - 1) < deadlineNs);
+});
+
 test('a skew that ends leaves what was gained, and goes on at the right speed', (t) => {
   const clock = new DriftingClock();
   clock.setDrift(1_000, 500_000);
