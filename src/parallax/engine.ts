@@ -5,7 +5,8 @@
  * ```
  * 1 attach      a new session; whatever an earlier one of this host still does is refused
  * 2 generation  of every image of this host is raised by writeIf: an earlier life publishes nothing
- * 3 recover     the log is scanned; what no root holds goes into the dirty maps
+ * 3 recover     the log is scanned; what no root holds goes into the dirty maps, unless the image
+ *               went on with another log: `log/log-identity.ts`
  * 4 cut         the new incarnation writes down what it found, so that a later one finds the same
  * 5 serve       guests connect; destage begins
  * ```

@@ -256,7 +256,7 @@ class WriteSlot {
   }
 }
 
-/** What a story that cannot write `blocks` nodes or records ends with. */
+/** What a story that cannot write `blocks` nodes, records or data blocks ends with. */
 export function writeError(status: PoolStatus, block: PoolBlock, blocks: number): StorageError {
   const fields = { block, blocks };
   if (status === PoolStatus.fenced) {

@@ -10,13 +10,13 @@
  * Nothing names a block before its batch is published: a crash, or a failure here, costs the
  * places.
  */
-import { StorageError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES, type BlockPool, type PoolBlock, PoolStatus } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
 import type { Arena } from '../arena.ts';
+import { poolCall } from '../story-io.ts';
 import type { ChangeList } from '../tree/change-list.ts';
-import type { NodeSpace } from '../tree/node-writer.ts';
+import { type NodeSpace, writeError } from '../tree/node-writer.ts';
 
 export interface BlockWriterParts {
   readonly world: World;
@@ -183,36 +183,17 @@ export class BlockWriter {
     return window;
   }
 
-  #write(block: PoolBlock, blocks: number, address: number): Promise<void> {
+  async #write(block: PoolBlock, blocks: number, address: number): Promise<void> {
     const { pool, space, world } = this.#parts;
-    return new Promise((resolve, reject) => {
-      const poolDone = (status: PoolStatus): void => {
-        if (status === PoolStatus.ok) {
-          resolve();
-          return;
-        }
-        space.closeExtentOf(block);
-        space.closeExtentOf(block + blocks - 1);
-        reject(writeError(status, block, blocks));
-      };
-      pool.write({ block, blocks, buffer: world.memory.u8, bufferOffset: address, poolDone });
-    });
+    const status = await poolCall(pool, 'write', block, world.memory.u8, address, blocks);
+    if (status === PoolStatus.ok) return;
+    space.closeExtentOf(block);
+    space.closeExtentOf(block + blocks - 1);
+    throw writeError(status, block, blocks);
   }
 }
 
 function empty(window: Window): void {
   window.entries = 0;
   window.filled = 0;
-}
-
-function writeError(status: PoolStatus, block: PoolBlock, blocks: number): StorageError {
-  const fields = { block, blocks };
-  if (status === PoolStatus.fenced) {
-    return new StorageError('E_FENCED', 'this host was fenced from the pool', { fields });
-  }
-  if (status === PoolStatus.noSpace) {
-    return new StorageError('E_POOL_FULL', 'the pool has no space for data', { fields });
-  }
-  const message = `the pool could not keep ${blocks} blocks from block ${block}`;
-  return new StorageError('E_POOL_WRITE', message, { fields });
 }

@@ -23,7 +23,7 @@ import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Nanos, NEVER } from '../../base/units.ts';
 import { DeviceStatus } from '../../world/block-device.ts';
-import type { BlockPool, ConditionalBlock } from '../../world/block-pool.ts';
+import { BLOCK_BYTES, type BlockPool, type ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
 import { sameBytes } from '../formats/field-bytes.ts';
@@ -270,7 +270,7 @@ export class Destage {
     }
     for (const [block, born] of gone) this.#parts.superseded(block, born < birth);
     await this.#remapAll();
-    return writer.blocksWritten * 4096;
+    return writer.blocksWritten * BLOCK_BYTES;
   }
 
   /**
@@ -297,9 +297,7 @@ export class Destage {
     const { mark } = last;
     if (mark === null) return next;
     if (mark.kind === 'policy') return { ...next, policy: mark.policy };
-    // No snapshot has the log of snapshots itself: what it leaves behind is this image's alone.
-    const own = (block: number): void => superseded(block, image.birth);
-    return this.#takeSnapshot({ ...this.#parts.tree, superseded: own }, next, mark);
+    return this.#takeSnapshot({ ...this.#parts.tree, superseded }, next, mark);
   }
 
   /** The tree of this run becomes a snapshot: whatever is written from here on is younger. */
