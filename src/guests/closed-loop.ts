@@ -4,7 +4,8 @@
  * and runs until it is told to stop there, so that several measurements can use one guest.
  */
 import type { Prng } from '../base/prng.ts';
-import { type Nanos, NEVER, SECTORS_PER_PAGE } from '../base/units.ts';
+import type { SharedMemory } from '../base/shared-memory.ts';
+import { type Nanos, NEVER, PAGE_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import type { Clock } from '../world/world.ts';
 import type { Blkfront } from './blkfront.ts';
 import type { GuestFrames } from './frames.ts';
@@ -31,6 +32,7 @@ export const LoopWord = {
 const HEADER_DOUBLES = 16;
 /** Latencies are kept in a circle of this many, newest over oldest. */
 export const LATENCY_SAMPLES: number = 1 << 16;
+const WORD_BYTES = 4;
 const PAUSED_LOOK_NS = 1e6;
 
 export function closedLoopBuffer(): SharedArrayBuffer {
@@ -67,12 +69,14 @@ class LoopRequest extends FrontRequest {
 export class ClosedLoop implements Workload {
   readonly #options: ClosedLoopOptions;
   readonly #words: Float64Array;
+  readonly #memory: SharedMemory;
   readonly #random: Prng;
   readonly #clock: Clock;
   readonly #free: LoopRequest[] = [];
   readonly #notifications: () => number;
   #disk: Blkfront | null = null;
   #outstanding = 0;
+  #writes = 0;
   #lastDoneNs = 0;
   /** While nothing is outstanding: when to look whether the runner wants something. */
   #nextLookNs: Nanos = 0 as Nanos;
@@ -81,19 +85,25 @@ export class ClosedLoop implements Workload {
     buffer: SharedArrayBuffer,
     options: ClosedLoopOptions,
     frames: GuestFrames,
+    memory: SharedMemory,
     random: Prng,
     clock: Clock,
     notifications: () => number,
   ) {
     this.#options = options;
     this.#words = new Float64Array(buffer);
+    this.#memory = memory;
     this.#random = random;
     this.#clock = clock;
     this.#notifications = notifications;
     this.#words[LoopWord.readShare] = options.readShare;
     for (let i = 0; i < options.maxDepth; i++) {
-      const frame = frames.mustTake(1, 'a buffer');
-      this.#free.push(new LoopRequest(this, frames.address(frame)));
+      const address = frames.address(frames.mustTake(1, 'a buffer'));
+      const first = address / WORD_BYTES;
+      for (let word = 0; word < PAGE_BYTES / WORD_BYTES; word++) {
+        memory.u32[first + word] = random.nextU32();
+      }
+      this.#free.push(new LoopRequest(this, address));
     }
   }
 
@@ -164,6 +174,12 @@ export class ClosedLoop implements Workload {
     request.op = (draw & 0xffff) / 0x10000 < readShare ? FrontOp.read : FrontOp.write;
     request.fua = this.#options.fua && request.op === FrontOp.write;
     request.lba = (this.#random.nextU32() % blocks) * SECTORS_PER_PAGE;
+    if (request.op === FrontOp.write) {
+      // No two writes are the same, and none is zeros: an image would not even map those.
+      const first = request.address / WORD_BYTES;
+      this.#memory.u32[first] = ++this.#writes;
+      this.#memory.u32[first + 1] = draw;
+    }
     if (this.#options.sampleLatency) request.startedNs = this.#clock.nowNs();
   }
 }

@@ -52,7 +52,15 @@ export function createGuest(world: World, config: unknown): HostedActor {
     if (chosen.kind === 'closed-loop') {
       const { words, options } = chosen;
       const { frames, random, notifications } = parts;
-      return new ClosedLoop(words, options, frames, random, world.clock, notifications);
+      return new ClosedLoop(
+        words,
+        options,
+        frames,
+        world.memory,
+        random,
+        world.clock,
+        notifications,
+      );
     }
     const history = new History(chosen.history, new Findings(chosen.findings));
     const responses = new Histogram(chosen.responses);

@@ -47,6 +47,7 @@ import { PieceReader } from './vdi/piece-reader.ts';
 import { isVolatile } from './vdi/policy.ts';
 import { PublishTurn } from './vdi/publish-turn.ts';
 import { ReadPath } from './vdi/read-path.ts';
+import { RunLog } from './vdi/run-log.ts';
 import { identityOf, ServedImage } from './vdi/served-image.ts';
 import type { ServingParts } from './vdi/serving-parts.ts';
 import { cutArenas, type ParallaxArenas, type ParallaxSizes } from './vdi/sizes.ts';
@@ -428,6 +429,7 @@ class EngineStart {
       reads,
       payloads,
       pieces,
+      runLog: new RunLog(world, log, arenas.runLog),
       base: new BaseReader(world, pool, tree),
       writer: new BlockWriter({ world, pool, space: allocator, arena: arenas.writer }),
       tree: { loader, space: allocator, arena: arenas.update },

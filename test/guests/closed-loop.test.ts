@@ -24,7 +24,7 @@ function bench(options: Partial<ClosedLoopOptions> = {}) {
     sampleLatency: true,
     ...options,
   };
-  const loop = new ClosedLoop(buffer, all, frames, new Prng(1), world.clock, () => 7);
+  const loop = new ClosedLoop(buffer, all, frames, world.memory, new Prng(1), world.clock, () => 7);
   const out: FrontRequest[] = [];
   const disk = { submit: (request: FrontRequest) => out.push(request) };
   loop.begin(disk as unknown as Blkfront);
@@ -91,6 +91,24 @@ test('requests are whole blocks inside the disk, reads in the share asked', (t) 
   }
   t.true(Math.abs(reads - 7000) < 200, `${reads} reads of 10000`);
   t.is(blocks.size, 100);
+});
+
+test('no two writes carry the same, and none carries zeros, also into a page that was read', (t) => {
+  const { world, words, out, pump } = bench({ readShare: 0.5 });
+  words[LoopWord.depth] = 32;
+  const seen = new Set<string>();
+  let writes = 0;
+  for (let i = 0; i < 1000; i++) {
+    pump();
+    const request = out.shift() as FrontRequest;
+    const page = world.memory.u8.subarray(request.address, request.address + 4096);
+    if (request.op === FrontOp.read) page.fill(0);
+    else seen.add(Buffer.from(page).toString('latin1').slice(0, 8));
+    if (request.op === FrontOp.write) writes++;
+    request.frontDone(0);
+  }
+  t.true(writes > 400);
+  t.is(seen.size, writes);
 });
 
 test('completions, errors and latencies are counted, the last 65536 of them kept', (t) => {

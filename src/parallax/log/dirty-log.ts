@@ -32,11 +32,12 @@ import { nanos } from '../../base/units.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
 import { ChainState, type Checkpoint, type CheckpointChain } from '../formats/checkpoint.ts';
 import { LogEntry } from '../formats/log-group.ts';
+import { diskCall } from '../story-io.ts';
 import type { AnsweredWindow } from './answered-window.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Group } from './group.ts';
 import { type CommitOwner, GroupCommit } from './group-commit.ts';
-import { checkLogOptions, type LogOptions } from './log-options.ts';
+import { checkLogOptions, type LogOptions, maxPieces } from './log-options.ts';
 import type { Mutation, SyncWaiter } from './mutation.ts';
 import type { RecoveredChain, RecoveredLog } from './recovered-log.ts';
 import type { LogSegment, PlacementTable } from './segment.ts';
@@ -141,6 +142,11 @@ export class DirtyLog implements CommitOwner {
     return this.#commit.latched;
   }
 
+  /** Blocks that one mutation may have a part of. */
+  get maxPieces(): number {
+    return maxPieces(this.#options);
+  }
+
   /** A step would send something out. */
   get hasWork(): boolean {
     return this.#thrown !== null || this.#commit.hasWork;
@@ -230,6 +236,25 @@ export class DirtyLog implements CommitOwner {
     io.position = this.#table.offset;
     disk.read(io);
     return false;
+  }
+
+  /**
+   * Reads payloads and what lies between them to RAM, as one. False: they are not all durable, are
+   * not beside each other any more, or the disk does not give them. The caller pins the segment.
+   */
+  async readSpan(
+    segment: number,
+    offset: number,
+    lengthBytes: number,
+    address: number,
+  ): Promise<boolean> {
+    const { disk, durableBytes } = this.#table.resolve(segment, offset);
+    const position = this.#table.offset;
+    if (position + lengthBytes > durableBytes) return false;
+    const isWhole = this.#table.resolve(segment, offset + lengthBytes - 1).disk === disk;
+    if (!isWhole || this.#table.offset !== position + lengthBytes - 1) return false;
+    const { u8 } = this.#world.memory;
+    return (await diskCall(disk, 'read', position, u8, address, lengthBytes)) === DiskStatus.ok;
   }
 
   statistics(): LogStatistics {

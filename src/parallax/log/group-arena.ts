@@ -5,7 +5,7 @@
  * one large group takes. A group is contiguous; where the end of the arena is too near, the next
  * one begins at its start, and the bytes between come back with the group before them.
  */
-import type { SharedMemory } from '../../base/shared-memory.ts';
+import type { World } from '../../world/world.ts';
 import { Group } from './group.ts';
 import type { LogOptions } from './log-options.ts';
 
@@ -17,13 +17,13 @@ export class GroupArena {
   /** In the order of the log; only the last one may be open. */
   readonly groups: Group[] = [];
 
-  constructor(memory: SharedMemory, options: LogOptions) {
+  constructor({ memory, digest }: Pick<World, 'memory' | 'digest'>, options: LogOptions) {
     this.#address = options.arena.address;
     this.#bytes = options.arena.bytes;
     this.#maxGroupBytes = options.maxGroupBytes;
     const view = new DataView(memory.u8.buffer, memory.u8.byteOffset, memory.u8.byteLength);
     for (let i = 0; i < options.maxGroups; i++) {
-      this.#free.push(new Group(memory, view, options.maxGroupEntries));
+      this.#free.push(new Group(memory, digest, view, options.maxGroupEntries));
     }
   }
 

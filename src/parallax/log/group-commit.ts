@@ -92,7 +92,7 @@ export class GroupCommit {
     this.#store = store;
     this.#table = table;
     this.#owner = owner;
-    this.arena = new GroupArena(world.memory, options);
+    this.arena = new GroupArena(world, options);
     const buffer = world.memory.u8;
     const unused = { buffer, bufferOffset: 0, lengthBytes: 0, position: 0 };
     this.#writeIo = { ...unused, diskDone: (status) => this.#writeDone(status) };
@@ -200,7 +200,7 @@ export class GroupCommit {
   }
 
   #seal(group: Group): void {
-    group.seal(this.#world.digest);
+    group.seal();
     group.segment.fillBytes = group.offset + group.bytes;
     if (group.needsSync) this.#needDurable = Math.max(this.#needDurable, group.groupSeq);
   }
@@ -264,7 +264,7 @@ export class GroupCommit {
 
   #write(group: Group): void {
     if (group.state === 'open') this.#seal(group);
-    group.writeHeader(this.#world.digest, this.#durableGroupSeq);
+    group.writeHeader(this.#durableGroupSeq);
     this.#world.crashPoint('log.before-write');
     const io = this.#writeIo;
     io.bufferOffset = group.address;
@@ -286,6 +286,7 @@ export class GroupCommit {
     if (this.arena.isHalfFull) this.#needDurable = Math.max(this.#needDurable, group.groupSeq);
     this.#busy = false;
     this.#pump();
+    if (this.#unansweredGroups > 0) this.#tellDurable();
   }
 
   #flush(segment: LogSegment): void {
@@ -316,11 +317,16 @@ export class GroupCommit {
     }
     this.#blocked.clear();
     this.#busy = false;
-    // The disk goes on while the members hear of it.
+    // The disk goes on while the members hear of it: they do so when it has the next group.
     const next = this.#nextToWrite();
     if (next !== null) this.#write(next);
+    else this.#tellDurable();
+  }
+
+  /** Members of durable groups hear of it, and whoever waits for what that frees. */
+  #tellDurable(): void {
     this.#owner.together(this.#answerDurable);
-    if (this.latched && groups.length === 0) this.latched = false;
+    if (this.latched && this.arena.groups.length === 0) this.latched = false;
     this.#answerWaiters();
     this.#tellRoom();
     this.#pump();
@@ -343,6 +349,7 @@ export class GroupCommit {
 
   /** Nothing of the segment that is not durable can be trusted: all of it goes elsewhere. */
   #abandon(segment: LogSegment): void {
+    if (this.#unansweredGroups > 0) this.#answerGroups();
     this.#world.log.note(`log segment ${segment.number} is abandoned after a failed write or sync`);
     segment.abandoned = true;
     segment.open = false;

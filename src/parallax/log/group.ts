@@ -7,8 +7,10 @@
  * group whose attempt failed goes to another segment as it is, also when its mutations were
  * acknowledged and given back long ago.
  */
+import { crc32Append } from '../../base/crc32.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
+import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
 import {
   EXTENT_BYTES,
@@ -31,6 +33,7 @@ export type GroupState = 'open' | 'sealed' | 'written';
 
 export class Group {
   readonly #memory: SharedMemory;
+  readonly #digest: Digest;
   readonly #view: DataView;
   readonly #header = new GroupHeader();
   readonly #mutations: (Mutation | null)[];
@@ -50,9 +53,11 @@ export class Group {
   /** Some member is acknowledged only when the group is durable. */
   needsSync = false;
   #unanswered = 0;
+  #payloadCrc = 0;
 
-  constructor(memory: SharedMemory, view: DataView, maxEntries: number) {
+  constructor(memory: SharedMemory, digest: Digest, view: DataView, maxEntries: number) {
     this.#memory = memory;
+    this.#digest = digest;
     this.#view = view;
     this.#maxEntries = maxEntries;
     this.#mutations = Array.from({ length: maxEntries }, () => null);
@@ -67,6 +72,7 @@ export class Group {
     this.runs = 0;
     this.needsSync = false;
     this.#unanswered = 0;
+    this.#payloadCrc = 0;
   }
 
   /** Size of its image as it is now. */
@@ -92,7 +98,10 @@ export class Group {
     mutation.segment = this.placement.id;
     mutation.offset = this.offset + GROUP_HEADER_BYTES + this.payloadBytes;
     const target = this.address + GROUP_HEADER_BYTES + this.payloadBytes;
-    if (payloadBytes > 0) this.#memory.copy(target, mutation.address, payloadBytes);
+    if (payloadBytes > 0) {
+      this.#memory.copy(target, mutation.address, payloadBytes);
+      this.#sumPieces(mutation, target);
+    }
     this.#mutations[this.entries++] = mutation;
     this.payloadBytes += payloadBytes;
     this.#unanswered++;
@@ -100,7 +109,7 @@ export class Group {
   }
 
   /** Ends the group: writes its tables and tells the segment what is in it. */
-  seal(digest: Digest): void {
+  seal(): void {
     invariant(this.state === 'open' && this.entries > 0, 'a group with entries is sealed once');
     const header = this.#header;
     header.groupSeq = this.groupSeq;
@@ -112,10 +121,8 @@ export class Group {
     const end = this.address + header.groupBytes;
     this.#memory.clear(tablesAt, end - tablesAt);
     this.#writeTables(tablesAt);
-    const { u8 } = this.#memory;
-    const payloadAt = this.address + GROUP_HEADER_BYTES;
-    header.payloadCrc = digest.crc32(u8, payloadAt, this.payloadBytes);
-    header.tablesCrc = digest.crc32(u8, tablesAt, end - tablesAt);
+    header.payloadCrc = this.#payloadCrc;
+    header.tablesCrc = this.#digest.crc32(this.#memory.u8, tablesAt, end - tablesAt);
     this.state = 'sealed';
     this.countTops();
   }
@@ -133,14 +140,14 @@ export class Group {
   }
 
   /** Makes the image ready for an attempt to write it where it now belongs. */
-  writeHeader(digest: Digest, durableGroupSeq: number): void {
+  writeHeader(durableGroupSeq: number): void {
     const header = this.#header;
     const { segment } = this;
     header.incarnation = segment.incarnation;
     header.serial = segment.serial;
     header.salt = segment.salt;
     header.durableGroupSeq = durableGroupSeq;
-    encodeGroupHeader(this.#memory.u8, this.#view, this.address, header, digest);
+    encodeGroupHeader(this.#memory.u8, this.#view, this.address, header, this.#digest);
   }
 
   /** Acknowledges, in order, the members that need no sync and overtake none of their VDI. */
@@ -170,6 +177,20 @@ export class Group {
     this.#mutations[index] = null;
     this.#unanswered--;
     mutation.logged(status);
+  }
+
+  /** Sums up the copy, a block at a time: for the group, and for whoever reads the blocks. */
+  #sumPieces({ lba, sectors, pieceCrcs }: Mutation, copy: number): void {
+    const { u8 } = this.#memory;
+    let piece = 0;
+    for (let done = 0; done < sectors; ) {
+      const left = SECTORS_PER_PAGE - ((lba + done) % SECTORS_PER_PAGE);
+      const count = Math.min(left, sectors - done);
+      const crc = this.#digest.crc32(u8, copy + done * SECTOR_BYTES, count * SECTOR_BYTES);
+      pieceCrcs[piece++] = crc;
+      this.#payloadCrc = crc32Append(this.#payloadCrc, crc, count);
+      done += count;
+    }
   }
 
   #continuesRun(mutation: Mutation): boolean {

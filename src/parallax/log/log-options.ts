@@ -72,6 +72,11 @@ export function maxPayloadBytes(options: LogOptions): number {
   return options.maxGroupBytes - groupBytesOf(0, 1, 1);
 }
 
+/** Blocks that one mutation may have a part of: one more if it begins inside a block. */
+export function maxPieces(options: LogOptions): number {
+  return Math.ceil(maxPayloadBytes(options) / PAGE_BYTES) + 1;
+}
+
 /** Size of a checkpoint file: whatever happens, a checkpoint fits. */
 export function checkpointFileBytes(options: LogOptions): number {
   const bytes = checkpointBytesOf({

@@ -32,6 +32,8 @@ export interface Mutation {
   /** Set by `append`: handle and offset under which the payload can be read until retired. */
   segment: number;
   offset: number;
+  /** Filled by `append`: CRC of what goes into each block, in order; has room for all of them. */
+  readonly pieceCrcs: Uint32Array;
   /** Called once, never inside `append`, in the order of append within a VDI. */
   logged(status: LogStatus): void;
 }

@@ -36,6 +36,8 @@ interface Window {
   /** Numbers in the image, in order; those of pages that are filled, and those that go. */
   readonly indexes: Float64Array;
   readonly goes: Uint8Array;
+  /** Of the pages that are filled. */
+  readonly crcs: Uint32Array;
   entries: number;
   /** Pages that are filled. */
   filled: number;
@@ -59,7 +61,8 @@ export class BlockWriter {
       const address = parts.arena.address + i * this.#pages * BLOCK_BYTES;
       const indexes = new Float64Array(ENTRIES);
       const goes = new Uint8Array(ENTRIES);
-      this.#windows.push({ address, indexes, goes, entries: 0, filled: 0, writing: null });
+      const crcs = new Uint32Array(this.#pages);
+      this.#windows.push({ address, indexes, goes, crcs, entries: 0, filled: 0, writing: null });
     }
   }
 
@@ -80,9 +83,13 @@ export class BlockWriter {
     return window.address + window.filled * BLOCK_BYTES;
   }
 
-  /** The page at `nextAddress` holds block `index`: it goes into the batch. True: `turn` is due. */
-  add(index: number): boolean {
+  /**
+   * The page at `nextAddress` holds block `index`, whose CRC is `crc`: it goes into the batch. True:
+   * `turn` is due.
+   */
+  add(index: number, crc: number): boolean {
     const window = this.#enter(index, 0);
+    window.crcs[window.filled] = crc;
     return ++window.filled === this.#pages || window.entries === ENTRIES;
   }
 
@@ -155,7 +162,6 @@ export class BlockWriter {
     runs: readonly [first: PoolBlock, blocks: number][],
     changes: ChangeList,
   ): void {
-    const { world } = this.#parts;
     let run = 0;
     let inRun = 0;
     let page = 0;
@@ -165,10 +171,8 @@ export class BlockWriter {
         changes.unmap(index, 1);
         continue;
       }
-      const address = window.address + page * BLOCK_BYTES;
-      const crc = world.digest.crc32(world.memory.u8, address, BLOCK_BYTES);
       const [first, blocks] = runs[run] as [PoolBlock, number];
-      changes.map(index, first + inRun, crc, 0);
+      changes.map(index, first + inRun, window.crcs[page] as number, 0);
       page++;
       if (++inRun < blocks) continue;
       run++;

@@ -21,7 +21,7 @@
  */
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
-import { type Nanos, NEVER } from '../../base/units.ts';
+import { type Nanos, NEVER, SECTORS_PER_PAGE } from '../../base/units.ts';
 import { DeviceStatus } from '../../world/block-device.ts';
 import { BLOCK_BYTES, type BlockPool, type ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
@@ -41,6 +41,7 @@ import type { BlockWriter } from './block-writer.ts';
 import { WHOLE, ZEROS } from './dirty-map.ts';
 import { isZeroPage, type PieceReader, PieceStatus } from './piece-reader.ts';
 import type { PublishTurn } from './publish-turn.ts';
+import type { RunLog } from './run-log.ts';
 import type { Vdi } from './vdi.ts';
 
 export interface DestageParts {
@@ -49,6 +50,7 @@ export interface DestageParts {
   readonly vdi: Vdi;
   readonly writer: BlockWriter;
   readonly pieces: PieceReader;
+  readonly runLog: RunLog;
   readonly base: BaseReader;
   readonly tree: Omit<UpdateParts, 'superseded'>;
   readonly turn: PublishTurn;
@@ -69,6 +71,8 @@ const STEP_BLOCKS = 16;
 const TURN_CHANGES = 256;
 const FIRST_PAUSE_NS = 10e6;
 const LONGEST_PAUSE_NS = 2e9;
+/** In the place of a block's CRC: it is zeros, and so not mapped. */
+const GONE = -1;
 /** Roots that a run without order is published in. */
 const UNORDERED_PARTS = 4;
 
@@ -248,7 +252,7 @@ export class Destage {
 
   /** Bytes written. */
   async #publishPart(blocks: Uint32Array, last: Batch, isLast: boolean): Promise<number> {
-    const { vdi, writer, tree } = this.#parts;
+    const { vdi, writer, tree, runLog } = this.#parts;
     const gone: [block: number, birth: number][] = [];
     const superseded = (block: number, birth: number): void => {
       gone.push([block, birth]);
@@ -257,6 +261,7 @@ export class Destage {
     this.#changes.clear();
     writer.begin();
     try {
+      await runLog.load(vdi.dirty, blocks, this.#readThrough(last.number));
       await this.#composeAll(blocks, last.number);
       await writer.finish(this.#changes);
       const updated = await updateTree({ ...tree, superseded }, root, birth, this.#changes);
@@ -332,8 +337,8 @@ export class Destage {
     const { world, writer } = this.#parts;
     let inStep = 0;
     for (const block of blocks) {
-      const isZero = await this.#compose(block, lastBatch);
-      const turnIsDue = isZero ? writer.addGone(block) : writer.add(block);
+      const crc = await this.#compose(block, lastBatch);
+      const turnIsDue = crc === GONE ? writer.addGone(block) : writer.add(block, crc);
       if (turnIsDue) await writer.turn(this.#changes);
       if (++inStep < STEP_BLOCKS) continue;
       inStep = 0;
@@ -341,12 +346,16 @@ export class Destage {
     }
   }
 
-  /** Fills the writer's page with the block as of `lastBatch`. True: it is all zeros. */
-  async #compose(block: number, lastBatch: number): Promise<boolean> {
-    const { vdi, writer, pieces, base, world } = this.#parts;
+  /** Batches up to this are read for a run that ends with `lastBatch`. */
+  #readThrough(lastBatch: number): number {
+    return this.#parts.plantedBug === 'merged-batches' ? Number.MAX_SAFE_INTEGER : lastBatch;
+  }
+
+  /** Fills the writer's page with the block as of `lastBatch`. Its CRC, or that it is all zeros. */
+  async #compose(block: number, lastBatch: number): Promise<number> {
+    const { vdi, writer, pieces, runLog, base, world } = this.#parts;
     const target = writer.nextAddress;
-    const isMerged = this.#parts.plantedBug === 'merged-batches';
-    const through = isMerged ? Number.MAX_SAFE_INTEGER : lastBatch;
+    const through = this.#readThrough(lastBatch);
     let missing = vdi.dirty.cover(block, WHOLE, through);
     if (missing !== 0) {
       const status = await base.read(vdi.root, block, target);
@@ -355,7 +364,7 @@ export class Destage {
       }
       missing = vdi.dirty.cover(block, WHOLE, through);
     }
-    const copied = pieces.copyFound(vdi.dirty, target);
+    const copied = pieces.copyFound(vdi.dirty, target, runLog);
     if (copied === PieceStatus.changed) {
       const why = `what the log has of block ${block} is not what was acknowledged`;
       this.#give('damaged', why);
@@ -367,8 +376,12 @@ export class Destage {
         `the log of block ${block} of ${vdi.name} is unreadable`,
       );
     }
-    const isAllDirtyZeros = vdi.dirty.found === 1 && vdi.dirty.foundSegment[0] === ZEROS;
-    return (missing === 0 && isAllDirtyZeros) || isZeroPage(world, target);
+    const { found, foundSegment, foundSectors, foundCrc } = vdi.dirty;
+    const isOnePiece = missing === 0 && found === 1;
+    if ((isOnePiece && foundSegment[0] === ZEROS) || isZeroPage(world, target)) return GONE;
+    // A piece that is the whole block has just been checked against its sum.
+    if (isOnePiece && foundSectors[0] === SECTORS_PER_PAGE) return foundCrc[0] as number;
+    return world.digest.crc32(world.memory.u8, target, BLOCK_BYTES);
   }
 
   async #publish(changed: RootBlock): Promise<void> {

@@ -29,6 +29,7 @@ export class MutationRecord implements Mutation {
   needsSync = false;
   segment = 0;
   offset = 0;
+  readonly pieceCrcs: Uint32Array;
   /** null: it is one of the disk's own. */
   request: DeviceRequest | null = null;
   /** What one of the disk's own decides. */
@@ -37,8 +38,10 @@ export class MutationRecord implements Mutation {
   settled: ((vdiSeq: number) => void) | null = null;
   readonly #owner: MutationOwner;
 
-  constructor(owner: MutationOwner) {
+  /** `maxPieces`: blocks that a mutation may have a part of. */
+  constructor(owner: MutationOwner, maxPieces: number) {
     this.#owner = owner;
+    this.pieceCrcs = new Uint32Array(maxPieces);
   }
 
   logged(status: LogStatus): void {

@@ -11,6 +11,7 @@ import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import type { DirtyLog } from '../log/dirty-log.ts';
 import { type DirtyMap, IN_MEMORY, ZEROS } from './dirty-map.ts';
+import type { RunLog } from './run-log.ts';
 import { copySectors } from './sectors.ts';
 
 export const PieceStatus = {
@@ -39,9 +40,10 @@ export class PieceReader {
 
   /**
    * Copies what `dirty.cover` has just found of a block. `target` is the byte address of the
-   * block's sector 0, of which only the sectors found are written.
+   * block's sector 0, of which only the sectors found are written. What `run` has of the log is
+   * taken from there.
    */
-  copyFound(dirty: DirtyMap, target: number): PieceStatus {
+  copyFound(dirty: DirtyMap, target: number, run: RunLog | null = null): PieceStatus {
     const { memory } = this.#world;
     for (let at = 0; at < dirty.found; at++) {
       const mask = dirty.foundMask[at] as number;
@@ -52,9 +54,10 @@ export class PieceReader {
       }
       let source = dirty.foundOffset[at] as number;
       if (segment !== IN_MEMORY) {
-        const status = this.#fetch(dirty, at);
+        const lengthBytes = (dirty.foundSectors[at] as number) * SECTOR_BYTES;
+        source = run?.addressOf(segment, source, lengthBytes) || this.#scratch;
+        const status = this.#fetch(dirty, at, source);
         if (status !== PieceStatus.ok) return status;
-        source = this.#scratch;
       }
       const first = dirty.foundFirst[at] as number;
       copySectors(memory, mask, source - first * SECTOR_BYTES, target);
@@ -62,20 +65,20 @@ export class PieceReader {
     return PieceStatus.ok;
   }
 
-  /** Reads the whole piece into the scratch page and checks it. */
-  #fetch(dirty: DirtyMap, at: number): PieceStatus {
+  /** Checks the whole piece at `address`; what is to be in the scratch page is read before. */
+  #fetch(dirty: DirtyMap, at: number, address: number): PieceStatus {
     const { memory, digest } = this.#world;
     const lengthBytes = (dirty.foundSectors[at] as number) * SECTOR_BYTES;
-    const segment = dirty.foundSegment[at] as number;
-    const offset = dirty.foundOffset[at] as number;
-    const status = this.#log.readNow(segment, offset, lengthBytes, this.#scratch);
-    if (status !== DiskStatus.ok) {
-      this.failed++;
-      return PieceStatus.unreadable;
+    if (address === this.#scratch) {
+      const segment = dirty.foundSegment[at] as number;
+      const offset = dirty.foundOffset[at] as number;
+      const status = this.#log.readNow(segment, offset, lengthBytes, address);
+      if (status !== DiskStatus.ok) {
+        this.failed++;
+        return PieceStatus.unreadable;
+      }
     }
-    if (digest.crc32(memory.u8, this.#scratch, lengthBytes) === dirty.foundCrc[at]) {
-      return PieceStatus.ok;
-    }
+    if (digest.crc32(memory.u8, address, lengthBytes) === dirty.foundCrc[at]) return PieceStatus.ok;
     this.changed++;
     return PieceStatus.changed;
   }

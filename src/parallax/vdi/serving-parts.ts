@@ -12,6 +12,7 @@ import type { PayloadMemory } from './payload-memory.ts';
 import type { PieceReader } from './piece-reader.ts';
 import type { PublishTurn } from './publish-turn.ts';
 import type { ReadPath } from './read-path.ts';
+import type { RunLog } from './run-log.ts';
 import type { ParallaxSizes } from './sizes.ts';
 
 export interface ServingParts {
@@ -24,6 +25,7 @@ export interface ServingParts {
   readonly reads: ReadPath;
   readonly payloads: PayloadMemory;
   readonly pieces: PieceReader;
+  readonly runLog: RunLog;
   readonly base: BaseReader;
   readonly writer: BlockWriter;
   readonly tree: Omit<UpdateParts, 'superseded'>;

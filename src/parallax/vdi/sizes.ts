@@ -19,6 +19,8 @@ export interface ParallaxSizes {
   /** Reads of nodes, and reads of parts of blocks, that may be in flight. */
   readonly loaderPages: number;
   readonly readPages: number;
+  /** What the log has of a run, read as a whole: a batch and some more. */
+  readonly runLogPages: number;
   /** Windows in which batches are composed, and new nodes. */
   readonly writerPages: number;
   readonly updatePages: number;
@@ -41,6 +43,7 @@ export const DEFAULT_SIZES: ParallaxSizes = {
   payloadPages: (16 * MIB) / PAGE_BYTES,
   loaderPages: 64,
   readPages: 64,
+  runLogPages: (20 * MIB) / PAGE_BYTES,
   writerPages: 2048,
   updatePages: 256,
   slabPages: 65,
@@ -71,6 +74,7 @@ export const SMALL_SIZES: ParallaxSizes = {
   payloadPages: 128,
   loaderPages: 8,
   readPages: 8,
+  runLogPages: 20,
   writerPages: 32,
   updatePages: 16,
   slabPages: 9,
@@ -102,6 +106,7 @@ export interface ParallaxArenas {
   readonly payloads: Arena;
   readonly loader: Arena;
   readonly reads: Arena;
+  readonly runLog: Arena;
   readonly writer: Arena;
   readonly update: Arena;
   readonly slab: Arena;
@@ -134,6 +139,7 @@ function pagesOf(sizes: ParallaxSizes): [keyof ParallaxArenas, number][] {
     ['payloads', sizes.payloadPages],
     ['loader', sizes.loaderPages],
     ['reads', sizes.readPages],
+    ['runLog', sizes.runLogPages],
     ['writer', sizes.writerPages],
     ['update', sizes.updatePages],
     ['slab', sizes.slabPages],

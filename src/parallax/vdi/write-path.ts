@@ -283,11 +283,12 @@ export class WritePath {
     }
     const into = (begin - record.lba) * SECTOR_BYTES;
     const source = record.address + into;
-    const crc = world.digest.crc32(world.memory.u8, source, sectors * SECTOR_BYTES);
     if (vdi.clauses.logged) {
+      const crc = record.pieceCrcs[block - firstBlock(record)] as number;
       vdi.dirty.add(block, first, sectors, batch, record.segment, record.offset + into, crc);
     } else {
       const address = payloads.take();
+      const crc = world.digest.crc32(world.memory.u8, source, sectors * SECTOR_BYTES);
       world.memory.copy(address, source, sectors * SECTOR_BYTES);
       vdi.dirty.add(block, first, sectors, batch, IN_MEMORY, address, crc);
     }
@@ -317,7 +318,7 @@ export class WritePath {
   }
 
   #take(kind: MutationKind): MutationRecord {
-    const record = this.#free.pop() ?? new MutationRecord(this);
+    const record = this.#free.pop() ?? new MutationRecord(this, this.#parts.log.maxPieces);
     record.kind = kind;
     record.needsSync = false;
     record.frontId = 0;

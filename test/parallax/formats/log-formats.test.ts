@@ -89,6 +89,7 @@ function mutation(fields: Partial<Mutation>): Mutation {
     needsSync: true,
     segment: 0,
     offset: 0,
+    pieceCrcs: new Uint32Array(2),
     logged: () => {},
     ...fields,
   };
@@ -113,15 +114,15 @@ const MUTATIONS: readonly Mutation[] = [
 function makeGroup(): Uint8Array {
   const memory = BufferMemory.ofBytes(65_536);
   for (let at = 0; at < 1024; at++) memory.u8[at] = at & 0xff;
-  const group = new Group(memory, new DataView(memory.u8.buffer), 16);
+  const group = new Group(memory, simDigest, new DataView(memory.u8.buffer), 16);
   const segment = new LogSegment(3, 2, 5, 0xcafef00d, {} as Disk);
   group.open(8192, 16_384);
   group.groupSeq = 42;
   group.placement = new PlacementTable().place(segment);
   group.offset = 4096;
   for (const one of MUTATIONS) group.add(one, one.kind === 1 ? one.sectors * 512 : 0);
-  group.seal(simDigest);
-  group.writeHeader(simDigest, 41);
+  group.seal();
+  group.writeHeader(41);
   return memory.u8.slice(8192, 8192 + group.bytes);
 }
 

@@ -160,6 +160,7 @@ class Append implements Mutation {
   needsSync = false;
   segment = 0;
   offset = 0;
+  readonly pieceCrcs: Uint32Array = new Uint32Array(512);
   readonly told: (status: LogStatus) => void;
 
   constructor(told: (status: LogStatus) => void) {

@@ -51,6 +51,7 @@ test('over real files: written, killed, recovered, read back, retired', async (t
         needsSync: true,
         segment: 0,
         offset: 0,
+        pieceCrcs: new Uint32Array(2),
         logged: (status) => {
           t.is(status, 0);
           resolve();
