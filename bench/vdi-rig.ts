@@ -27,9 +27,10 @@ import { toolstackWorld } from '../src/world/real/real-world.ts';
 import { ThreadSpawner } from '../src/world/real/spawner.ts';
 import { createHostMemory, type WasmMemory } from '../src/world/real/wasm-memory.ts';
 import { sleepMs } from './machine.ts';
-import { BENCH_STORE, type BenchImage, BenchStore, FILL_BYTES } from './vdi-store.ts';
+import { allocatePool, BENCH_STORE, type BenchImage, BenchStore, FILL_BYTES } from './vdi-store.ts';
 
 export const MAX_DEPTH = 32;
+const BLOCK_BYTES = 4096;
 const RING_ORDER = 0;
 const GUEST_HEAP_BYTES = 2 ** 20;
 const DRIVER_HEAP_BYTES = 8 * 2 ** 20;
@@ -54,6 +55,8 @@ export interface RigGuest {
 export interface VdiRigConfig {
   readonly sizes: ParallaxSizes;
   readonly poolBlocks: number;
+  /** Of them, those that have their places on the file system already; none unless said. */
+  readonly allocatedBlocks?: number;
   readonly images: readonly BenchImage[];
   readonly guests: readonly RigGuest[];
   /** As many as there are guests unless said. */
@@ -127,6 +130,7 @@ export class VdiRig {
     const store = new BenchStore(folder);
     // Filling uses RAM that the domains get afterwards.
     await store.create(world, config.poolBlocks, HOST, config.images, FILL_ADDRESS);
+    allocatePool(poolFolder, (config.allocatedBlocks ?? 0) * BLOCK_BYTES);
     memory.clear(FILL_ADDRESS, FILL_BYTES);
     const toolstack = new Toolstack(HOST, world, spawner, {
       driverExited: ({ exit }) => {

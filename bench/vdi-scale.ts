@@ -10,6 +10,8 @@ export interface VdiScale {
   readonly bareMs: number;
   /** Blocks of an image that random writes go to. */
   readonly writtenBlocks: number;
+  /** Blocks of the pool that have their places on the file system before anything is written. */
+  readonly allocatedBlocks: number;
   readonly dirtyCapBytes: number;
   /** Age at which what was acknowledged is published. */
   readonly periodNs: number;
@@ -40,6 +42,7 @@ export const FULL: VdiScale = {
   measureMs: 700,
   bareMs: 400,
   writtenBlocks: 1024 * BLOCKS_A_MIB,
+  allocatedBlocks: 3072 * BLOCKS_A_MIB,
   dirtyCapBytes: 128 * MIB,
   periodNs: 500e6,
   batchBytes: 8 * MIB,
@@ -63,6 +66,7 @@ export const QUICK: VdiScale = {
   measureMs: 40,
   bareMs: 20,
   writtenBlocks: 4 * BLOCKS_A_MIB,
+  allocatedBlocks: BLOCKS_A_MIB,
   dirtyCapBytes: MIB,
   periodNs: 20e6,
   batchBytes: MIB / 8,

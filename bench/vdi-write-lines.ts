@@ -51,12 +51,18 @@ export interface WriteLine {
 
 /** W2 at depth 32, a bare log, and the `file` device with a sync for each write, in turn. */
 export async function measureWrites(scale: VdiScale, memory: WasmMemory): Promise<WriteLine> {
-  const blocks = scale.writtenBlocks;
+  const { allocatedBlocks, writtenBlocks: blocks } = scale;
   const writer = { ...WRITER, blocks };
   const file: RigGuest = { ...writer, name: 'file', device: 'file', image: 'file', fua: true };
   const images = [written(scale)];
   const sizes = { ...DEFAULT_SIZES, periodNs: scale.periodNs };
-  const config = { sizes, poolBlocks: POOL_BLOCKS, images, guests: [writer, file] };
+  const config = {
+    sizes,
+    poolBlocks: POOL_BLOCKS,
+    allocatedBlocks,
+    images,
+    guests: [writer, file],
+  };
   const rig = await VdiRig.open(config, memory);
   const rawLog = new RawLog(rig.folder);
   const line = {
@@ -106,10 +112,11 @@ export async function measureSustained(
   scale: VdiScale,
   memory: WasmMemory,
 ): Promise<SustainedLine> {
+  const { allocatedBlocks } = scale;
   const writer = { ...WRITER, blocks: scale.writtenBlocks };
   const sizes = capped(scale);
   const images = [written(scale)];
-  const config = { sizes, poolBlocks: POOL_BLOCKS, images, guests: [writer] };
+  const config = { sizes, poolBlocks: POOL_BLOCKS, allocatedBlocks, images, guests: [writer] };
   const rig = await VdiRig.open(config, memory);
   const capBlocks = scale.dirtyCapBytes / BLOCK_BYTES;
   const thirds: number[][] = [];
@@ -157,10 +164,11 @@ export interface StallLine {
 
 /** Snapshots, one after the other, while a guest writes at depth 32. */
 export async function measureStalls(scale: VdiScale, memory: WasmMemory): Promise<StallLine> {
+  const { allocatedBlocks } = scale;
   const writer = { ...WRITER, blocks: scale.writtenBlocks, sampleLatency: true };
   const images = [written(scale)];
   const sizes = capped(scale);
-  const config = { sizes, poolBlocks: POOL_BLOCKS, images, guests: [writer] };
+  const config = { sizes, poolBlocks: POOL_BLOCKS, allocatedBlocks, images, guests: [writer] };
   const rig = await VdiRig.open(config, memory);
   const words = rig.wordsOf('writer');
   rig.setDepth('writer', MAX_DEPTH);

@@ -7,6 +7,9 @@
  * with one doorbell shares one commit, and a lone request waits for nobody. The deeper the queue,
  * the larger the groups become by themselves; no timer and no size decides.
  *
+ * Members of a durable group hear of it when the next group has gone to the disk: the disk works
+ * while the driver VM answers and takes what the answered send next.
+ *
  * Written groups stay in RAM until an fdatasync covers them, also those whose mutations asked for
  * none and were acknowledged long ago: after a failed fdatasync the kernel may have dropped their
  * pages, and RAM is the only place that still has them. When half of the arena is taken by such
@@ -282,11 +285,11 @@ export class GroupCommit {
     this.groupsWritten++;
     this.bytesWritten += group.bytes;
     this.#world.crashPoint('log.after-write');
-    this.#owner.together(() => group.answerUnsynced(this.#blocked));
     if (this.arena.isHalfFull) this.#needDurable = Math.max(this.#needDurable, group.groupSeq);
     this.#busy = false;
     this.#pump();
     if (this.#unansweredGroups > 0) this.#tellDurable();
+    this.#owner.together(() => group.answerUnsynced(this.#blocked));
   }
 
   #flush(segment: LogSegment): void {

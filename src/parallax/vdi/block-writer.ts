@@ -26,8 +26,8 @@ export interface BlockWriterParts {
   readonly arena: Arena;
 }
 
-/** In flight, and the one that is being composed. */
-const WINDOWS = 8;
+/** In flight, and the one that is being composed: few and large, for each costs a sync. */
+const WINDOWS = 3;
 /** Blocks of a window, those that are only taken away included. */
 const ENTRIES = 4096;
 
