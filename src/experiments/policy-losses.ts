@@ -36,7 +36,9 @@ export function imageOrderOf(run: Run, guest: GuestTrack): ImageOrder | null {
   const host = run.hosts.find((one) => one.name === scenario.host);
   if (scenario.device !== 'vdi' || struckAtNs !== null || host === undefined) return null;
   const { tap } = host;
-  return new ImageOrder({ name, disk, sectors: scenario.diskSectors, history, tap, losses });
+  const inOrder = promiseOf(scenario.writeBack ?? Policy.w2, 'host-loss') !== 'per-sector';
+  const sectors = scenario.diskSectors;
+  return new ImageOrder({ name, disk, sectors, inOrder, history, tap, losses });
 }
 
 function judgeLoss(

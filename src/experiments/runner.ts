@@ -114,6 +114,7 @@ export class Run {
     }
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
+    await strikes.storeHealed();
     this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
   }
 

@@ -27,6 +27,7 @@ export class Strikes {
   readonly #pending: Set<Fault>;
   /** Faults that strike in the recovery of a driver VM, by host. */
   readonly #recovering: Set<Fault>;
+  readonly #storeTroubles: Promise<void>[] = [];
   /** How often each kind has struck in each phase of its victim: `kill-driver/replay`. */
   readonly struck: Map<string, number> = new Map();
 
@@ -69,6 +70,11 @@ export class Strikes {
     }
   }
 
+  /** Settles when every trouble of the store is over: before that nobody could read it whole. */
+  async storeHealed(): Promise<void> {
+    await Promise.all(this.#storeTroubles);
+  }
+
   #isDue(fault: Fault, nowNs: Nanos): boolean {
     const { when } = fault;
     if (when.kind === 'time') return nowNs >= when.atNs;
@@ -108,7 +114,7 @@ export class Strikes {
         return;
       case 'pool-disk':
       case 'directory-majority-loss':
-        this.#troubleStore(fault).catch(this.#parts.failed);
+        this.#storeTroubles.push(this.#troubleStore(fault).catch(this.#parts.failed));
         return;
       case 'disk':
         this.#troubleDisk(fault).catch(this.#parts.failed);

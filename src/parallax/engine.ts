@@ -201,6 +201,11 @@ export class Parallax {
     for (const image of this.#served.values()) image.pump();
   }
 
+  /** The log is full. Each image has its part in that, also one that nobody writes to. */
+  makeRoom(): void {
+    for (const image of this.#served.values()) image.makeRoom();
+  }
+
   /** A successor has attached: nothing that this one does is kept any more. */
   fenced(): void {
     for (const image of this.#served.values()) image.fence();
@@ -436,6 +441,7 @@ class EngineStart {
       turn: new PublishTurn(),
       plantedBug,
       roomMade: () => this.#engine?.pump(),
+      logFull: () => this.#engine?.makeRoom(),
       together,
       failed,
       superseded: (block, shared) => allocator.superseded(block, shared),

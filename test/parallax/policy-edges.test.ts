@@ -176,10 +176,57 @@ test('whoever listens hears the watermark at once, and then each publish, in ord
     await served.setPolicy(Policy.w4);
     t.deepEqual(heard, [
       'published 1/0 true',
+      'epoch 2',
       'snapshot 1 at 2',
       'published 1/2 true',
+      'epoch 3',
       'policy 4 at 3',
       'published 1/3 false',
     ]);
+  });
+});
+
+test('W3: the end of an epoch is told before any disk has it, so a loss at once finds it told', async (t) => {
+  const bench = new EngineBench({ seed: 49 });
+  await bench.run(async () => {
+    await bench.create(['a'], 256);
+    const life = await bench.start();
+    const ends: number[] = [];
+    const listener: VdiListener = {
+      published: () => {},
+      snapshotTaken: () => {},
+      epochEnded: (vdiSeq) => ends.push(vdiSeq),
+      policyChanged: () => {},
+    };
+    const served = await life.engine.image('a');
+    await served.setPolicy(Policy.w3);
+    served.deviceFor(7, () => undefined, { isNew: true, listener });
+    const disk = await life.image('a');
+    await disk.write(0, 8, 1);
+    const flushing = disk.flush();
+    t.deepEqual(ends, [3], 'a policy, a write, a flush');
+    t.is(await flushing, OK);
+    t.deepEqual(ends, [3]);
+  });
+});
+
+test('W3: the log is full of an epoch that another disk never ends: that one is cut, and writes go on', async (t) => {
+  const bench = new EngineBench({ seed: 50 });
+  await bench.run(async () => {
+    await bench.create(['idle', 'busy'], 4096);
+    const life = await bench.start();
+    const idle = await life.image('idle');
+    const busy = await life.image('busy');
+    for (const { served } of [idle, busy]) await served.setPolicy(Policy.w3);
+    for (let i = 0; i < 4; i++) await idle.write(i * 8, 8, 7);
+    const rounds = Math.ceil(
+      (2 * SMALL_SIZES.log.maxSegments * SMALL_SIZES.log.segmentBytes) / 32_768,
+    );
+    for (let round = 0; round < rounds; round++) {
+      t.is(await busy.write((round % 64) * 64, 64, 1 + (round % 200)), OK);
+      if (round % 4 === 3) t.is(await busy.flush(), OK);
+    }
+    t.is(idle.served.status().loss.requests, 0, 'what held the log is published');
+    for (let i = 0; i < 4; i++) t.deepEqual(await idle.read(i * 8, 8), same(7, 8));
   });
 });

@@ -61,6 +61,8 @@ export interface ImageTrack {
   /** Number of the disk in the tap. */
   readonly disk: number;
   readonly sectors: number;
+  /** What a loss leaves is a cut: else what a few sectors show says nothing of the others. */
+  readonly inOrder: boolean;
   readonly history: History;
   readonly tap: OrderTap;
   /** Losses: record of each in the history, and how long the tap was then. */
@@ -214,7 +216,7 @@ export class ImageOrder {
       found.push(image);
       searches.push(search);
       const cut = search.fits === null ? null : search.fits[search.fits.length - 1];
-      if (cut === undefined || cut === null) {
+      if (cut === undefined || cut === null || !track.inOrder) {
         kept = [];
         base = image;
       } else kept = tenure.mutations.slice(0, cut);

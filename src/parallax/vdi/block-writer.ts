@@ -84,8 +84,8 @@ export class BlockWriter {
   }
 
   /**
-   * The page at `nextAddress` holds block `index`, whose CRC is `crc`: it goes into the batch. True:
-   * `turn` is due.
+   * The page at `nextAddress` holds block `index`, whose CRC is `crc`: it goes into the batch.
+   * True: `turn` is due.
    */
   add(index: number, crc: number): boolean {
     const window = this.#enter(index, 0);

@@ -5,9 +5,9 @@
  * though not in the order of the blocks. A system call for each block costs the driver VM's thread
  * more than all else that composing does; a few large reads are done beside it.
  *
- * This is an aid and nothing more. What is not here (it was not durable yet, was moved meanwhile, is
- * spread too thinly among the writes of other disks, or there was no room) is read where it lies, and
- * bytes from here are checked like bytes from there.
+ * This is an aid and nothing more. What is not here (it was not durable yet, was moved meanwhile,
+ * is spread too thinly among the writes of other disks, or there was no room) is read where it
+ * lies, and bytes from here are checked like bytes from there.
  */
 import { SECTOR_BYTES } from '../../base/units.ts';
 import type { World } from '../../world/world.ts';

@@ -75,8 +75,8 @@ export class ServedImage {
       throttle,
       plantedBug,
       onDirty: () => this.#onDirty(),
-      // An epoch that is larger than what may be dirty cannot be kept back whole.
-      onNoRoom: () => this.hurry(vdi.batches.isOneEpoch),
+      onNoRoom: () => this.makeRoom(),
+      onLogFull: parts.logFull,
     });
     this.#destage = new Destage({
       ...parts,
@@ -139,6 +139,11 @@ export class ServedImage {
   #beginDestage(): void {
     this.#destaging = this.#destage.run();
     this.#destaging.catch(this.#parts.failed);
+  }
+
+  /** Somebody waits for what is dirty here: an epoch that is in the way is not kept back whole. */
+  makeRoom(): void {
+    this.hurry(this.vdi.batches.isOneEpoch);
   }
 
   /** Has what is acknowledged published soon. */

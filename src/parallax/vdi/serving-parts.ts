@@ -34,6 +34,8 @@ export interface ServingParts {
   readonly plantedBug: PlantedBug;
   /** An image has given memory back that others may wait for. */
   readonly roomMade: () => void;
+  /** The log has no room: every image may be what holds its segments. */
+  readonly logFull: () => void;
   readonly together: (answer: () => void) => void;
   /** A story failed: a bug. */
   readonly failed: (thrown: unknown) => void;

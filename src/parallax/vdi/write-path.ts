@@ -49,8 +49,10 @@ export interface WritePathParts {
   readonly plantedBug: PlantedBug;
   /** Destage may have work now. */
   readonly onDirty: () => void;
-  /** A mutation is parked until something is published. */
+  /** A mutation is parked until something of this disk is published. */
   readonly onNoRoom: () => void;
+  /** A mutation is parked until something that is in the log, of whatever disk, is published. */
+  readonly onLogFull: () => void;
 }
 
 /** Who hears the number that a guest's mutation gets, before the log has it. */
@@ -188,7 +190,10 @@ export class WritePath {
     record.needsSync ||= vdi.clauses.syncBeforeAck && this.#parts.plantedBug !== 'ack-before-sync';
     if (!log.append(record)) {
       record.vdiSeq = 0;
-      if (!log.latched) return this.#noRoom();
+      if (!log.latched) {
+        this.#parts.onLogFull();
+        return false;
+      }
       this.#answer(record, false);
       return true;
     }
@@ -204,11 +209,19 @@ export class WritePath {
     return false;
   }
 
-  /** The number is taken, and nothing of it is on any disk yet: the order tap hears of it. */
+  /**
+   * The number is taken, and nothing of it is on any disk yet: the order tap hears of it. What the
+   * disk itself puts into the order ends an epoch, for a recovery too that finds it in the log
+   * though nobody was told that it is there.
+   */
   #numbered(record: MutationRecord): void {
-    this.#parts.vdi.nextSeq++;
-    if (record.request === null) return;
+    const { vdi } = this.#parts;
+    vdi.nextSeq++;
     const { request, frontId, vdiSeq, generation } = record;
+    if (request === null) {
+      vdi.listener?.epochEnded(vdiSeq, generation, record.mark === null);
+      return;
+    }
     this.#fronts.get(frontId)?.(request, vdiSeq, generation);
     this.#parts.world.crashPoint('log.after-append');
   }
@@ -248,7 +261,6 @@ export class WritePath {
       this.#enterMark(record, record.mark, nowNs);
     } else {
       vdi.batches.endEpoch(record.vdiSeq, nowNs);
-      vdi.listener?.epochEnded(record.vdiSeq, record.generation, true);
     }
     this.#parts.onDirty();
   }
