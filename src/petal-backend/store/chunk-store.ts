@@ -1,0 +1,112 @@
+/**
+ * What a Petal server keeps on its own disks: blocks of virtual disks with their versions, which of
+ * them are dirty, and which of them its peers lack.
+ *
+ * The store is local and knows no protocol: it keeps what it is told, durably, and tells it again
+ * after any crash. Mutations are completions; all of them are durable (logged and synced, group
+ * commit) when they are done, and atomic: after a crash a mutation is there with all that it says or
+ * not at all, and whatever was done is there. Reads give the newest mutation that was *begun* before
+ * them and has been done; a read of a block with a mutation in flight is the caller's mistake.
+ */
+import type { Term } from '../../base/units.ts';
+import type { BlockVersion, DirtyBlock, MutationOp, Origin } from '../wire/messages.ts';
+
+/** A place: blocks of one chunk of a virtual disk, in one epoch. */
+export interface StorePlace {
+  readonly gmap: number;
+  readonly group: number;
+  readonly vdisk: number;
+  readonly epoch: number;
+  readonly block: number;
+  readonly blocks: number;
+}
+
+export const StoreStatus = {
+  ok: 0,
+  /** The disk does not give it, or it is not what its CRC says: `damaged` holds which blocks. */
+  ioError: -5,
+  noSpace: -28,
+} as const;
+export type StoreStatus = (typeof StoreStatus)[keyof typeof StoreStatus];
+
+/** Borrowed by the store from the call to `storeDone`, which comes once, never inside the call. */
+export interface StoreMutation extends StorePlace, Origin, BlockVersion {
+  readonly op: MutationOp;
+  /** Of every block, of kind write and writeIf. */
+  readonly crcs: readonly number[];
+  /** Of kind writeIf: version of the block from now on. */
+  readonly conditionalVersion: number;
+  /** Members of the pair (bit = place among its members) that will not have it. */
+  readonly missing: number;
+  /** Others may not have it yet: it is dirty until `commit`. */
+  readonly dirty: boolean;
+  /** Data of all blocks; empty for a trim. */
+  readonly data: Uint8Array;
+  storeDone(status: StoreStatus): void;
+}
+
+/** What is known of one block without reading it. */
+export interface BlockFacts {
+  readonly version: BlockVersion;
+  readonly conditionalVersion: number;
+  readonly crc: number;
+  /** Of the newest write; {0, 0} if it was no client's. */
+  readonly origin: Origin;
+  /** False: it was trimmed or never written, and reads as zeros. */
+  readonly hasData: boolean;
+  readonly dirty: boolean;
+}
+
+export interface StoreRead extends StorePlace {
+  /** Filled with the blocks; `blocks * 4096` bytes. */
+  readonly data: Uint8Array;
+  /** `damaged`: bit n is set if block n of the place cannot be read or is not what was written. */
+  storeDone(status: StoreStatus, damaged: number): void;
+}
+
+/** What a pair's record of its own says, beside the directory's: durable with `setPair`. */
+export interface PairNote {
+  /** Last term in which this server was in sync with all its data. 0: never. */
+  readonly lastTerm: Term;
+  /** For each member: since which term its missing blocks are marked; 0: they are not. */
+  readonly markedSince: readonly Term[];
+}
+
+export interface ChunkStore {
+  /** Raised, and durable, before `open` settled. Never 0. */
+  readonly incarnation: number;
+  /** False: the log or a part of the disk was lost; nothing here may be believed complete. */
+  readonly intact: boolean;
+  mutate(mutation: StoreMutation): void;
+  read(read: StoreRead): void;
+  facts(place: Omit<StorePlace, 'blocks'>): BlockFacts;
+  /** Everything dirty of the pair with a version up to this is so no more. Lazily durable. */
+  commit(gmap: number, group: number, through: BlockVersion): void;
+  /** Blocks that are dirty, in any order. */
+  dirtyBlocks(gmap: number, group: number): readonly DirtyBlock[];
+  /** The member has these blocks as they are here, at this version. Lazily durable. */
+  arrived(member: number, place: StorePlace, version: BlockVersion): void;
+  /** Some blocks that the member lacks, at most `limit`; none: it lacks nothing that is marked. */
+  missingOf(gmap: number, group: number, member: number, limit: number): readonly DirtyBlock[];
+  /** Marks all that there is of the pair as missing at the member. Durable when it settles. */
+  markAll(gmap: number, group: number, member: number): Promise<void>;
+  pairNote(gmap: number, group: number): PairNote;
+  setPair(gmap: number, group: number, note: PairNote): Promise<void>;
+  /** Highest n of the pair in this term that was ever mutated; 0: none. */
+  lastN(gmap: number, group: number, term: Term): number;
+  /** Gives back the space of whole chunks that hold nothing. */
+  decommit(): void;
+  statistics(): StoreStatistics;
+  checkInvariants(): void;
+  close(): Promise<void>;
+}
+
+export interface StoreStatistics {
+  readonly chunks: number;
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+  readonly logBytes: number;
+  readonly dirty: number;
+  /** Blocks that any member lacks. */
+  readonly missing: number;
+}
