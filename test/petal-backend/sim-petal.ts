@@ -200,6 +200,10 @@ export class SimPetal {
     for (const server of servers) this.start(server);
   }
 
+  isUp(server: number): boolean {
+    return this.#handles.has(server);
+  }
+
   start(server: number): void {
     const name = `s${server}`;
     const spawner = this.simulator.spawner({
@@ -216,6 +220,7 @@ export class SimPetal {
   /** Settles when it is gone. */
   async kill(server: number): Promise<void> {
     const handle = this.#handles.get(server) as ActorHandle;
+    this.#handles.delete(server);
     handle.kill();
     this.servers.delete(server);
     await handle.exited;

@@ -23,7 +23,6 @@ import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import type { Nanos, Term } from '../../base/units.ts';
 import type { World } from '../../world/world.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';
-import type { PetalStatus } from '../wire/messages.ts';
 import {
   type InSync,
   othersLeaseNs,
@@ -93,6 +92,7 @@ export class Membership {
     const wasPrimary = !isNew && pair.role === 'primary';
     pair.observe(record, askedNs, options.leaseNs);
     if (pair.term === before.term && !isNew) return;
+    seat.isBroken = false;
     for (const server of record.members) seat.heard(server);
     if (pair.role !== 'primary') {
       if (wasPrimary) mutations.closeTerm();
@@ -143,13 +143,19 @@ export class Membership {
     await this.#change(seat, { primary: self, inSync: [me] }, 'after a restart');
   }
 
-  /** The own store fails: somebody else who is in sync goes on. */
+  /**
+   * The own store fails: somebody else who is in sync goes on. If nobody is, what it has is all there
+   * is, and a new term begins with that.
+   */
   async stepDown(seat: Seat): Promise<void> {
     const { pair } = seat;
+    if (pair.role !== 'primary') return;
     const [next] = pair.others;
-    if (pair.role !== 'primary' || next === undefined) return;
     const inSync = pair.record.inSync.filter(({ server }) => server !== pair.self);
-    await this.#change(seat, { primary: next, inSync }, 'for its own store fails');
+    if (next === undefined) {
+      await this.#change(seat, { primary: pair.self, inSync: pair.record.inSync }, 'as it is');
+    } else
+      await this.#change(seat, { primary: next, inSync }, 'for the store of the primary fails');
   }
 
   /** A member has everything. True if it is in sync now. */
@@ -191,6 +197,8 @@ export class Membership {
     world.log.note(`pair ${group}, term ${record.term}: s${next.primary} goes on ${why}`);
     const wasPrimary = pair.role === 'primary';
     pair.observe(record, askedNs, options.leaseNs);
+    const isFromScratch = seat.isBroken;
+    seat.isBroken = false;
     if (next.primary !== self) {
       if (wasPrimary) mutations.closeTerm();
       return true;
@@ -198,7 +206,7 @@ export class Membership {
     const stays = new Set(next.inSync.map(({ server }) => server));
     const dropped = before.inSync.map(({ server }) => server).filter((one) => !stays.has(one));
     pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
-    if (wasPrimary) await this.#goOn(seat, dropped);
+    if (wasPrimary && !isFromScratch) await this.#goOn(seat, dropped);
     else await this.#open(seat, dropped);
     return true;
   }
@@ -247,9 +255,11 @@ export class Membership {
   }
 
   /** A copy of a mutation failed. */
-  copyFailed(seat: Seat, server: number, _status: PetalStatus): void {
-    const isSelf = server === this.#parts.self;
-    this.#background(isSelf ? this.stepDown(seat) : this.drop(seat, server));
+  copyFailed(seat: Seat, server: number): void {
+    if (server !== this.#parts.self) return this.#background(this.drop(seat, server));
+    seat.isBroken = true;
+    seat.joining.clear();
+    this.#background(this.stepDown(seat));
   }
 
   #background(story: Promise<unknown>): void {

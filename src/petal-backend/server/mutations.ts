@@ -47,7 +47,7 @@ export interface MutationParts {
   readonly locks: BlockLocks;
   readonly answer: (to: string, id: number, pair: Pair, answer: Answer) => void;
   /** A copy could not be made: the server's own store (`server` is this one), or a peer's. */
-  readonly failed: (pair: Pair, server: number, status: PetalStatus) => void;
+  readonly failed: (pair: Pair, server: number) => void;
 }
 
 /** A member that is being brought up to date, and is sent every write meanwhile. */
@@ -79,7 +79,10 @@ class Mutation implements StoreMutation, LockOwner {
   missing = 0;
   dirty = false;
   sentNs = 0;
+  /** The own store has it, or could not take it: nothing of it is borrowed any more. */
+  isOver = false;
   isStored = false;
+  isAnswered = false;
   /** Marked as missing at a member that was dropped while it was under way. */
   marking = 0;
   /** Servers that have told that they have it. */
@@ -189,11 +192,15 @@ export class PrimaryMutations {
 
   stored(mutation: Mutation, status: StoreStatus): void {
     this.#parts.world.crashPoint('petal.after-store');
+    mutation.isOver = true;
+    if (mutation.isAnswered) return this.#parts.locks.release(mutation);
     if (status !== StoreStatus.ok) {
       const failure = status === StoreStatus.noSpace ? PetalStatus.noSpace : PetalStatus.ioError;
       this.#underWay.delete(mutation.n);
       this.#end(mutation, failure);
-      this.#parts.failed(this.#pair, this.#pair.self, failure);
+      // Others may have it: whoever is the primary next decides for all of them.
+      this.closeTerm();
+      this.#parts.failed(this.#pair, this.#pair.self);
       return;
     }
     mutation.isStored = true;
@@ -206,7 +213,7 @@ export class PrimaryMutations {
     const joiner = this.#joiners.get(server);
     if (status !== PetalStatus.ok) {
       if (status === PetalStatus.ioError || status === PetalStatus.noSpace) {
-        this.#parts.failed(this.#pair, server, status);
+        this.#parts.failed(this.#pair, server);
       }
       return;
     }
@@ -251,7 +258,10 @@ export class PrimaryMutations {
     }
   }
 
-  /** Somebody else is the primary, or nobody knows: what is under way may have happened or not. */
+  /**
+   * Somebody else is the primary, or this server cannot go on: what is under way may have happened or
+   * not.
+   */
   closeTerm(): void {
     this.#term = 0 as Term;
     this.#joiners.clear();
@@ -317,7 +327,9 @@ export class PrimaryMutations {
   #end(mutation: Mutation, status: PetalStatus, version = 0): void {
     const { locks, answer } = this.#parts;
     answer(mutation.client, mutation.message.id, this.#pair, { status, version });
-    locks.release(mutation);
+    mutation.isAnswered = true;
+    // The store has it still: its blocks are free when it is done with them.
+    if (mutation.n === 0 || mutation.isOver) locks.release(mutation);
   }
 
   #arrived(server: number, mutation: Mutation): void {

@@ -14,6 +14,7 @@ import type { HostedActor, StepResult } from '../../world/actor.ts';
 import type { World } from '../../world/world.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';
 import {
+  type DirtyBlock,
   type Frame,
   type PairTerm,
   type PetalMessage,
@@ -55,6 +56,7 @@ export interface PetalServerParts {
 
 const NO_DATA = new Uint8Array(0);
 const NO_CRCS: readonly number[] = [];
+const NO_BLOCKS: readonly DirtyBlock[] = [];
 const NO_VERSION = { term: 0, n: 0 } as ReplicateMessage['version'];
 
 export class PetalServer implements HostedActor {
@@ -97,8 +99,7 @@ export class PetalServer implements HostedActor {
       locks: this.#locks,
       answer: (to, id, pair, { status, version }) =>
         this.#reply(to, id, pair, status, version, NO_CRCS, NO_DATA),
-      failed: (pair, server, status) =>
-        this.#membership.copyFailed(this.#seatOf(pair) as Seat, server, status),
+      failed: (pair, server) => this.#membership.copyFailed(this.#seatOf(pair) as Seat, server),
     };
     this.#membership = new Membership({
       world,
@@ -297,7 +298,9 @@ export class PetalServer implements HostedActor {
       this.#parts.store.commit(gmap, group, message.committed);
     }
     const { incarnation } = this.#parts.store;
-    this.#send(server, { kind: 'probed', id: message.id, gmap, group, term, incarnation });
+    const { id } = message;
+    const dirty = message.wantsDirty ? this.#parts.store.dirtyBlocks(gmap, group) : NO_BLOCKS;
+    this.#send(server, { kind: 'probed', ...{ id, gmap, group, term, incarnation, dirty } });
   }
 
   #heard(from: string, { gmap, group, term, ...message }: PairTerm & { kind: string }): void {
@@ -316,8 +319,9 @@ export class PetalServer implements HostedActor {
   #beat(seat: Seat, nowNs: number): void {
     const { options, store } = this.#parts;
     const { pair, mutations } = seat;
+    if (seat.isBroken) this.#background(this.#membership.stepDown(seat));
     if (pair.role === 'primary') {
-      const { committed } = mutations;
+      const committed = mutations.isOpen ? mutations.committed : NO_VERSION;
       if (mutations.isOpen) {
         store.commit(pair.gmap, pair.group, committed);
         mutations.resend(nowNs - 2 * options.heartbeatNs);
@@ -351,7 +355,8 @@ export class PetalServer implements HostedActor {
 
   #probe({ pair }: Seat, server: number, committed: ProbeMessage['committed']): void {
     const { gmap, group, term } = pair;
-    this.#send(server, { kind: 'probe', id: 0, gmap, group, term, committed });
+    const wantsDirty = false;
+    this.#send(server, { kind: 'probe', ...{ id: 0, gmap, group, term, committed, wantsDirty } });
   }
 
   #askToRejoin({ pair }: Seat, primary: number): void {

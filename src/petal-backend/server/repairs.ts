@@ -24,6 +24,7 @@ import {
 } from '../store/chunk-store.ts';
 import {
   type DirtyBlock,
+  type PetalMessage,
   PetalStatus,
   type RejoinMessage,
   type RepairBlock,
@@ -77,24 +78,53 @@ export class Repairs {
   }
 
   /**
-   * Everything dirty of this pair goes to all that are in sync: whoever is the primary now has not
-   * seen it acknowledged, and nobody may show it before all have it. False: the term is over.
+   * What is dirty here, or at another one that is in sync, was never acknowledged, and not all of
+   * them need have it: what the primary of this term has of it goes to all. Nobody may show any of
+   * it before. False: the term is over.
    */
   async rollForward(seat: Seat): Promise<boolean> {
-    const { store, options } = this.#parts;
+    const { store } = this.#parts;
     const { pair } = seat;
     const { gmap, group, term } = pair;
-    for (const block of store.dirtyBlocks(gmap, group)) {
+    const goesOn = (): boolean => pair.term === term && pair.role === 'primary';
+    const dirty = new Map(store.dirtyBlocks(gmap, group).map((block) => [nameOf(block), block]));
+    for (const server of pair.others) {
+      const asked = async (): Promise<boolean> => {
+        const theirs = await this.#dirtyOf(seat, server);
+        for (const block of theirs ?? []) dirty.set(nameOf(block), block);
+        return theirs !== null;
+      };
+      if (!(await this.#until(goesOn, asked))) return false;
+    }
+    for (const block of dirty.values()) {
       for (const server of pair.others) {
-        for (;;) {
-          if (pair.term !== term || pair.role !== 'primary') return false;
-          if (await this.#send(seat, server, block, true, null)) break;
-          await this.#parts.world.timers.sleep(options.heartbeatNs);
-          if (!pair.others.includes(server)) break;
-        }
+        const sent = (): Promise<boolean> => this.#send(seat, server, block, true, null);
+        if (!(await this.#until(goesOn, sent))) return false;
       }
     }
-    return pair.term === term && pair.role === 'primary';
+    return goesOn();
+  }
+
+  /** Tries until it is done, or there is no reason to any more. */
+  async #until(goesOn: () => boolean, tries: () => Promise<boolean>): Promise<boolean> {
+    const { world, options } = this.#parts;
+    while (goesOn()) {
+      if (await tries()) return true;
+      await world.timers.sleep(options.heartbeatNs);
+    }
+    return false;
+  }
+
+  async #dirtyOf({ pair }: Seat, server: number): Promise<readonly DirtyBlock[] | null> {
+    const { calls, options } = this.#parts;
+    const { gmap, group, term } = pair;
+    const message = (id: number): PetalMessage => ({
+      kind: 'probe',
+      ...{ id, gmap, group, term, wantsDirty: true },
+      committed: { term: 0 as Term, n: 0 },
+    });
+    const answer = await calls.ask(server, message, NO_DATA, options.silenceNs);
+    return answer?.kind === 'probed' && answer.term === term ? answer.dirty : null;
   }
 
   /** The blocks that are replaced whatever their version. */

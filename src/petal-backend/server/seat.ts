@@ -14,6 +14,8 @@ export class Seat {
   readonly joining: Map<number, number> = new Map();
   /** One change of the pair at a time. */
   changing = false;
+  /** A mutation is on some copies and not on the own one: this server must not go on as primary. */
+  isBroken = false;
   askedToRejoinNs: number = Number.NEGATIVE_INFINITY;
 
   constructor(parts: MutationParts, record: PairRecord, self: number, incarnation: number) {

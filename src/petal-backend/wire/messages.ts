@@ -167,12 +167,16 @@ export interface ProbeMessage extends PairTerm {
   readonly id: number;
   /** As of the pair's primary; {0, 0} from anybody else. */
   readonly committed: BlockVersion;
+  /** The answer is to tell what is dirty at its sender. */
+  readonly wantsDirty: boolean;
 }
 
 export interface ProbedMessage extends PairTerm {
   readonly kind: 'probed';
   readonly id: number;
   readonly incarnation: number;
+  /** Empty unless it was asked for. */
+  readonly dirty: readonly DirtyBlock[];
 }
 
 /** A block that the sender wrote without knowing that all others had it. */
