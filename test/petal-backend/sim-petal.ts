@@ -14,6 +14,7 @@ import type {
   PairDirectory,
   PairRecord,
   PeerNet,
+  PetalBug,
   ServerOptions,
   VdiskFacts,
 } from '../../src/petal-backend/server/ports.ts';
@@ -37,6 +38,7 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+  plantedBug: 'none',
 };
 const FAST_POOL: PetalPoolOptions = {
   ...DEFAULT_PETAL_POOL_OPTIONS,
@@ -106,6 +108,11 @@ class Switch {
   heal(): void {
     this.#cut.clear();
   }
+
+  /** A frame comes, late or again, as if `from` had sent it. */
+  inject(from: string, to: string, frame: Frame): void {
+    this.#ends.get(to)?.send(encode(from, frame));
+  }
 }
 
 /** Records of pairs and attachments as text in a directory. */
@@ -157,6 +164,7 @@ export interface SimPetalOptions {
   readonly seed: number;
   readonly servers: number;
   readonly copies?: number;
+  readonly plantedBug?: PetalBug;
 }
 
 export class SimPetal {
@@ -169,9 +177,11 @@ export class SimPetal {
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
   readonly #handles = new Map<number, ActorHandle>();
+  readonly #plantedBug: PetalBug;
   #lastSession = 0;
 
-  constructor({ seed, servers, copies = 2 }: SimPetalOptions) {
+  constructor({ seed, servers, copies = 2, plantedBug = 'none' }: SimPetalOptions) {
+    this.#plantedBug = plantedBug;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at);
     this.map = { gmap: GMAP, servers: numbers, copies };
@@ -304,7 +314,7 @@ export class SimPetal {
       store: new MemoryStore(world, disk),
       net: new LinkNet(world.net.link('petal')),
       directory: new TextDirectory(client, this.map),
-      options: FAST,
+      options: { ...FAST, plantedBug: this.#plantedBug },
     });
     this.servers.set(self, server);
     return server;
