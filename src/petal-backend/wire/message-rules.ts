@@ -7,6 +7,7 @@
  * that as much data follows as the message says. Whether its term, fence, session and map version
  * are those of now is for the server to say. Nothing is allocated for a message that keeps them.
  */
+import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import {
   CHUNK_BLOCKS,
   type HelloMessage,
@@ -21,7 +22,6 @@ import {
   type ReplyMessage,
 } from './messages.ts';
 
-export const BLOCK_BYTES = 4096;
 /** Data behind one message, bytes: a chunk. */
 export const PAYLOAD_BYTES_MAX: number = CHUNK_BLOCKS * BLOCK_BYTES;
 /**
