@@ -38,7 +38,7 @@ export interface HostedActor extends RingActor {
 
 export type ControlSurface = Readonly<Record<string, (...args: never[]) => unknown>>;
 
-export type ActorKind = 'guest' | 'driver-vm';
+export type ActorKind = 'guest' | 'driver-vm' | 'petal-server';
 
 export interface ActorSpec {
   readonly kind: ActorKind;

@@ -88,6 +88,8 @@ export interface ChunkStore {
   arrived(member: number, place: StorePlace, version: BlockVersion): void;
   /** Some blocks that the member lacks, at most `limit`; none: it lacks nothing that is marked. */
   missingOf(gmap: number, group: number, member: number, limit: number): readonly DirtyBlock[];
+  /** Marks these blocks as missing at the member. Durable when it settles. */
+  mark(gmap: number, group: number, member: number, blocks: readonly DirtyBlock[]): Promise<void>;
   /** Marks all that there is of the pair as missing at the member. Durable when it settles. */
   markAll(gmap: number, group: number, member: number): Promise<void>;
   pairNote(gmap: number, group: number): PairNote;

@@ -146,12 +146,13 @@ export interface ReplicateMessage extends PairTerm, Place, Origin {
   readonly kind: 'replicate';
   readonly id: number;
   readonly op: MutationOp;
-  readonly n: number;
+  /** Given when the mutation was first taken; its term may be lower than the sender's by now. */
+  readonly version: BlockVersion;
   /** Version of a conditional block after it; else 0. */
   readonly conditionalVersion: number;
   readonly crcs: readonly number[];
-  /** Everything with a lower n is durable on all that are in sync: no longer dirty. */
-  readonly committed: number;
+  /** Everything up to this version is durable on all that are in sync: no longer dirty. */
+  readonly committed: BlockVersion;
 }
 
 export interface ReplicatedMessage extends PairTerm {
@@ -164,13 +165,18 @@ export interface ReplicatedMessage extends PairTerm {
 export interface ProbeMessage extends PairTerm {
   readonly kind: 'probe';
   readonly id: number;
-  readonly committed: number;
+  /** As of the pair's primary; {0, 0} from anybody else. */
+  readonly committed: BlockVersion;
+  /** The answer is to tell what is dirty at its sender. */
+  readonly wantsDirty: boolean;
 }
 
 export interface ProbedMessage extends PairTerm {
   readonly kind: 'probed';
   readonly id: number;
   readonly incarnation: number;
+  /** Empty unless it was asked for. */
+  readonly dirty: readonly DirtyBlock[];
 }
 
 /** A block that the sender wrote without knowing that all others had it. */

@@ -1,0 +1,410 @@
+/**
+ * A virtual disk of a Petal pool as a `BlockPool`: what a driver VM has of Petal.
+ *
+ * A client knows the map, which never changes, and has hints of everything else: who is the primary
+ * of a group, under which term, how long each server's queue is. Whoever it asks wrongly says what is
+ * right. So a request goes on until it is answered:
+ *
+ * ```
+ * wrongTerm, notHere   with the term and the primary that came with it, at once or a little later
+ * dirty                to the primary
+ * noLease, busy        again after a pause, a read to the other copy
+ * no answer in time    to another member, which knows who is the primary now
+ * ioError of a read    to the other copy; of all copies: the caller is told
+ * giveUpNs             the caller is told `ioError`. A write may have happened, or may yet happen
+ *                      until its session is fenced: nobody uses its place again before
+ * ```
+ * A mutation is sent again under its number: servers do it once. Its answer may come twice, or late;
+ * the first one counts.
+ *
+ * Reads go to the copy whose queue is the shorter one, as far as its server has lately told and
+ * counting what this client has under way there (Petal '96 2.4 counts its own only: `ownPending`).
+ */
+
+import { StorageError } from '../../base/errors.ts';
+import { Fifo } from '../../base/fifo.ts';
+import { invariant } from '../../base/invariant.ts';
+import type { Fence, MapVersion, Session, Term } from '../../base/units.ts';
+import {
+  BLOCK_BYTES,
+  type BlockPool,
+  type ConditionalBlock,
+  EXTENT_BLOCKS,
+  type PoolBlock,
+  type PoolIo,
+  PoolStatus,
+  type WriteIfResult,
+} from '../../world/block-pool.ts';
+import type { TimerId, World } from '../../world/world.ts';
+import { type GlobalMap, groupOf, membersOf } from '../placement.ts';
+import { type PeerNet, serverName } from '../server/ports.ts';
+import { CHUNK_BLOCKS, type Frame, PetalStatus, type ReplyMessage } from '../wire/messages.ts';
+
+export interface PetalPoolOptions {
+  /** Without an answer for so long, somebody else is asked. */
+  readonly timeoutNs: number;
+  /** Between two tries, where somebody said that it cannot answer now. */
+  readonly pauseNs: number;
+  /** After which a caller is told that it failed. */
+  readonly giveUpNs: number;
+  /** Messages under way at the same time; others wait in order. */
+  readonly inFlightMax: number;
+  /** Reads are balanced by this client's own pending requests alone, as Petal's were. */
+  readonly ownPending: boolean;
+}
+
+export const DEFAULT_PETAL_POOL_OPTIONS: PetalPoolOptions = {
+  timeoutNs: 300e6,
+  pauseNs: 5e6,
+  giveUpNs: 30e9,
+  inFlightMax: 128,
+  ownPending: false,
+};
+
+export interface PetalPoolParts {
+  readonly world: World;
+  readonly net: PeerNet;
+  readonly map: GlobalMap;
+  readonly vdisk: number;
+  readonly epoch: number;
+  readonly mapVersion: MapVersion;
+  readonly sizeBlocks: number;
+  readonly session: Session;
+  readonly fence: Fence;
+  readonly options: PetalPoolOptions;
+}
+
+type Kind = 'read' | 'write' | 'trim' | 'readConditional' | 'writeIf';
+
+interface Hint {
+  term: Term;
+  primary: number;
+}
+
+/** One message and its answer: a part of an operation that lies in one chunk. */
+interface Request {
+  readonly id: number;
+  readonly kind: Kind;
+  readonly seq: number;
+  readonly block: number;
+  readonly blocks: number;
+  readonly group: number;
+  readonly data: Uint8Array;
+  readonly crcs: readonly number[];
+  readonly expectedVersion: number;
+  readonly beganNs: number;
+  readonly done: (status: PoolStatus, reply: ReplyMessage | null) => void;
+  server: number;
+  timer: TimerId | null;
+  /** Copies that could not give the data. */
+  readonly failedCopies: Set<number>;
+}
+
+const NO_DATA = new Uint8Array(0);
+const NO_CRCS: readonly number[] = [];
+
+export class PetalPool implements BlockPool {
+  readonly sizeBlocks: number;
+  readonly #parts: PetalPoolParts;
+  readonly #hints: Hint[];
+  readonly #queues = new Map<number, number>();
+  readonly #pending = new Map<number, number>();
+  readonly #underWay = new Map<number, Request>();
+  readonly #waiting = new Fifo<Request>();
+  #lastId = 0;
+  #lastSeq = 0;
+  #fenced = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(parts: PetalPoolParts) {
+    this.#parts = parts;
+    this.sizeBlocks = parts.sizeBlocks;
+    this.#hints = parts.map.servers.map((_, group) => ({
+      term: 0 as Term,
+      primary: membersOf(parts.map, group)[0] as number,
+    }));
+    parts.net.onFrame((from, frame) => this.#receive(from, frame));
+  }
+
+  read(io: PoolIo): void {
+    this.#split(io, 'read');
+  }
+
+  write(io: PoolIo): void {
+    this.#split(io, 'write');
+  }
+
+  trim(io: PoolIo): void {
+    this.#split(io, 'trim');
+  }
+
+  async readConditional(block: PoolBlock): Promise<ConditionalBlock> {
+    invariant(block < EXTENT_BLOCKS, 'conditional blocks are those of the first extent');
+    const data = new Uint8Array(BLOCK_BYTES);
+    const { version } = await this.#conditional('readConditional', block, data, 0);
+    return { version, data };
+  }
+
+  async writeIf(
+    block: PoolBlock,
+    expectedVersion: number,
+    data: Uint8Array,
+  ): Promise<WriteIfResult> {
+    invariant(block < EXTENT_BLOCKS, 'conditional blocks are those of the first extent');
+    const reply = await this.#conditional('writeIf', block, data, expectedVersion);
+    return { written: reply.status === PetalStatus.ok, version: reply.version };
+  }
+
+  async close(): Promise<void> {
+    if (this.#underWay.size === 0 && this.#waiting.length === 0) return;
+    await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #conditional(
+    kind: Kind,
+    block: number,
+    data: Uint8Array,
+    expectedVersion: number,
+  ): Promise<ReplyMessage> {
+    return new Promise((resolve, reject) => {
+      this.#begin(kind, block, 1, data, expectedVersion, (status, reply) => {
+        if (reply !== null) resolve(reply);
+        else reject(this.#errorOf(status, block));
+      });
+    });
+  }
+
+  #errorOf(status: PoolStatus, block: number): StorageError {
+    const fields = { block, status };
+    if (status === PoolStatus.fenced) {
+      const text = `session ${this.#parts.session} has been fenced off its virtual disk`;
+      return new StorageError('E_FENCED', text, { fields });
+    }
+    const text = `nobody could say what has become of conditional block ${block}`;
+    return new StorageError('E_POOL_UNKNOWN', text, { fields });
+  }
+
+  /** Cuts an operation at the ends of chunks; done when all its parts are, with the worst status. */
+  #split(io: PoolIo, kind: Kind): void {
+    const { block, blocks, buffer, bufferOffset } = io;
+    let left = 0;
+    let worst: PoolStatus = PoolStatus.ok;
+    const done = (status: PoolStatus): void => {
+      if (status !== PoolStatus.ok) worst = status;
+      if (--left === 0) io.poolDone(worst);
+    };
+    const parts: [number, number][] = [];
+    for (let at = block; at < block + blocks; ) {
+      const end = Math.min((Math.floor(at / CHUNK_BLOCKS) + 1) * CHUNK_BLOCKS, block + blocks);
+      parts.push([at, end - at]);
+      at = end;
+    }
+    left = parts.length;
+    for (const [first, count] of parts) {
+      const from = bufferOffset + (first - block) * BLOCK_BYTES;
+      const data = kind === 'trim' ? NO_DATA : buffer.subarray(from, from + count * BLOCK_BYTES);
+      this.#begin(kind, first, count, data, 0, done);
+    }
+  }
+
+  #begin(
+    kind: Kind,
+    block: number,
+    blocks: number,
+    data: Uint8Array,
+    expectedVersion: number,
+    done: Request['done'],
+  ): void {
+    const { world, map } = this.#parts;
+    const isMutation = kind === 'write' || kind === 'trim' || kind === 'writeIf';
+    const request: Request = {
+      ...{ kind, block, blocks, data, expectedVersion, done },
+      id: ++this.#lastId,
+      seq: isMutation ? ++this.#lastSeq : 0,
+      group: groupOf(map, block),
+      crcs: kind === 'write' || kind === 'writeIf' ? this.#crcsOf(data) : NO_CRCS,
+      beganNs: world.clock.nowNs(),
+      server: -1,
+      timer: null,
+      failedCopies: new Set(),
+    };
+    if (this.#underWay.size >= this.#parts.options.inFlightMax) this.#waiting.push(request);
+    else this.#launch(request);
+  }
+
+  #launch(request: Request): void {
+    this.#underWay.set(request.id, request);
+    // Never inside the call: even a pool that is fenced answers later.
+    if (this.#fenced) this.#later(request, 0, () => this.#end(request, PoolStatus.fenced, null));
+    else this.#send(request, this.#choose(request));
+  }
+
+  /** The server to ask first. */
+  #choose({ kind, group }: Request): number {
+    const { primary } = this.#hints[group] as Hint;
+    if (kind !== 'read') return primary;
+    const members = membersOf(this.#parts.map, group);
+    let best = primary;
+    for (const server of members) if (this.#loadOf(server) < this.#loadOf(best)) best = server;
+    return best;
+  }
+
+  #loadOf(server: number): number {
+    const own = this.#pending.get(server) ?? 0;
+    return this.#parts.options.ownPending ? own : own + (this.#queues.get(server) ?? 0);
+  }
+
+  #send(request: Request, server: number): void {
+    const { world, net, map, vdisk, epoch, mapVersion, session, fence, options } = this.#parts;
+    this.#moved(request, server);
+    const { id, kind, seq, block, blocks, group, data, crcs, expectedVersion } = request;
+    const { term } = this.#hints[group] as Hint;
+    const route = { gmap: map.gmap, group, term, vdisk, epoch, mapVersion, session, fence };
+    const place = { id, block, blocks };
+    const message: Frame['message'] =
+      kind === 'write'
+        ? { kind, ...route, ...place, seq, crcs }
+        : kind === 'trim'
+          ? { kind, ...route, ...place, seq }
+          : kind === 'writeIf'
+            ? { kind, ...route, ...place, seq, crcs, expectedVersion }
+            : { kind: 'read', ...route, ...place, conditional: kind === 'readConditional' };
+    const payload = kind === 'write' || kind === 'writeIf' ? data : NO_DATA;
+    net.send(serverName(server), { message, payload });
+    this.#later(request, options.timeoutNs, () => {
+      world.log.event('petal.timeout', server, id);
+      this.#tryAgain(request, this.#another(request));
+    });
+  }
+
+  #moved(request: Request, server: number): void {
+    if (request.server >= 0) {
+      this.#pending.set(request.server, (this.#pending.get(request.server) ?? 1) - 1);
+    }
+    request.server = server;
+    if (server >= 0) this.#pending.set(server, (this.#pending.get(server) ?? 0) + 1);
+  }
+
+  #later(request: Request, delayNs: number, then: () => void): void {
+    const { timers, clock } = this.#parts.world;
+    if (request.timer !== null) timers.cancel(request.timer);
+    request.timer = timers.at((clock.nowNs() + delayNs) as never, () => {
+      request.timer = null;
+      then();
+    });
+  }
+
+  /** The next member round. */
+  #another({ group, server }: Request): number {
+    const members = membersOf(this.#parts.map, group);
+    return members[(members.indexOf(server) + 1) % members.length] as number;
+  }
+
+  #tryAgain(request: Request, server: number): void {
+    const { world, options } = this.#parts;
+    if (world.clock.nowNs() - request.beganNs >= options.giveUpNs) {
+      this.#end(request, PoolStatus.ioError, null);
+    } else this.#send(request, server);
+  }
+
+  #receive(from: string, { message, payload }: Frame): void {
+    if (message.kind !== 'reply') return;
+    const request = this.#underWay.get(message.id);
+    if (request === undefined || serverName(request.server) !== from) return;
+    this.#queues.set(request.server, message.queue);
+    this.#learn(request.group, message);
+    this.#answered(request, message, payload);
+  }
+
+  #learn(group: number, { term, primary }: ReplyMessage): void {
+    const hint = this.#hints[group] as Hint;
+    if (term < hint.term || !membersOf(this.#parts.map, group).includes(primary)) return;
+    hint.term = term;
+    hint.primary = primary;
+  }
+
+  #answered(request: Request, reply: ReplyMessage, payload: Uint8Array): void {
+    const { options } = this.#parts;
+    const { primary } = this.#hints[request.group] as Hint;
+    const pause = (server: number): void =>
+      this.#later(request, options.pauseNs, () => this.#tryAgain(request, server));
+    switch (reply.status) {
+      case PetalStatus.ok:
+        return this.#succeeded(request, reply, payload);
+      case PetalStatus.otherVersion:
+        return this.#end(request, PoolStatus.ok, reply);
+      case PetalStatus.fenced:
+        this.#fenced = true;
+        return this.#end(request, PoolStatus.fenced, null);
+      case PetalStatus.noSpace:
+        return this.#end(request, PoolStatus.noSpace, null);
+      case PetalStatus.ioError:
+        return this.#copyFailed(request);
+      case PetalStatus.wrongTerm:
+        return request.kind === 'read' ? pause(request.server) : pause(primary);
+      case PetalStatus.dirty:
+        return primary === request.server ? pause(primary) : this.#tryAgain(request, primary);
+      case PetalStatus.notHere:
+        return pause(primary === request.server ? this.#another(request) : primary);
+      case PetalStatus.noLease:
+      case PetalStatus.busy:
+        return pause(request.kind === 'read' ? this.#another(request) : primary);
+      case PetalStatus.staleMap:
+        return pause(request.server);
+    }
+  }
+
+  #succeeded(request: Request, reply: ReplyMessage, payload: Uint8Array): void {
+    const { kind, data } = request;
+    if (kind === 'read' || kind === 'readConditional') {
+      // What was changed on the way is no answer; the other copy may have it whole.
+      if (payload.length !== data.length || !this.#isWhole(payload, reply.crcs)) {
+        return this.#copyFailed(request);
+      }
+      data.set(payload);
+    }
+    this.#end(request, PoolStatus.ok, reply);
+  }
+
+  /** A block without data has no sum: it is zeros. */
+  #isWhole(data: Uint8Array, crcs: readonly number[]): boolean {
+    const { digest } = this.#parts.world;
+    return crcs.every((crc, at) => {
+      const from = at * BLOCK_BYTES;
+      if (digest.crc32(data, from, BLOCK_BYTES) === crc) return true;
+      return crc === 0 && data.subarray(from, from + BLOCK_BYTES).every((byte) => byte === 0);
+    });
+  }
+
+  #copyFailed(request: Request): void {
+    const { kind, group, failedCopies } = request;
+    failedCopies.add(request.server);
+    const members = membersOf(this.#parts.map, group);
+    const isRead = kind === 'read' || kind === 'readConditional';
+    if (!isRead || members.every((server) => failedCopies.has(server))) {
+      return this.#end(request, PoolStatus.ioError, null);
+    }
+    this.#tryAgain(request, this.#another(request));
+  }
+
+  #end(request: Request, status: PoolStatus, reply: ReplyMessage | null): void {
+    if (request.timer !== null) this.#parts.world.timers.cancel(request.timer);
+    request.timer = null;
+    this.#moved(request, -1);
+    this.#underWay.delete(request.id);
+    request.done(status, reply);
+    if (this.#waiting.length > 0 && this.#underWay.size < this.#parts.options.inFlightMax) {
+      this.#launch(this.#waiting.shift());
+    }
+    if (this.#underWay.size > 0 || this.#waiting.length > 0) return;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  #crcsOf(data: Uint8Array): number[] {
+    const crcs: number[] = [];
+    for (let from = 0; from < data.length; from += BLOCK_BYTES) {
+      crcs.push(this.#parts.world.digest.crc32(data, from, BLOCK_BYTES));
+    }
+    return crcs;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What a server knows of one pair, and what it may do there.
+ *
+ * The directory decides; a server goes by the newest record that it has read. How old that may be is
+ * bounded by the *observation lease*: the time of the server's own clock just before it asked, and
+ * `leaseNs` from then on. A record that names a dropped member is so forgotten by that member before
+ * anybody acknowledges what the member does not know.
+ *
+ * ```
+ * outside    this life is not in sync: it serves nothing, and asks to rejoin
+ * secondary  in sync: takes replicated writes, reads what is clean
+ * primary    in sync, and the record names it: orders the writes, reads everything
+ * ```
+ * A primary that has begun its term without a member that was in sync before *holds back*: it
+ * acknowledges no write and reads nothing dirty until the member's lease is surely over, or the
+ * member itself has told that it knows of the term.
+ */
+import { invariant } from '../../base/invariant.ts';
+import type { Term } from '../../base/units.ts';
+import type { InSync, PairRecord } from './ports.ts';
+
+export type PairRole = 'outside' | 'secondary' | 'primary';
+
+export class Pair {
+  readonly gmap: number;
+  readonly group: number;
+  readonly self: number;
+  readonly incarnation: number;
+  #record: PairRecord;
+  #leaseUntilNs = 0;
+  /** Acknowledgements are held back up to then. */
+  #holdUntilNs = 0;
+  /** Who may still go by an older record. */
+  readonly #mayNotKnow = new Set<number>();
+
+  constructor(record: PairRecord, self: number, incarnation: number) {
+    this.gmap = record.gmap;
+    this.group = record.group;
+    this.self = self;
+    this.incarnation = incarnation;
+    this.#record = record;
+  }
+
+  get record(): PairRecord {
+    return this.#record;
+  }
+
+  get term(): Term {
+    return this.#record.term;
+  }
+
+  get role(): PairRole {
+    const { inSync, primary } = this.#record;
+    if (!inSync.some((one) => this.#isSelf(one))) return 'outside';
+    return primary === this.self ? 'primary' : 'secondary';
+  }
+
+  /** Place of a server among the members; -1: it is none. */
+  memberOf(server: number): number {
+    return this.#record.members.indexOf(server);
+  }
+
+  /** Servers in sync but this one. */
+  get others(): readonly number[] {
+    return this.#record.inSync.map(({ server }) => server).filter((one) => one !== this.self);
+  }
+
+  /** Members that are not in sync, as the mask in which a store remembers what they lack. */
+  get missingMask(): number {
+    const { members, inSync } = this.#record;
+    let mask = 0;
+    members.forEach((server, at) => {
+      if (!inSync.some((one) => one.server === server)) mask |= 1 << at;
+    });
+    return mask;
+  }
+
+  hasLease(nowNs: number): boolean {
+    return nowNs < this.#leaseUntilNs;
+  }
+
+  /** What the directory answered to a question of `askedNs`. An older record changes nothing. */
+  observe(record: PairRecord, askedNs: number, leaseNs: number): void {
+    if (record.term < this.term) return;
+    invariant(
+      record.term > this.term || record.version === this.#record.version,
+      'a pair has one record a term',
+    );
+    if (record.term > this.term) {
+      this.#mayNotKnow.clear();
+      this.#holdUntilNs = 0;
+    }
+    this.#record = record;
+    this.#leaseUntilNs = Math.max(this.#leaseUntilNs, askedNs + leaseNs);
+  }
+
+  /** This server has begun a term without these, whose lease ends by `untilNs`. */
+  holdBack(without: readonly number[], untilNs: number): void {
+    if (without.length === 0) return;
+    this.#holdUntilNs = untilNs;
+    for (const server of without) this.#mayNotKnow.add(server);
+  }
+
+  /** A server goes by this term. */
+  confirmed(server: number, term: Term): void {
+    if (term < this.term || !this.#mayNotKnow.delete(server)) return;
+    if (this.#mayNotKnow.size === 0) this.#holdUntilNs = 0;
+  }
+
+  /** Until when acknowledgements are held back; 0: they are not. */
+  get holdUntilNs(): number {
+    return this.#holdUntilNs;
+  }
+
+  holdsBack(nowNs: number): boolean {
+    return nowNs < this.#holdUntilNs;
+  }
+
+  #isSelf({ server, incarnation }: InSync): boolean {
+    return server === this.self && incarnation === this.incarnation;
+  }
+}

@@ -1,0 +1,445 @@
+/**
+ * A Petal server: takes messages of clients and of other servers, and watches over its pairs.
+ *
+ * Everything that arrives is checked here before anybody acts on it: whether the pair is one of this
+ * server's, whether the sender goes by the same term, whether a client may touch the virtual disk. A
+ * sender that knows less is told the term; one that knows more is refused until this server has
+ * asked the directory.
+ */
+
+import { StorageError } from '../../base/errors.ts';
+import type { Nanos } from '../../base/units.ts';
+import { NEVER } from '../../base/units.ts';
+import type { HostedActor, StepResult } from '../../world/actor.ts';
+import type { World } from '../../world/world.ts';
+import type { ChunkStore } from '../store/chunk-store.ts';
+import {
+  type DirtyBlock,
+  type Frame,
+  type PairTerm,
+  type PetalMessage,
+  PetalStatus,
+  type ProbeMessage,
+  type ReadMessage,
+  type RejoinMessage,
+  type RepairMessage,
+  type ReplicatedMessage,
+  type ReplicateMessage,
+} from '../wire/messages.ts';
+import { Access } from './access.ts';
+import { BlockLocks } from './block-locks.ts';
+import { Calls } from './calls.ts';
+import { Copies } from './copies.ts';
+import { Membership } from './membership.ts';
+import type { MutationMessage, MutationParts } from './mutations.ts';
+import type { Pair } from './pair.ts';
+import {
+  type AccessDirectory,
+  type PairDirectory,
+  type PairRecord,
+  type PeerNet,
+  type ServerOptions,
+  serverName,
+} from './ports.ts';
+import { Reads } from './reads.ts';
+import { Repairs } from './repairs.ts';
+import { Seat, seatKey } from './seat.ts';
+
+export interface PetalServerParts {
+  readonly world: World;
+  readonly self: number;
+  readonly store: ChunkStore;
+  readonly net: PeerNet;
+  readonly directory: PairDirectory & AccessDirectory;
+  readonly options: ServerOptions;
+}
+
+const NO_DATA = new Uint8Array(0);
+const NO_CRCS: readonly number[] = [];
+const NO_BLOCKS: readonly DirtyBlock[] = [];
+const NO_VERSION = { term: 0, n: 0 } as ReplicateMessage['version'];
+
+export class PetalServer implements HostedActor {
+  readonly control: HostedActor['control'] = { status: () => this.status() };
+  readonly #parts: PetalServerParts;
+  readonly #locks = new BlockLocks();
+  readonly #access: Access;
+  readonly #calls: Calls;
+  readonly #copies: Copies;
+  readonly #reads: Reads;
+  readonly #repairs: Repairs;
+  readonly #membership: Membership;
+  #queue = 0;
+  #nextBeatNs = 0;
+  #nextRefreshNs = 0;
+  /** What a story threw: the next step throws it. */
+  #thrown: { readonly reason: unknown } | null = null;
+
+  constructor(parts: PetalServerParts) {
+    this.#parts = parts;
+    const { world, self, store, net, directory, options } = parts;
+    const failed = (reason: unknown): void => {
+      this.#thrown ??= { reason };
+    };
+    this.#access = new Access(world, directory, options);
+    this.#calls = new Calls(world, net);
+    this.#copies = new Copies(store, this.#locks);
+    this.#reads = new Reads({
+      world,
+      store,
+      locks: this.#locks,
+      answer: (to, id, pair, { status, version, crcs, data }) =>
+        this.#reply(to, id, pair, status, version, crcs, data),
+      damaged: () => undefined,
+    });
+    const mutationParts: MutationParts = {
+      world,
+      store,
+      net,
+      locks: this.#locks,
+      answer: (to, id, pair, { status, version }) =>
+        this.#reply(to, id, pair, status, version, NO_CRCS, NO_DATA),
+      failed: (pair, server) => this.#membership.copyFailed(this.#seatOf(pair) as Seat, server),
+    };
+    this.#membership = new Membership({
+      world,
+      self,
+      store,
+      directory,
+      options,
+      newSeat: (record: PairRecord) => new Seat(mutationParts, record, self, store.incarnation),
+      rollForward: (seat) => this.#repairs.rollForward(seat),
+      failed,
+    });
+    this.#repairs = new Repairs({
+      world,
+      store,
+      locks: this.#locks,
+      calls: this.#calls,
+      options,
+      membership: () => this.#membership,
+    });
+    net.onFrame((from, frame) => this.#receive(from, frame));
+  }
+
+  async start(): Promise<void> {
+    await this.#membership.refresh();
+  }
+
+  step(): StepResult {
+    if (this.#thrown !== null) throw this.#thrown.reason;
+    const nowNs = this.#parts.world.clock.nowNs();
+    const { heartbeatNs, leaseNs } = this.#parts.options;
+    if (nowNs >= this.#nextRefreshNs) {
+      this.#nextRefreshNs = nowNs + leaseNs / 3;
+      this.#background(this.#membership.refresh());
+    }
+    if (nowNs >= this.#nextBeatNs) {
+      this.#nextBeatNs = nowNs + heartbeatNs;
+      for (const seat of this.#membership.seats.values()) this.#beat(seat, nowNs);
+    }
+    return 'idle';
+  }
+
+  nextDeadlineNs(): Nanos {
+    if (this.#thrown !== null) return 0 as Nanos;
+    return Math.min(this.#nextBeatNs, this.#nextRefreshNs, NEVER) as Nanos;
+  }
+
+  finished(): boolean {
+    return false;
+  }
+
+  result(): unknown {
+    return null;
+  }
+
+  checkInvariants(): void {
+    this.#parts.store.checkInvariants();
+  }
+
+  status(): unknown {
+    return [...this.#membership.seats.values()].map(({ pair, mutations, joining }) => ({
+      gmap: pair.gmap,
+      group: pair.group,
+      term: pair.term,
+      role: pair.role,
+      inSync: pair.record.inSync.map(({ server }) => server),
+      underWay: mutations.underWay,
+      joining: [...joining.keys()],
+    }));
+  }
+
+  /** What is known of each pair: for those who watch a run. */
+  get pairs(): readonly Pair[] {
+    return [...this.#membership.seats.values()].map(({ pair }) => pair);
+  }
+
+  #receive(from: string, { message, payload }: Frame): void {
+    switch (message.kind) {
+      case 'hello':
+      case 'reply':
+        return;
+      case 'read':
+      case 'write':
+      case 'trim':
+      case 'writeIf':
+        return this.#client(from, message, payload);
+      case 'probed':
+      case 'repaired':
+        this.#heard(from, message);
+        return this.#calls.answered(message);
+      case 'replicated':
+        return this.#replicated(from, message);
+      default:
+        return this.#peer(from, message, payload);
+    }
+  }
+
+  #client(from: string, message: ReadMessage | MutationMessage, payload: Uint8Array): void {
+    const seat = this.#seatOf(message);
+    if (seat === undefined) return this.#refuse(from, message, null, PetalStatus.notHere);
+    const { pair } = seat;
+    const access = this.#access.check(message);
+    if (access === null) {
+      this.#background(this.#learnAndTake(from, message, payload));
+      return;
+    }
+    if (access !== PetalStatus.ok) return this.#refuse(from, message, pair, access);
+    if (message.term < pair.term) return this.#refuse(from, message, pair, PetalStatus.wrongTerm);
+    if (message.term > pair.term) {
+      this.#refreshSoon();
+      return this.#refuse(from, message, pair, PetalStatus.noLease);
+    }
+    this.#queue++;
+    if (message.kind === 'read') this.#reads.take(from, message, pair);
+    else if (pair.role !== 'primary') this.#refuse(from, message, pair, PetalStatus.notHere, true);
+    else if (!seat.mutations.isOpen) this.#refuse(from, message, pair, PetalStatus.noLease, true);
+    else seat.mutations.take(from, message, payload);
+  }
+
+  async #learnAndTake(
+    from: string,
+    message: ReadMessage | MutationMessage,
+    payload: Uint8Array,
+  ): Promise<void> {
+    try {
+      await this.#access.learn(message);
+    } catch (thrown) {
+      if (!(thrown instanceof StorageError)) throw thrown;
+      return this.#refuse(from, message, this.#seatOf(message)?.pair ?? null, PetalStatus.noLease);
+    }
+    this.#client(from, message, payload);
+  }
+
+  #peer(
+    from: string,
+    message: ReplicateMessage | ProbeMessage | RejoinMessage | RepairMessage,
+    payload: Uint8Array,
+  ): void {
+    const seat = this.#seatOf(message);
+    const server = this.#serverOf(from, seat);
+    if (seat === undefined || server === null) return;
+    const { pair } = seat;
+    this.#heard(from, message);
+    if (message.term > pair.term) this.#refreshSoon();
+    switch (message.kind) {
+      case 'probe':
+        return this.#probed(server, seat, message);
+      case 'rejoin':
+        if (message.term >= pair.term) this.#background(this.#repairs.join(seat, server, message));
+        else this.#answerPeer(server, seat, message.id, 'repaired', PetalStatus.wrongTerm);
+        return;
+      case 'replicate':
+      case 'repair':
+        if (message.term !== pair.term || pair.record.primary !== server) {
+          const status = message.term < pair.term ? PetalStatus.wrongTerm : PetalStatus.noLease;
+          const kind = message.kind === 'repair' ? 'repaired' : 'replicated';
+          return this.#answerPeer(server, seat, message.id, kind, status);
+        }
+        this.#copy(server, seat, message, payload);
+    }
+  }
+
+  #copy(
+    server: number,
+    seat: Seat,
+    message: ReplicateMessage | RepairMessage,
+    payload: Uint8Array,
+  ): void {
+    const { id } = message;
+    if (message.kind === 'repair') {
+      this.#copies.repair(message, payload, (status) =>
+        this.#answerPeer(server, seat, id, 'repaired', status),
+      );
+      return;
+    }
+    const { gmap, group, committed } = message;
+    if (seat.pair.role === 'secondary') this.#parts.store.commit(gmap, group, committed);
+    this.#copies.replicate(message, payload, (status) =>
+      this.#answerPeer(server, seat, id, 'replicated', status),
+    );
+  }
+
+  #replicated(from: string, message: ReplicatedMessage): void {
+    this.#heard(from, message);
+    const seat = this.#seatOf(message);
+    const server = this.#serverOf(from, seat);
+    if (seat !== undefined && server !== null) {
+      seat.mutations.replicated(server, message.id, message.status);
+    }
+  }
+
+  #probed(server: number, seat: Seat, message: ProbeMessage): void {
+    const { pair } = seat;
+    const { gmap, group, term } = pair;
+    const isPrimary = message.term === term && pair.record.primary === server;
+    if (isPrimary && pair.role === 'secondary' && message.committed.n > 0) {
+      this.#parts.store.commit(gmap, group, message.committed);
+    }
+    const { incarnation } = this.#parts.store;
+    const { id } = message;
+    const dirty = message.wantsDirty ? this.#parts.store.dirtyBlocks(gmap, group) : NO_BLOCKS;
+    this.#send(server, { kind: 'probed', ...{ id, gmap, group, term, incarnation, dirty } });
+  }
+
+  #heard(from: string, { gmap, group, term, ...message }: PairTerm & { kind: string }): void {
+    const seat = this.#membership.seats.get(seatKey(gmap, group));
+    const server = this.#serverOf(from, seat);
+    if (seat === undefined || server === null) return;
+    seat.heard(server);
+    if (term > seat.pair.term) this.#refreshSoon();
+    seat.pair.confirmed(server, term);
+    if (message.kind === 'probed' && !seat.pair.holdsBack(this.#parts.world.clock.nowNs())) {
+      seat.mutations.settleAll();
+    }
+  }
+
+  /** What a server does for a pair now and then. */
+  #beat(seat: Seat, nowNs: number): void {
+    const { options, store } = this.#parts;
+    const { pair, mutations } = seat;
+    if (seat.isBroken) this.#background(this.#membership.stepDown(seat));
+    if (pair.role === 'primary') {
+      const committed = mutations.isOpen ? mutations.committed : NO_VERSION;
+      if (mutations.isOpen) {
+        store.commit(pair.gmap, pair.group, committed);
+        mutations.resend(nowNs - 2 * options.heartbeatNs);
+      }
+      for (const server of pair.record.members) {
+        if (server !== pair.self) this.#probe(seat, server, committed);
+      }
+      for (const server of pair.others) {
+        if (seat.silenceNs(server) <= options.silenceNs) continue;
+        this.#background(this.#membership.drop(seat, server));
+        break;
+      }
+      return;
+    }
+    const { primary } = pair.record;
+    this.#probe(seat, primary, NO_VERSION);
+    const isSilent = primary !== pair.self && seat.silenceNs(primary) > options.silenceNs;
+    if (pair.role === 'secondary') {
+      if (isSilent) this.#background(this.#membership.takeOver(seat));
+      return;
+    }
+    const was = pair.record.inSync.some(({ server }) => server === pair.self);
+    const isAlone = pair.record.inSync.every(({ server }) => server === pair.self);
+    if (was && (isAlone || isSilent || primary === pair.self)) {
+      this.#background(this.#membership.claim(seat));
+    } else if (primary !== pair.self && nowNs >= seat.askedToRejoinNs + options.silenceNs) {
+      seat.askedToRejoinNs = nowNs;
+      this.#askToRejoin(seat, primary);
+    }
+  }
+
+  #probe({ pair }: Seat, server: number, committed: ProbeMessage['committed']): void {
+    const { gmap, group, term } = pair;
+    const wantsDirty = false;
+    this.#send(server, { kind: 'probe', ...{ id: 0, gmap, group, term, committed, wantsDirty } });
+  }
+
+  #askToRejoin({ pair }: Seat, primary: number): void {
+    const { store } = this.#parts;
+    const { gmap, group, term } = pair;
+    const lastTerm = store.intact ? store.pairNote(gmap, group).lastTerm : NO_VERSION.term;
+    const dirty = store.dirtyBlocks(gmap, group);
+    const { incarnation } = store;
+    this.#send(primary, {
+      ...{ kind: 'rejoin', id: 0, gmap, group, term },
+      ...{ incarnation, lastTerm, dirty },
+    });
+  }
+
+  #answerPeer(
+    server: number,
+    { pair }: Seat,
+    id: number,
+    kind: 'replicated' | 'repaired',
+    status: PetalStatus,
+  ): void {
+    const { gmap, group, term } = pair;
+    this.#send(server, { kind, id, gmap, group, term, status });
+  }
+
+  #send(server: number, message: PetalMessage): void {
+    this.#parts.net.send(serverName(server), { message, payload: NO_DATA });
+  }
+
+  #reply(
+    to: string,
+    id: number,
+    pair: Pair | null,
+    status: PetalStatus,
+    version: number,
+    crcs: readonly number[],
+    payload: Uint8Array,
+  ): void {
+    this.#queue--;
+    const term = pair?.term ?? NO_VERSION.term;
+    const primary = pair?.record.primary ?? 0;
+    const queue = this.#queue;
+    const message: PetalMessage = {
+      kind: 'reply',
+      id,
+      status,
+      term,
+      primary,
+      queue,
+      version,
+      crcs,
+    };
+    this.#parts.net.send(to, { message, payload });
+  }
+
+  /** `counted`: it was counted as waiting already. */
+  #refuse(
+    to: string,
+    { id }: { readonly id: number },
+    pair: Pair | null,
+    status: PetalStatus,
+    counted = false,
+  ): void {
+    if (!counted) this.#queue++;
+    this.#reply(to, id, pair, status, 0, NO_CRCS, NO_DATA);
+  }
+
+  #seatOf({ gmap, group }: Pick<PairTerm, 'gmap' | 'group'>): Seat | undefined {
+    return this.#membership.seats.get(seatKey(gmap, group));
+  }
+
+  /** The member of the pair that has this name; null: it is none, and has nothing to say here. */
+  #serverOf(name: string, seat: Seat | undefined): number | null {
+    return seat?.pair.record.members.find((server) => serverName(server) === name) ?? null;
+  }
+
+  #refreshSoon(): void {
+    this.#background(this.#membership.refresh());
+  }
+
+  #background(story: Promise<unknown>): void {
+    story.catch((reason: unknown) => {
+      this.#thrown ??= { reason };
+    });
+  }
+}

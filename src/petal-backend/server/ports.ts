@@ -1,0 +1,92 @@
+/** What a Petal server needs of the world beside disks, clock and timers. */
+import type { Fence, Nanos, Session, Term } from '../../base/units.ts';
+import type { Frame } from '../wire/messages.ts';
+
+/** Messages to and from the other servers and the clients, by name. They may be lost or late. */
+export interface PeerNet {
+  send(to: string, frame: Frame): void;
+  onFrame(receive: (from: string, frame: Frame) => void): void;
+}
+
+export interface InSync {
+  readonly server: number;
+  /** The life of the server that is in sync; a later one is not until it has rejoined. */
+  readonly incarnation: number;
+}
+
+/** What the directory says of a pair: the servers that hold one group of a global map. */
+export interface PairRecord {
+  readonly gmap: number;
+  readonly group: number;
+  readonly term: Term;
+  readonly primary: number;
+  /** Never empty; each holds every acknowledged write. */
+  readonly inSync: readonly InSync[];
+  readonly members: readonly number[];
+  /** Of the directory's entry, for the comparison of a change. */
+  readonly version: number;
+}
+
+export interface PairChange {
+  readonly primary: number;
+  readonly inSync: readonly InSync[];
+}
+
+/** The pairs of a pool in the directory. Each call may reject: the directory cannot answer now. */
+export interface PairDirectory {
+  /** Every pair of which the server is a member, of one moment after the call. */
+  pairsOf(server: number): Promise<readonly PairRecord[]>;
+  /**
+   * The term after this one begins with this primary and these in sync, if the pair is still as it
+   * was read; else null. After a rejection it may have been made.
+   */
+  change(before: PairRecord, next: PairChange): Promise<PairRecord | null>;
+}
+
+/** Who may write to a virtual disk. */
+export interface AccessDirectory {
+  /** Version of the map of a virtual disk and its epoch; null: there is none. */
+  vdisk(vdisk: number): Promise<VdiskFacts | null>;
+  /** The newest fence of an attachment; null: it is over or there never was one. */
+  fenceOf(vdisk: number, session: Session): Promise<Fence | null>;
+}
+
+export interface VdiskFacts {
+  readonly gmap: number;
+  readonly epoch: number;
+  readonly mapVersion: number;
+  readonly sizeBlocks: number;
+}
+
+export interface ServerOptions {
+  /**
+   * How long what the directory said of a pair may be gone by. Whoever has dropped a member waits as
+   * long before it acknowledges anything that the dropped one may not know.
+   */
+  readonly leaseNs: number;
+  /** Clocks run at most this much faster or slower than each other. */
+  readonly driftPpm: number;
+  /** A peer that has not answered for so long is taken for dead. */
+  readonly silenceNs: number;
+  readonly heartbeatNs: number;
+  /** Blocks that a rejoining server is sent before it has answered. */
+  readonly repairBlocks: number;
+}
+
+export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
+  leaseNs: 2e9,
+  driftPpm: 1000,
+  silenceNs: 500e6,
+  heartbeatNs: 100e6,
+  repairBlocks: 64,
+};
+
+/** The lease of others is surely over so long after it can have begun, by this one's clock. */
+export function othersLeaseNs({ leaseNs, driftPpm }: ServerOptions): Nanos {
+  return Math.ceil(leaseNs * (1 + (2 * driftPpm) / 1e6)) as Nanos;
+}
+
+/** Name of a server on the net. */
+export function serverName(server: number): string {
+  return `s${server}`;
+}

@@ -1,0 +1,40 @@
+/** A server's place in one pair: what it knows of it, what it does there, and when it heard of whom. */
+import type { World } from '../../world/world.ts';
+import { type MutationParts, PrimaryMutations } from './mutations.ts';
+import { Pair } from './pair.ts';
+import type { PairRecord } from './ports.ts';
+
+export class Seat {
+  readonly pair: Pair;
+  readonly mutations: PrimaryMutations;
+  /** When each other member was last heard of, by this server's clock. */
+  readonly #heardNs = new Map<number, number>();
+  readonly #world: World;
+  /** Members that are being brought up to date, by the life in which they asked for it. */
+  readonly joining: Map<number, number> = new Map();
+  /** One change of the pair at a time. */
+  changing = false;
+  /** A mutation is on some copies and not on the own one: this server must not go on as primary. */
+  isBroken = false;
+  askedToRejoinNs: number = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: MutationParts, record: PairRecord, self: number, incarnation: number) {
+    this.#world = parts.world;
+    this.pair = new Pair(record, self, incarnation);
+    this.mutations = new PrimaryMutations(parts, this.pair);
+    for (const server of record.members) this.heard(server);
+  }
+
+  heard(server: number): void {
+    this.#heardNs.set(server, this.#world.clock.nowNs());
+  }
+
+  /** How long a member has not been heard of. */
+  silenceNs(server: number): number {
+    return this.#world.clock.nowNs() - (this.#heardNs.get(server) ?? 0);
+  }
+}
+
+export function seatKey(gmap: number, group: number): number {
+  return gmap * 2 ** 16 + group;
+}

@@ -1,0 +1,106 @@
+/** What goes wrong in a Petal pool of the simulator: drawn from a seed, and healed at the end. */
+import type { Prng } from '../../src/base/prng.ts';
+import { StoreStatus } from '../../src/petal-backend/store/chunk-store.ts';
+import type { MemoryDisk } from './memory-store.ts';
+import type { SimPetal } from './sim-petal.ts';
+
+type Trouble = (petal: SimPetal, random: Prng) => Promise<string>;
+
+function anyServer(petal: SimPetal, random: Prng): number {
+  return random.below(petal.map.servers.length);
+}
+
+const TROUBLES: readonly Trouble[] = [
+  async (petal, random) => {
+    const server = anyServer(petal, random);
+    if (!petal.isUp(server)) return `s${server} is down already`;
+    await petal.kill(server);
+    await petal.world.timers.sleep(random.between(0, 80e6));
+    if (!petal.isUp(server)) petal.start(server);
+    return `s${server} was killed`;
+  },
+  async (petal, random) => {
+    const server = anyServer(petal, random);
+    const forNs = random.between(5e6, 120e6);
+    petal.pause(server, forNs);
+    await petal.world.timers.sleep(forNs);
+    return `s${server} stood still`;
+  },
+  async (petal, random) => {
+    const [one, other] = [anyServer(petal, random), anyServer(petal, random)];
+    petal.net.cut(`s${one}`, `s${other}`);
+    if (random.chance(0.6)) petal.net.cut(`s${other}`, `s${one}`);
+    await petal.world.timers.sleep(random.between(5e6, 100e6));
+    petal.net.heal();
+    return `s${one} and s${other} were cut`;
+  },
+  async (petal, random) => {
+    const name = `s${anyServer(petal, random)}`;
+    petal.disturb(name, { loss: 0.1, duplicate: 0.1, reorder: 0.2, reorderNs: 3e6 });
+    await petal.world.timers.sleep(random.between(5e6, 80e6));
+    petal.disturb(name, { loss: 0, duplicate: 0, reorder: 0 });
+    return `frames of ${name} were lost, doubled and late`;
+  },
+  async (petal, random) => {
+    petal.directory.setHealth('down');
+    await petal.world.timers.sleep(random.between(1e6, 60e6));
+    petal.directory.setHealth('up');
+    return 'the directory was down';
+  },
+  async (petal, random) => {
+    const server = anyServer(petal, random);
+    const disk = petal.disks.get(server) as MemoryDisk;
+    disk.trouble = random.chance(0.5) ? StoreStatus.ioError : StoreStatus.noSpace;
+    await petal.world.timers.sleep(random.between(1e6, 40e6));
+    disk.trouble = null;
+    return `the disk of s${server} failed`;
+  },
+];
+
+/** So many troubles, one or two at a time; everything is well again when it settles. */
+export async function strike(petal: SimPetal, random: Prng, troubles: number): Promise<string[]> {
+  const story: string[] = [];
+  for (let i = 0; i < troubles; i++) {
+    await petal.world.timers.sleep(random.between(1e6, 60e6));
+    const first = TROUBLES[random.below(TROUBLES.length)] as Trouble;
+    const second = TROUBLES[random.below(TROUBLES.length)] as Trouble;
+    const both = random.chance(0.3) ? [first, second] : [first];
+    story.push(...(await Promise.all(both.map((trouble) => trouble(petal, random)))));
+  }
+  petal.net.heal();
+  petal.directory.setHealth('up');
+  for (const server of petal.map.servers) {
+    if (!petal.isUp(server)) petal.start(server);
+  }
+  return story;
+}
+
+/** Settles when every pair has all its members in sync; throws if that takes longer than `forNs`. */
+export async function becomesClean(petal: SimPetal, forNs: number): Promise<void> {
+  const untilNs = petal.world.clock.nowNs() + forNs;
+  for (;;) {
+    const records = await Promise.all(petal.map.servers.map((_, group) => petal.record(group)));
+    const behind = records.filter(({ inSync, members }) => inSync.length < members.length);
+    if (behind.length === 0) return;
+    if (petal.world.clock.nowNs() > untilNs) {
+      const status = [...petal.servers].map(([server, one]) => [server, one.status()]);
+      throw new Error(`pairs are not in sync: ${JSON.stringify({ behind, status })}`);
+    }
+    await petal.world.timers.sleep(5e6);
+  }
+}
+
+/** Copies of a pair's members that are not the same; null: all are. */
+export function differingCopies(petal: SimPetal): string | null {
+  const seen = new Map<string, { readonly crc: number; readonly server: number }>();
+  for (const [server, disk] of petal.disks) {
+    for (const [key, { crc, version }] of disk.blocks) {
+      const other = seen.get(key);
+      if (other === undefined) seen.set(key, { crc, server });
+      else if (other.crc !== crc) {
+        return `${key}: s${other.server} and s${server} differ (version ${version.term}/${version.n})`;
+      }
+    }
+  }
+  return null;
+}

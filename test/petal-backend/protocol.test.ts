@@ -1,0 +1,48 @@
+import test from 'ava';
+import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
+import { History, randomOf, workload } from './petal-workload.ts';
+import { SimPetal } from './sim-petal.ts';
+
+const FIRST = EXTENT_BLOCKS;
+
+test('four servers without a fault: what is written is read, and nothing fails', async (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const petal = new SimPetal({ seed, servers: 4 });
+    await petal.run(async () => {
+      await petal.create();
+      const history = new History(petal.world);
+      const pool = await petal.client('h0');
+      const options = { blocks: 96, operations: 60, lanes: 6 };
+      const failed = await workload(history, pool, FIRST, options, randomOf(seed));
+      t.is(failed, 0);
+      t.is(history.conflict(), null, `seed ${seed}`);
+    });
+  }
+});
+
+test('a server is killed under load and comes back: nothing acknowledged is lost, and it is in sync again', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const petal = new SimPetal({ seed, servers: 4 });
+    await petal.run(async () => {
+      await petal.create();
+      const history = new History(petal.world);
+      const pool = await petal.client('h0');
+      const options = { blocks: 96, operations: 80, lanes: 6 };
+      const working = workload(history, pool, FIRST, options, randomOf(seed));
+      await petal.world.timers.sleep(5e6 + seed * 1e6);
+      const victim = seed % 4;
+      await petal.kill(victim);
+      await petal.world.timers.sleep(150e6);
+      petal.start(victim);
+      t.is(await working, 0);
+      for (let block = 0; block < 96; block++) {
+        t.is(await history.read(pool, FIRST + block), PoolStatus.ok);
+      }
+      t.is(history.conflict(), null, `seed ${seed}`);
+      await petal.world.timers.sleep(400e6);
+      for (let group = 0; group < 4; group++) {
+        t.is((await petal.record(group)).inSync.length, 2, `seed ${seed}, group ${group}`);
+      }
+    });
+  }
+});
