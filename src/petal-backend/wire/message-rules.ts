@@ -9,7 +9,9 @@
  */
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import {
+  type BlockVersion,
   CHUNK_BLOCKS,
+  type DirtyBlock,
   type HelloMessage,
   MutationOp,
   type PairTerm,
@@ -25,8 +27,8 @@ import {
 /** Data behind one message, bytes: a chunk. */
 export const PAYLOAD_BYTES_MAX: number = CHUNK_BLOCKS * BLOCK_BYTES;
 /**
- * Dirty blocks in one `rejoin`. A server that has more says instead that it has nothing to build
- * upon, and is brought up to date as a whole.
+ * Dirty blocks in one message: those that a server has in flight for one pair. Who names them has
+ * to have no more.
  */
 export const DIRTY_BLOCKS_MAX = 16_384;
 export const POOL_ID_BYTES = 16;
@@ -77,7 +79,7 @@ export function messageProblem(message: PetalMessage, payloadBytes: number): str
       return (
         u48('id', message.id) ??
         pair(message) ??
-        u48('committed', message.committed) ??
+        version('committed', message.committed) ??
         data(0, payloadBytes)
       );
     case 'probed':
@@ -85,6 +87,7 @@ export function messageProblem(message: PetalMessage, payloadBytes: number): str
         u48('id', message.id) ??
         pair(message) ??
         u32('incarnation', message.incarnation) ??
+        dirtyBlocks(message.dirty) ??
         data(0, payloadBytes)
       );
     case 'rejoin':
@@ -143,16 +146,25 @@ function replicate(message: ReplicateMessage, payloadBytes: number): string | nu
     place(message) ??
     u32('session', message.session) ??
     u48('seq', message.seq) ??
-    u48('n', message.n) ??
+    version('version', message.version) ??
     u48('conditionalVersion', message.conditionalVersion) ??
-    u48('committed', message.committed) ??
+    version('committed', message.committed) ??
     (message.op === MutationOp.writeIf ? oneBlock(message.blocks) : null) ??
     sums(message.crcs, message.op === MutationOp.trim ? 0 : message.blocks, payloadBytes)
   );
 }
 
 function rejoin(message: RejoinMessage): string | null {
-  const { dirty } = message;
+  return (
+    u48('id', message.id) ??
+    pair(message) ??
+    u32('incarnation', message.incarnation) ??
+    u32('lastTerm', message.lastTerm) ??
+    dirtyBlocks(message.dirty)
+  );
+}
+
+function dirtyBlocks(dirty: readonly DirtyBlock[]): string | null {
   if (dirty.length > DIRTY_BLOCKS_MAX) {
     return `${dirty.length} dirty blocks; expected at most ${DIRTY_BLOCKS_MAX}`;
   }
@@ -160,12 +172,7 @@ function rejoin(message: RejoinMessage): string | null {
     const problem = u32('vdisk', vdisk) ?? u32('epoch', epoch) ?? u48('block', block);
     if (problem !== null) return `dirty: ${problem}`;
   }
-  return (
-    u48('id', message.id) ??
-    pair(message) ??
-    u32('incarnation', message.incarnation) ??
-    u32('lastTerm', message.lastTerm)
-  );
+  return null;
 }
 
 function repair(message: RepairMessage, payloadBytes: number): string | null {
@@ -181,8 +188,7 @@ function repair(message: RepairMessage, payloadBytes: number): string | null {
       u48('block', block.block) ??
       u32('session', block.session) ??
       u48('seq', block.seq) ??
-      u32('version.term', block.version.term) ??
-      u48('version.n', block.version.n) ??
+      version('version', block.version) ??
       u48('conditionalVersion', block.conditionalVersion) ??
       u32('crc', block.crc);
     if (problem !== null) return `blocks: ${problem}`;
@@ -217,6 +223,11 @@ function place({ vdisk, epoch, block, blocks }: Place): string | null {
     return `blocks ${block} to ${block + blocks - 1} are of two chunks; expected one`;
   }
   return null;
+}
+
+function version(name: string, { term, n }: BlockVersion): string | null {
+  if (isBelow(term, U32_END) && isBelow(n, U48_END)) return null;
+  return `${name} is ${n} of term ${term}; expected less than 2^48 and 2^32`;
 }
 
 function chunkOf(block: number): number {

@@ -895,11 +895,11 @@ export namespace stordom {
             /** Replicate crcs. */
             crcs: number[];
 
-            /** Replicate n. */
-            n: number;
+            /** Replicate version. */
+            version: stordom.petal.BlockVersion.$Properties;
 
             /** Replicate committed. */
-            committed: number;
+            committed: stordom.petal.BlockVersion.$Properties;
 
             /** Replicate op. */
             op: number;
@@ -964,11 +964,11 @@ export namespace stordom {
                 /** Replicate crcs */
                 crcs?: (number[]|null);
 
-                /** Replicate n */
-                n: number;
+                /** Replicate version */
+                version: stordom.petal.BlockVersion.$Properties;
 
                 /** Replicate committed */
-                committed: number;
+                committed: stordom.petal.BlockVersion.$Properties;
 
                 /** Replicate op */
                 op: number;
@@ -1097,7 +1097,10 @@ export namespace stordom {
             term: number;
 
             /** Probe committed. */
-            committed: number;
+            committed: stordom.petal.BlockVersion.$Properties;
+
+            /** Probe wantsDirty. */
+            wantsDirty: boolean;
 
             /**
              * Encodes the specified Probe message. Does not implicitly {@link stordom.petal.Probe.verify|verify} messages.
@@ -1136,7 +1139,10 @@ export namespace stordom {
                 term: number;
 
                 /** Probe committed */
-                committed: number;
+                committed: stordom.petal.BlockVersion.$Properties;
+
+                /** Probe wantsDirty */
+                wantsDirty: boolean;
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1180,6 +1186,9 @@ export namespace stordom {
             /** Probed incarnation. */
             incarnation: number;
 
+            /** Probed dirty. */
+            dirty: stordom.petal.DirtyBlock.$Properties[];
+
             /**
              * Encodes the specified Probed message. Does not implicitly {@link stordom.petal.Probed.verify|verify} messages.
              * @param message Probed message or plain object to encode
@@ -1218,6 +1227,9 @@ export namespace stordom {
 
                 /** Probed incarnation */
                 incarnation: number;
+
+                /** Probed dirty */
+                dirty?: (stordom.petal.DirtyBlock.$Properties[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1480,11 +1492,11 @@ export namespace stordom {
             /** RepairBlock seq. */
             seq: number;
 
-            /** RepairBlock conditionalVersion. */
-            conditionalVersion: number;
-
             /** RepairBlock version. */
             version: stordom.petal.BlockVersion.$Properties;
+
+            /** RepairBlock conditionalVersion. */
+            conditionalVersion: number;
 
             /** RepairBlock crc. */
             crc: number;
@@ -1528,11 +1540,11 @@ export namespace stordom {
                 /** RepairBlock seq */
                 seq: number;
 
-                /** RepairBlock conditionalVersion */
-                conditionalVersion: number;
-
                 /** RepairBlock version */
                 version: stordom.petal.BlockVersion.$Properties;
+
+                /** RepairBlock conditionalVersion */
+                conditionalVersion: number;
 
                 /** RepairBlock crc */
                 crc: number;

@@ -1317,8 +1317,8 @@ export const stordom = $root.stordom = (() => {
             Replicate.prototype.session = 0;
             Replicate.prototype.seq = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Replicate.prototype.crcs = $util.emptyArray;
-            Replicate.prototype.n = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Replicate.prototype.committed = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Replicate.prototype.version = null;
+            Replicate.prototype.committed = null;
             Replicate.prototype.op = 0;
             Replicate.prototype.conditionalVersion = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
@@ -1341,8 +1341,8 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(96).uint64(message.seq);
                 if (message.crcs != null && message.crcs.length)
                     writer.uint32(106).fixed32s(message.crcs);
-                writer.uint32(112).uint64(message.n);
-                writer.uint32(120).uint64(message.committed);
+                $root.stordom.petal.BlockVersion.encode(message.version, writer.uint32(114).fork(), _depth + 1).ldelim();
+                $root.stordom.petal.BlockVersion.encode(message.committed, writer.uint32(122).fork(), _depth + 1).ldelim();
                 writer.uint32(128).uint32(message.op);
                 writer.uint32(136).uint64(message.conditionalVersion);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -1453,15 +1453,15 @@ export const stordom = $root.stordom = (() => {
                             continue;
                         }
                     case 14: {
-                            if (wireType !== 0)
+                            if (wireType !== 2)
                                 break;
-                            message.n = reader.uint64();
+                            message.version = $root.stordom.petal.BlockVersion.decode(reader, reader.size(), $undefined, _depth + 1, message.version);
                             continue;
                         }
                     case 15: {
-                            if (wireType !== 0)
+                            if (wireType !== 2)
                                 break;
-                            message.committed = reader.uint64();
+                            message.committed = $root.stordom.petal.BlockVersion.decode(reader, reader.size(), $undefined, _depth + 1, message.committed);
                             continue;
                         }
                     case 16: {
@@ -1510,8 +1510,8 @@ export const stordom = $root.stordom = (() => {
                     throw $util.ProtocolError("missing required 'session'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "seq"))
                     throw $util.ProtocolError("missing required 'seq'", { instance: message });
-                if (!$Object.hasOwnProperty.call(message, "n"))
-                    throw $util.ProtocolError("missing required 'n'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "version"))
+                    throw $util.ProtocolError("missing required 'version'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "committed"))
                     throw $util.ProtocolError("missing required 'committed'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "op"))
@@ -1657,7 +1657,8 @@ export const stordom = $root.stordom = (() => {
             Probe.prototype.gmap = 0;
             Probe.prototype.group = 0;
             Probe.prototype.term = 0;
-            Probe.prototype.committed = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Probe.prototype.committed = null;
+            Probe.prototype.wantsDirty = false;
 
             Probe.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1670,7 +1671,8 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(16).uint32(message.gmap);
                 writer.uint32(24).uint32(message.group);
                 writer.uint32(32).uint32(message.term);
-                writer.uint32(120).uint64(message.committed);
+                $root.stordom.petal.BlockVersion.encode(message.committed, writer.uint32(122).fork(), _depth + 1).ldelim();
+                writer.uint32(288).bool(message.wantsDirty);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1729,9 +1731,15 @@ export const stordom = $root.stordom = (() => {
                             continue;
                         }
                     case 15: {
+                            if (wireType !== 2)
+                                break;
+                            message.committed = $root.stordom.petal.BlockVersion.decode(reader, reader.size(), $undefined, _depth + 1, message.committed);
+                            continue;
+                        }
+                    case 36: {
                             if (wireType !== 0)
                                 break;
-                            message.committed = reader.uint64();
+                            message.wantsDirty = reader.bool();
                             continue;
                         }
                     }
@@ -1758,6 +1766,8 @@ export const stordom = $root.stordom = (() => {
                     throw $util.ProtocolError("missing required 'term'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "committed"))
                     throw $util.ProtocolError("missing required 'committed'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "wantsDirty"))
+                    throw $util.ProtocolError("missing required 'wantsDirty'", { instance: message });
                 return message;
             };
 
@@ -1767,6 +1777,7 @@ export const stordom = $root.stordom = (() => {
         petal.Probed = (function() {
 
             const Probed = function (properties) {
+                this.dirty = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1778,6 +1789,7 @@ export const stordom = $root.stordom = (() => {
             Probed.prototype.group = 0;
             Probed.prototype.term = 0;
             Probed.prototype.incarnation = 0;
+            Probed.prototype.dirty = $util.emptyArray;
 
             Probed.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1791,6 +1803,9 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(24).uint32(message.group);
                 writer.uint32(32).uint32(message.term);
                 writer.uint32(192).uint32(message.incarnation);
+                if (message.dirty != null && message.dirty.length)
+                    for (let i = 0; i < message.dirty.length; ++i)
+                        $root.stordom.petal.DirtyBlock.encode(message.dirty[i], writer.uint32(210).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1852,6 +1867,14 @@ export const stordom = $root.stordom = (() => {
                             if (wireType !== 0)
                                 break;
                             message.incarnation = reader.uint32();
+                            continue;
+                        }
+                    case 26: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.dirty && message.dirty.length))
+                                message.dirty = [];
+                            message.dirty.push($root.stordom.petal.DirtyBlock.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
                     }
@@ -2147,7 +2170,7 @@ export const stordom = $root.stordom = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 writer.uint32(32).uint32(message.term);
-                writer.uint32(112).uint64(message.n);
+                writer.uint32(256).uint64(message.n);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2187,7 +2210,7 @@ export const stordom = $root.stordom = (() => {
                             message.term = reader.uint32();
                             continue;
                         }
-                    case 14: {
+                    case 32: {
                             if (wireType !== 0)
                                 break;
                             message.n = reader.uint64();
@@ -2229,8 +2252,8 @@ export const stordom = $root.stordom = (() => {
             RepairBlock.prototype.block = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             RepairBlock.prototype.session = 0;
             RepairBlock.prototype.seq = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            RepairBlock.prototype.conditionalVersion = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             RepairBlock.prototype.version = null;
+            RepairBlock.prototype.conditionalVersion = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             RepairBlock.prototype.crc = 0;
             RepairBlock.prototype.hasData = false;
             RepairBlock.prototype.force = false;
@@ -2245,8 +2268,8 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(56).uint64(message.block);
                 writer.uint32(72).uint32(message.session);
                 writer.uint32(96).uint64(message.seq);
+                $root.stordom.petal.BlockVersion.encode(message.version, writer.uint32(114).fork(), _depth + 1).ldelim();
                 writer.uint32(136).uint64(message.conditionalVersion);
-                $root.stordom.petal.BlockVersion.encode(message.version, writer.uint32(258).fork(), _depth + 1).ldelim();
                 writer.uint32(269).fixed32(message.crc);
                 writer.uint32(272).bool(message.hasData);
                 writer.uint32(280).bool(message.force);
@@ -2301,16 +2324,16 @@ export const stordom = $root.stordom = (() => {
                             message.seq = reader.uint64();
                             continue;
                         }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            message.version = $root.stordom.petal.BlockVersion.decode(reader, reader.size(), $undefined, _depth + 1, message.version);
+                            continue;
+                        }
                     case 17: {
                             if (wireType !== 0)
                                 break;
                             message.conditionalVersion = reader.uint64();
-                            continue;
-                        }
-                    case 32: {
-                            if (wireType !== 2)
-                                break;
-                            message.version = $root.stordom.petal.BlockVersion.decode(reader, reader.size(), $undefined, _depth + 1, message.version);
                             continue;
                         }
                     case 33: {
@@ -2351,10 +2374,10 @@ export const stordom = $root.stordom = (() => {
                     throw $util.ProtocolError("missing required 'session'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "seq"))
                     throw $util.ProtocolError("missing required 'seq'", { instance: message });
-                if (!$Object.hasOwnProperty.call(message, "conditionalVersion"))
-                    throw $util.ProtocolError("missing required 'conditionalVersion'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "version"))
                     throw $util.ProtocolError("missing required 'version'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "conditionalVersion"))
+                    throw $util.ProtocolError("missing required 'conditionalVersion'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "crc"))
                     throw $util.ProtocolError("missing required 'crc'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "hasData"))

@@ -17,6 +17,8 @@ import type { Reader, Writer } from 'protobufjs/minimal.js';
 import { stordom } from '#petal-wire';
 import type { Fence, MapVersion, Session, Term } from '../../base/units.ts';
 import type {
+  BlockVersion,
+  DirtyBlock,
   HelloMessage,
   MutationOp,
   PetalMessage,
@@ -101,7 +103,7 @@ function encodeMessage(message: PetalMessage, writer: Writer): Writer {
     case 'probe':
       return petal.Probe.encode(message, writer);
     case 'probed':
-      return petal.Probed.encode(message, writer);
+      return petal.Probed.encode(encodable(message), writer);
     case 'rejoin':
       return petal.Rejoin.encode(encodable(message), writer);
     case 'repair':
@@ -263,10 +265,10 @@ function replicateOf(from: stordom.petal.Replicate.$Properties): ReplicateMessag
     session: from.session as Session,
     seq: from.seq,
     op: from.op as MutationOp,
-    n: from.n,
+    version: versionOf(from.version),
     conditionalVersion: from.conditionalVersion,
     crcs: from.crcs ?? [],
-    committed: from.committed,
+    committed: versionOf(from.committed),
   };
 }
 
@@ -299,7 +301,8 @@ function probeOf(from: stordom.petal.Probe.$Properties): ProbeMessage {
     gmap: from.gmap,
     group: from.group,
     term: from.term as Term,
-    committed: from.committed,
+    committed: versionOf(from.committed),
+    wantsDirty: from.wantsDirty,
   };
 }
 
@@ -311,6 +314,7 @@ function probedOf(from: stordom.petal.Probed.$Properties): ProbedMessage {
     group: from.group,
     term: from.term as Term,
     incarnation: from.incarnation,
+    dirty: (from.dirty ?? []).map(dirtyBlockOf),
   };
 }
 
@@ -323,7 +327,7 @@ function rejoinOf(from: stordom.petal.Rejoin.$Properties): RejoinMessage {
     term: from.term as Term,
     incarnation: from.incarnation,
     lastTerm: from.lastTerm as Term,
-    dirty: (from.dirty ?? []).map(({ vdisk, epoch, block }) => ({ vdisk, epoch, block })),
+    dirty: (from.dirty ?? []).map(dirtyBlockOf),
   };
 }
 
@@ -343,7 +347,7 @@ function repairOf(from: stordom.petal.Repair.$Properties): RepairMessage {
 function repairBlockOf(from: stordom.petal.RepairBlock.$Properties): RepairBlock {
   return {
     block: from.block,
-    version: { term: from.version.term as Term, n: from.version.n },
+    version: versionOf(from.version),
     session: from.session as Session,
     seq: from.seq,
     conditionalVersion: from.conditionalVersion,
@@ -351,4 +355,12 @@ function repairBlockOf(from: stordom.petal.RepairBlock.$Properties): RepairBlock
     hasData: from.hasData,
     force: from.force,
   };
+}
+
+function versionOf({ term, n }: stordom.petal.BlockVersion.$Properties): BlockVersion {
+  return { term: term as Term, n };
+}
+
+function dirtyBlockOf({ vdisk, epoch, block }: stordom.petal.DirtyBlock.$Properties): DirtyBlock {
+  return { vdisk, epoch, block };
 }

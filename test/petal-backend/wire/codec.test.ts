@@ -291,6 +291,12 @@ const ILLEGAL: readonly (readonly [string, object, number, RegExp])[] = [
   ['a status that is none', { ...sample('repaired').message, status: -7 }, 0, /status is -7/],
   ['data with a failure', { ...sample('reply').message, status: -5 }, 2, /of a success only/],
   ['an unknown mutation', { ...sample('replicate').message, op: 4 }, 2, /op is 4/],
+  [
+    'a version beyond 48 bits',
+    { ...sample('replicate').message, version: { term: 1, n: 2 ** 48 } },
+    2,
+    /version is 281474976710656 of term 1; expected less/,
+  ],
   ['data with a trim', sample('replicate-trim').message, 2, /8192 bytes of data; expected 0/],
   ['protocol 0', { ...sample('hello').message, protocol: 0 }, 0, /protocol is 0/],
   ['a short pool', { ...sample('hello').message, pool: new Uint8Array(15) }, 0, /pool has 15/],

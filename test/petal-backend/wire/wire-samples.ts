@@ -83,10 +83,10 @@ export const SAMPLES: Readonly<Record<string, Frame>> = {
       ...place,
       ...origin,
       op: MutationOp.write,
-      n: 2 ** 48 - 1,
+      version: { term: u32(8), n: 2 ** 48 - 1 },
       conditionalVersion: 0,
       crcs,
-      committed: 2 ** 48 - 2,
+      committed: { term: u32(8), n: 2 ** 48 - 2 },
     },
     dataOf(2, 9),
   ),
@@ -96,14 +96,24 @@ export const SAMPLES: Readonly<Record<string, Frame>> = {
     ...place,
     ...origin,
     op: MutationOp.trim,
-    n: 1,
+    version: { term: u32(1), n: 1 },
     conditionalVersion: 0,
     crcs: [],
-    committed: 0,
+    committed: { term: u32(0), n: 0 },
   }),
   replicated: framed({ kind: 'replicated', ...pair, status: PetalStatus.wrongTerm }),
-  probe: framed({ kind: 'probe', ...pair, committed: 2 ** 40 }),
-  probed: framed({ kind: 'probed', ...pair, incarnation: 6 }),
+  probe: framed({
+    kind: 'probe',
+    ...pair,
+    committed: { term: u32(8), n: 2 ** 40 },
+    wantsDirty: true,
+  }),
+  probed: framed({
+    kind: 'probed',
+    ...pair,
+    incarnation: 6,
+    dirty: [{ vdisk: 7, epoch: 1, block: 2 ** 33 }],
+  }),
   rejoin: framed({
     kind: 'rejoin',
     ...pair,
@@ -164,6 +174,10 @@ const anyBrand = <T extends Brand<number, string>>(): fc.Arbitrary<T> =>
 const anySums = (count: number): fc.Arbitrary<number[]> =>
   fc.array(anyU32, { minLength: count, maxLength: count });
 
+const anyVersion = fc.record({ term: anyBrand(), n: anyU48 });
+const anyDirty = fc.array(fc.record({ vdisk: anyU32, epoch: anyU32, block: anyU48 }), {
+  maxLength: 40,
+});
 const anyPair = { id: anyU48, gmap: anyU32, group: anyU32, term: anyBrand() } as const;
 /** Inside one chunk, as a place must be. */
 const anyPlace = fc
@@ -202,10 +216,10 @@ const anyReplicate = fc
       ...anyPair,
       session: anyBrand(),
       seq: anyU48,
-      n: anyU48,
+      version: anyVersion,
       conditionalVersion: anyU48,
       crcs: anySums(count),
-      committed: anyU48,
+      committed: anyVersion,
     });
     return record.map((rest) =>
       framed({ kind: 'replicate', ...where, blocks, op, ...rest } as PetalMessage, dataOf(count)),
@@ -219,7 +233,7 @@ const anyRepair = fc
     header: fc.record({ ...anyPair, vdisk: anyU32, epoch: anyU32 }),
     facts: fc.array(
       fc.record({
-        version: fc.record({ term: anyBrand(), n: anyU48 }),
+        version: anyVersion,
         session: anyBrand(),
         seq: anyU48,
         conditionalVersion: anyU48,
@@ -292,13 +306,13 @@ export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   anyReply,
   anyReplicate,
   bare('replicated', { ...anyPair, status: anyStatus }),
-  bare('probe', { ...anyPair, committed: anyU48 }),
-  bare('probed', { ...anyPair, incarnation: anyU32 }),
+  bare('probe', { ...anyPair, committed: anyVersion, wantsDirty: fc.boolean() }),
+  bare('probed', { ...anyPair, incarnation: anyU32, dirty: anyDirty }),
   bare('rejoin', {
     ...anyPair,
     incarnation: anyU32,
     lastTerm: anyU32,
-    dirty: fc.array(fc.record({ vdisk: anyU32, epoch: anyU32, block: anyU48 }), { maxLength: 40 }),
+    dirty: anyDirty,
   }),
   anyRepair,
   bare('repaired', { ...anyPair, status: anyStatus }),
