@@ -18,11 +18,13 @@ import type {
   ServerOptions,
   VdiskFacts,
 } from '../../src/petal-backend/server/ports.ts';
+import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
 import type { Directory } from '../../src/world/directory.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
+import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import { SimDirectory } from '../../src/world/sim/sim-directory.ts';
 import type { LinkParameters } from '../../src/world/sim/sim-link.ts';
 import { Simulator } from '../../src/world/sim/simulator.ts';
@@ -49,20 +51,22 @@ const FAST_POOL: PetalPoolOptions = {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Frames as text and bytes: the codec of the tests of the protocol. */
+/** A frame of the wire behind the name that the switch goes by. */
 function encode(to: string, { message, payload }: Frame): Uint8Array {
-  const head = encoder.encode(JSON.stringify({ to, message }));
-  const bytes = new Uint8Array(4 + head.length + payload.length);
-  new DataView(bytes.buffer).setUint32(0, head.length, true);
-  bytes.set(head, 4);
-  bytes.set(payload, 4 + head.length);
+  const name = encoder.encode(to);
+  const frame = encodeFrame(message, payload, simDigest);
+  const bytes = new Uint8Array(1 + name.length + frame.length);
+  bytes[0] = name.length;
+  bytes.set(name, 1);
+  bytes.set(frame, 1 + name.length);
   return bytes;
 }
 
 function decode(bytes: Uint8Array): { readonly to: string; readonly frame: Frame } {
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const { to, message } = JSON.parse(decoder.decode(bytes.subarray(4, 4 + length)));
-  return { to, frame: { message, payload: bytes.slice(4 + length) } };
+  const frameAt = 1 + (bytes[0] as number);
+  const frame = decodeFrame(bytes.subarray(frameAt), simDigest);
+  if (frame instanceof WireRefusal) throw new Error(`a server was sent no frame: ${frame.why}`);
+  return { to: decoder.decode(bytes.subarray(1, frameAt)), frame };
 }
 
 class LinkNet implements PeerNet {

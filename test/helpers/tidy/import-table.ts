@@ -30,6 +30,8 @@ const TOUCHES_THE_MACHINE: readonly RegExp[] = [
 const OTHER_EXTERNALS: readonly { readonly name: string; readonly where: RegExp }[] = [
   { name: 'node:crypto', where: /^src\/world\/sim\/sim-digest\.ts$/ },
   { name: 'node:zlib', where: /^src\/world\/sim\/sim-digest\.ts$/ },
+  { name: '#petal-wire', where: /^src\/petal-backend\/wire\// },
+  { name: 'protobufjs/minimal.js', where: /^src\/petal-backend\/wire\// },
 ];
 
 /** Only these start the simulator. */

@@ -9,6 +9,8 @@ export interface ProjectFile {
 }
 
 const NOT_OURS = new Set(['node_modules', 'build', 'coverage', 'runs', '.git']);
+/** Committed, but written by a generator. */
+const GENERATED = /\.pb\.(?:js|d\.ts)$/;
 
 /** All files below the folder of the project whose name ends in one of `endings`. */
 export function projectFiles(endings: readonly string[]): ProjectFile[] {
@@ -29,7 +31,7 @@ function collect(folder: string, endings: readonly string[], files: ProjectFile[
     if (NOT_OURS.has(entry.name)) continue;
     const path = folder === '' ? entry.name : join(folder, entry.name);
     if (entry.isDirectory()) collect(path, endings, files);
-    else if (entry.isFile() && endings.some((ending) => path.endsWith(ending))) {
+    else if (entry.isFile() && !GENERATED.test(path) && endings.some((e) => path.endsWith(e))) {
       files.push({ path, text: readFileSync(path, 'utf8') });
     }
   }

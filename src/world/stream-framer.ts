@@ -1,0 +1,131 @@
+/**
+ * Frames over a stream of bytes, which keeps no bounds: each goes behind a prefix of its own.
+ *
+ * Offset  Size  Field (little-endian)
+ *      0     4  magic, "SDF1"; the last character is the version
+ *      4     4  length of the frame, at most what the receiver was told
+ *      8        the frame
+ *
+ * The magic is for whoever dials a wrong port: what another protocol sends first is seen after four
+ * bytes, and never waited upon as a long frame. After a prefix that is none, nothing in the stream
+ * can be trusted to be the next one: the receiver does not look for it, it closes.
+ *
+ * Each frame is handed over in bytes of its own, which are the receiver's: the stream's chunks are
+ * not kept. What is held between two chunks is at most one frame.
+ */
+import { invariant } from '../base/invariant.ts';
+
+export const FRAME_PREFIX_BYTES = 8;
+/** "SDF1". */
+const MAGIC = [0x53, 0x44, 0x46, 0x31];
+
+/** What goes into the stream before a frame of this length. */
+export function framePrefix(lengthBytes: number): Uint8Array {
+  const prefix = new Uint8Array(FRAME_PREFIX_BYTES);
+  prefix.set(MAGIC);
+  for (let at = 4; at < FRAME_PREFIX_BYTES; at++) prefix[at] = lengthBytes >>> (8 * (at - 4));
+  return prefix;
+}
+
+export class StreamFramer {
+  readonly #frameBytesMax: number;
+  readonly #deliver: (frame: Uint8Array) => void;
+  readonly #prefix = new Uint8Array(FRAME_PREFIX_BYTES);
+  readonly #prefixView = new DataView(this.#prefix.buffer);
+  #prefixBytes = 0;
+  /** Null while the prefix is not complete. */
+  #frame: Uint8Array | null = null;
+  #frameBytes = 0;
+  #stopped = false;
+
+  /** `deliver` may stop the framer. */
+  constructor(frameBytesMax: number, deliver: (frame: Uint8Array) => void) {
+    invariant(frameBytesMax < 2 ** 32, 'the length of a frame fits its field');
+    this.#frameBytesMax = frameBytesMax;
+    this.#deliver = deliver;
+  }
+
+  /**
+   * Takes the next bytes of the stream, which are only borrowed, and delivers each frame that they
+   * complete. Says why no more can be taken, once: from then on nothing is.
+   */
+  push(chunk: Uint8Array): string | null {
+    let at = 0;
+    while (!this.#stopped && at < chunk.length) {
+      if (this.#frame === null) {
+        at = this.#takePrefix(chunk, at);
+        const problem = this.#prefixProblem();
+        if (problem !== null) {
+          this.stop();
+          return problem;
+        }
+      } else {
+        const taken = Math.min(chunk.length - at, this.#frame.length - this.#frameBytes);
+        this.#frame.set(chunk.subarray(at, at + taken), this.#frameBytes);
+        this.#frameBytes += taken;
+        at += taken;
+      }
+      this.#deliverComplete();
+    }
+    return null;
+  }
+
+  /** Nothing is delivered any more; what was held is dropped. */
+  stop(): void {
+    this.#stopped = true;
+    this.#frame = null;
+    this.#prefixBytes = 0;
+  }
+
+  /** What to say if the stream ends here; null at the bounds of a frame. */
+  get cut(): string | null {
+    if (this.#frame !== null) {
+      return `it ended ${this.#frameBytes} bytes into a frame of ${this.#frame.length}`;
+    }
+    return this.#prefixBytes === 0 ? null : 'it ended inside the prefix of a frame';
+  }
+
+  #takePrefix(chunk: Uint8Array, from: number): number {
+    let at = from;
+    while (this.#prefixBytes < FRAME_PREFIX_BYTES && at < chunk.length) {
+      this.#prefix[this.#prefixBytes++] = chunk[at++] as number;
+    }
+    return at;
+  }
+
+  /** Judges as much of the prefix as is there; when all of it is, makes room for the frame. */
+  #prefixProblem(): string | null {
+    const prefix = this.#prefix;
+    for (let at = 0; at < MAGIC.length && at < this.#prefixBytes; at++) {
+      if (prefix[at] !== MAGIC[at]) return this.#strangeProblem();
+    }
+    if (this.#prefixBytes < FRAME_PREFIX_BYTES) return null;
+    const length = this.#prefixView.getUint32(4, true);
+    if (length > this.#frameBytesMax) {
+      return `a frame of ${length} bytes; expected at most ${this.#frameBytesMax}`;
+    }
+    this.#frame = new Uint8Array(length);
+    this.#frameBytes = 0;
+    return null;
+  }
+
+  #strangeProblem(): string {
+    const begin = this.#prefix.subarray(0, Math.min(this.#prefixBytes, MAGIC.length));
+    const shown = Array.from(begin, printable).join('');
+    return `frames begin with SDF1, these bytes with ${shown}: another program or version?`;
+  }
+
+  #deliverComplete(): void {
+    const frame = this.#frame;
+    if (frame === null || this.#frameBytes < frame.length) return;
+    this.#frame = null;
+    this.#prefixBytes = 0;
+    this.#deliver(frame);
+  }
+}
+
+function printable(byte: number): string {
+  return byte > 0x20 && byte < 0x7f
+    ? String.fromCharCode(byte)
+    : `\\x${byte.toString(16).padStart(2, '0')}`;
+}
