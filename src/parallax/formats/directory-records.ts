@@ -16,11 +16,19 @@
  * `cond/<store>/<block>`, magic "SDCB", 4120 bytes: field 0; 12 u32 0, 16 u48 version of the block,
  *   22 u16 0, 24 the 4096 bytes of the block.
  */
+
+import { getU48, setU48 } from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 const VERSION = 1;
 

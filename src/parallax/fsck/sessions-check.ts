@@ -1,4 +1,6 @@
 /** Who is attached to a store, and the last numbers that it gave. */
+
+import { isDamage } from '../../base/formats/sealed.ts';
 import type { Directory } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
 import {
@@ -6,7 +8,6 @@ import {
   type SessionRecord,
   SessionRecordKind,
 } from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { attachmentKey, nextSessionKey } from '../pool/keys.ts';
 import type { Findings } from './findings.ts';
 

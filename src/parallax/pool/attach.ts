@@ -8,6 +8,7 @@
  * attachment each txn of the older one is refused. What was lost on the way only skips a number.
  */
 import { StorageError } from '../../base/errors.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { type Fence, nanos, type Session, u32 } from '../../base/units.ts';
 import type { Comparison, Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest, TimerId, World } from '../../world/world.ts';
@@ -17,7 +18,6 @@ import {
   type SessionRecord,
   SessionRecordKind,
 } from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { attachmentKey, checkStoreName, nextSessionKey } from './keys.ts';
 
 export interface Attachment {
