@@ -6,13 +6,15 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { isDamage } from '../../../src/base/formats/sealed.ts';
 import {
-  decodeConditionalRecord,
-  decodeExtentRecord,
   decodeSessionRecord,
-  encodeConditionalRecord,
-  encodeExtentRecord,
   encodeSessionRecord,
   SessionRecordKind,
+} from '../../../src/base/formats/session-record.ts';
+import {
+  decodeConditionalRecord,
+  decodeExtentRecord,
+  encodeConditionalRecord,
+  encodeExtentRecord,
 } from '../../../src/parallax/formats/directory-records.ts';
 import {
   decodeExtentMap,

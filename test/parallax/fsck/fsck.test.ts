@@ -2,10 +2,12 @@
 import test from 'ava';
 import { isDamage } from '../../../src/base/formats/sealed.ts';
 import {
-  decodeExtentRecord,
-  encodeExtentRecord,
   encodeSessionRecord,
   SessionRecordKind,
+} from '../../../src/base/formats/session-record.ts';
+import {
+  decodeExtentRecord,
+  encodeExtentRecord,
 } from '../../../src/parallax/formats/directory-records.ts';
 import {
   BlockState,
