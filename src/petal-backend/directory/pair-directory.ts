@@ -134,7 +134,6 @@ export class PairDirectory {
     /** All that were asked: any of them may have been made. */
     const asked: Uint8Array[] = [];
     while (clock.nowNs() < endNs) {
-      const askedNs = clock.nowNs();
       try {
         const planned = await plan();
         if (isRefusal(planned)) return { kind: 'refused', why: planned.refused };
@@ -148,9 +147,7 @@ export class PairDirectory {
       if (view !== null && view.version !== from.version) {
         const now = encodeRecord(digest, pairKind, view.record);
         const made = asked.some((bytes) => sameBytes(bytes, now));
-        return made
-          ? { kind: 'made', view: { ...view, askedNs: nanos(Math.max(askedNs, view.askedNs)) } }
-          : { kind: 'other', view };
+        return { kind: made ? 'made' : 'other', view };
       }
       await timers.sleep(this.#options.pauseNs);
     }
@@ -241,10 +238,14 @@ export class PairWatch {
 
   #take(view: PairView): void {
     if (!this.#open) return;
-    const { version, askedNs } = this.#newest ?? { version: 0, askedNs: -1 };
-    if (view.version < version || askedNs >= view.askedNs) return;
-    this.#newest = view;
-    this.#seen(view);
+    const newest = this.#newest ?? view;
+    if (view.version < newest.version) return;
+    if (view.version === newest.version && view !== newest && view.askedNs <= newest.askedNs)
+      return;
+    // A later version was so after whatever an earlier one was read at.
+    const askedNs = nanos(Math.max(view.askedNs, newest.askedNs));
+    this.#newest = { ...view, askedNs };
+    this.#seen(this.#newest);
   }
 }
 
