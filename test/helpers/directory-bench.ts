@@ -6,6 +6,7 @@ import { DirectoryClient, type DirectoryClientOptions } from '../../src/world/di
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { MonotonicClock, startClock } from '../../src/world/real/clock.ts';
 import { NodeTimers } from '../../src/world/real/node-timers.ts';
+import type { DiskModel } from '../../src/world/sim/disk-timing.ts';
 import { SimDirectory, type SimDirectoryOptions } from '../../src/world/sim/sim-directory.ts';
 import type { LinkPath } from '../../src/world/sim/sim-link.ts';
 import { SimVoters } from '../../src/world/sim/sim-voters.ts';
@@ -96,10 +97,11 @@ export function simVotersBench(
   seed: number,
   count: number,
   options: Partial<VoterOptions> = {},
+  disks: Partial<DiskModel> = {},
 ): SimVotersBench {
   const simulator = new Simulator({ seed });
   const host = simulator.addHost('h0', { memoryBytes: 4096 });
   const world = simulator.toolstackWorld('dom0', host);
-  const voters = new SimVoters(simulator, 'd', count, options);
+  const voters = new SimVoters(simulator, 'd', count, options, disks);
   return { simulator, voters, world, client: (name, some) => voters.client(name, world, some) };
 }

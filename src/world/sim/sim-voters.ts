@@ -8,6 +8,7 @@ import { invariant, present } from '../../base/invariant.ts';
 import { DEFAULT_VOTER_OPTIONS, Voter, type VoterOptions } from '../voters/voter.ts';
 import { VoterDirectory, type VoterDirectoryOptions } from '../voters/voter-directory.ts';
 import type { Link, World } from '../world.ts';
+import type { DiskModel } from './disk-timing.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { SimHost } from './sim-host.ts';
 import { ActorPath, type LinkDirection } from './sim-link.ts';
@@ -19,6 +20,8 @@ interface Seat {
   readonly host: SimHost;
   incarnation: Incarnation | null;
   voter: Voter | null;
+  /** A start of it has succeeded: from then on its files must be there. */
+  created: boolean;
 }
 
 interface ClientPaths {
@@ -39,19 +42,26 @@ export class SimVoters {
     name: string,
     count: number,
     options: Partial<VoterOptions> = {},
+    disks: Partial<DiskModel> = {},
   ) {
     invariant(count >= 3 && count % 2 === 1, 'voters are an odd number, three at least');
     this.#simulator = simulator;
     this.#options = { ...DEFAULT_VOTER_OPTIONS, ...options };
     for (let i = 0; i < count; i++) {
-      const host = simulator.addHost(`${name}-v${i}`, { memoryBytes: 4096 });
-      this.#seats.push({ name: `${name}/v${i}`, host, incarnation: null, voter: null });
+      const host = simulator.addHost(`${name}-v${i}`, { memoryBytes: 4096, disks });
+      this.#seats.push({
+        name: `${name}/v${i}`,
+        host,
+        incarnation: null,
+        voter: null,
+        created: false,
+      });
       for (let j = i + 1; j < count; j++) {
         const path = new ActorPath(simulator, `${name}/v${i}`, `${name}/v${j}`);
         this.#paths.set(i * count + j, path);
       }
     }
-    for (let i = 0; i < count; i++) this.#start(i, true);
+    for (let i = 0; i < count; i++) this.#start(i);
   }
 
   get count(): number {
@@ -95,7 +105,7 @@ export class SimVoters {
 
   /** Starts a voter that is dead on what its disk has. */
   restart(index: number): void {
-    if (this.voter(index) === null) this.#start(index, false);
+    if (this.voter(index) === null) this.#start(index);
   }
 
   pause(index: number, forNs: number): void {
@@ -166,7 +176,7 @@ export class SimVoters {
     return present(this.#seats[index], 'a voter is one of them');
   }
 
-  #start(index: number, create: boolean): void {
+  #start(index: number): void {
     const simulator = this.#simulator;
     const seat = this.#seat(index);
     const incarnation = simulator.newIncarnation(seat.name, seat.host);
@@ -192,6 +202,11 @@ export class SimVoters {
     for (const { paths } of this.#clients.values()) {
       voter.serve((paths[index] as ActorPath).open(1, incarnation));
     }
-    voter.start(create).catch(fail);
+    voter
+      .start(!seat.created)
+      .then(() => {
+        seat.created = true;
+      })
+      .catch(fail);
   }
 }
