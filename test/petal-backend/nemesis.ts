@@ -7,7 +7,7 @@ import type { SimPetal } from './sim-petal.ts';
 type Trouble = (petal: SimPetal, random: Prng) => Promise<string>;
 
 function anyServer(petal: SimPetal, random: Prng): number {
-  return random.below(petal.map.servers.length);
+  return 1 + random.below(petal.map.servers.length);
 }
 
 const TROUBLES: readonly Trouble[] = [

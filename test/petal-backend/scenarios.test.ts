@@ -8,7 +8,7 @@ import { becomesClean, differingCopies } from './nemesis.ts';
 import { History } from './petal-workload.ts';
 import { FAST, SimPetal } from './sim-petal.ts';
 
-/** A block of group 0 of four servers: its copies are at s0, the first primary, and s1. */
+/** A block of group 0 of four servers: its copies are at s1, the first primary, and s2. */
 const BLOCK = EXTENT_BLOCKS;
 /** Kind of a frame to the directory that changes it. */
 const DIRECTORY_TXN = 3;
@@ -30,17 +30,17 @@ async function scenario(
   return { petal, history };
 }
 
-/** A reader that only hears s1, and a writer at s0, whose link to s1 is cut. */
+/** A reader that only hears s2, and a writer at s1, whose link to s2 is cut. */
 async function secondaryIsCutOff(petal: SimPetal, history: History): Promise<void> {
   const writer = await petal.client('h0');
   const reader = await petal.client('h1', { timeoutNs: 2e6, giveUpNs: 3e6 });
   await history.write(writer, BLOCK);
-  petal.cutBetween('h1.2', 's0');
-  // s1 asks the directory about the reader.
+  petal.cutBetween('h1.2', 's1');
+  // s2 asks the directory about the reader.
   for (let i = 0; i < 15; i++) await history.read(reader, BLOCK);
-  petal.cutBetween('s0', 's1');
-  // What the directory answers s1 now will reach it late, and s1 cannot change anything there.
-  const { toActor, fromActor } = petal.simulator.link('s1/directory');
+  petal.cutBetween('s1', 's2');
+  // What the directory answers s2 now will reach it late, and s2 cannot change anything there.
+  const { toActor, fromActor } = petal.simulator.link('s2/directory');
   toActor.clog();
   fromActor.cutSome((frame) => frame[6] === DIRECTORY_TXN);
   const writing = (async () => {
@@ -85,20 +85,20 @@ async function lateCopy(petal: SimPetal, history: History): Promise<void> {
   await history.write(client, BLOCK);
   let late: Frame | null = null;
   petal.net.watch = (from, to, frame) => {
-    if (from === 's0' && to === 's1' && frame.message.kind === 'replicate') late ??= frame;
+    if (from === 's1' && to === 's2' && frame.message.kind === 'replicate') late ??= frame;
   };
-  petal.simulator.link('s1/petal').toActor.cut();
+  petal.simulator.link('s2/petal').toActor.cut();
   const writing = history.write(client, BLOCK);
   await petal.world.timers.sleep(5e6);
-  for (const name of ['s0', 's1']) petal.cutBetween('h0.1', name);
-  await petal.kill(0);
-  petal.simulator.link('s1/petal').toActor.heal();
+  for (const name of ['s1', 's2']) petal.cutBetween('h0.1', name);
+  await petal.kill(1);
+  petal.simulator.link('s2/petal').toActor.heal();
   await petal.world.timers.sleep(20e6 + HOLD_NS + 20e6);
-  petal.start(0);
+  petal.start(1);
   await becomesClean(petal, 1e9);
   await writing;
   if (late === null) throw new Error('no copy was sent');
-  petal.net.inject('s0', 's1', late);
+  petal.net.inject('s1', 's2', late);
   await petal.world.timers.sleep(20e6);
 }
 
@@ -119,13 +119,13 @@ test('lost stale bits: the survivor dies before the other one is back, which the
       const client = await petal.client('h0');
       const short = await petal.client('h1', { timeoutNs: 5e6, giveUpNs: 60e6 });
       await history.write(client, BLOCK);
-      await petal.kill(0);
-      t.is(await history.write(client, BLOCK), PoolStatus.ok, 's1 has it alone');
       await petal.kill(1);
-      petal.start(0);
+      t.is(await history.write(client, BLOCK), PoolStatus.ok, 's2 has it alone');
+      await petal.kill(2);
+      petal.start(1);
       await petal.world.timers.sleep(200e6);
       t.is(await history.read(short, BLOCK), PoolStatus.ioError, 'an error, and nothing older');
-      petal.start(1);
+      petal.start(2);
       await becomesClean(petal, 1e9);
       t.is(await history.read(client, BLOCK), PoolStatus.ok);
     });
@@ -138,7 +138,7 @@ test('the link between the two is cut while both reach the directory: the first 
   for (let seed = 1; seed <= 5; seed++) {
     const { petal, history } = await scenario(seed, async (petal, history) => {
       const client = await petal.client('h0');
-      petal.cutBetween('s0', 's1');
+      petal.cutBetween('s1', 's2');
       for (let i = 0; i < 10; i++) t.is(await history.write(client, BLOCK), PoolStatus.ok);
       t.is((await petal.record(0)).inSync.length, 1);
       petal.net.heal();
@@ -156,15 +156,15 @@ test('read, then revert: what a read has shown is there after the primary is gon
       const writer = await petal.client('h0', { timeoutNs: 5e6, giveUpNs: 5e6 });
       const reader = await petal.client('h1');
       await history.write(writer, BLOCK);
-      petal.simulator.link('s1/petal').toActor.cut();
+      petal.simulator.link('s2/petal').toActor.cut();
       const writing = history.write(writer, BLOCK);
       const short = await petal.client('h2', { timeoutNs: 2e6, giveUpNs: 2e6 });
       for (let i = 0; i < 5; i++) await history.read(short, BLOCK);
-      await petal.kill(0);
-      petal.simulator.link('s1/petal').toActor.heal();
+      await petal.kill(1);
+      petal.simulator.link('s2/petal').toActor.heal();
       await writing;
       t.is(await history.read(reader, BLOCK), PoolStatus.ok);
-      petal.start(0);
+      petal.start(1);
       await becomesClean(petal, 1e9);
       t.is(await history.read(reader, BLOCK), PoolStatus.ok);
     });
@@ -177,13 +177,13 @@ test('a write that comes a second time, after a later one, is not done again', a
     const client = await petal.client('h0');
     let first: Frame | null = null;
     petal.net.watch = (from, to, frame) => {
-      if (from === 'h0.1' && to === 's0' && frame.message.kind === 'write') first = frame;
+      if (from === 'h0.1' && to === 's1' && frame.message.kind === 'write') first = frame;
     };
     await history.write(client, BLOCK);
-    petal.net.watch = () => {};
+    petal.net.watch = null;
     await history.write(client, BLOCK);
     if (first === null) throw new Error('a write was sent');
-    petal.net.inject('h0.1', 's0', first);
+    petal.net.inject('h0.1', 's1', first);
     await petal.world.timers.sleep(5e6);
     t.is(await history.read(client, BLOCK), PoolStatus.ok);
   });
@@ -208,10 +208,10 @@ test('two neighbours fail: errors for what both had, never older data; all else 
     const client = await petal.client('h0');
     const short = await petal.client('h1', { timeoutNs: 5e6, giveUpNs: 150e6 });
     for (let group = 0; group < 4; group++) await history.write(client, BLOCK + 16 * group);
-    await petal.kill(0);
+    await petal.kill(1);
     await petal.world.timers.sleep(200e6);
     t.is(await history.write(client, BLOCK), PoolStatus.ok);
-    await petal.kill(1);
+    await petal.kill(2);
     await petal.world.timers.sleep(200e6);
     t.is(await history.read(short, BLOCK), PoolStatus.ioError);
     for (const group of [1, 2, 3]) {
@@ -227,10 +227,10 @@ test('a site is lost: even and odd servers are at two sites, and every block is 
     async (petal, history) => {
       const client = await petal.client('h0');
       for (let i = 0; i < 96; i += 7) await history.write(client, BLOCK + i);
-      await Promise.all([1, 3, 5].map((server) => petal.kill(server)));
+      await Promise.all([2, 4, 6].map((server) => petal.kill(server)));
       for (let i = 0; i < 96; i += 7) t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
       for (let i = 0; i < 96; i += 5) t.is(await history.write(client, BLOCK + i), PoolStatus.ok);
-      for (const server of [1, 3, 5]) petal.start(server);
+      for (const server of [2, 4, 6]) petal.start(server);
       await becomesClean(petal, 1e9);
     },
     'none',
@@ -248,7 +248,7 @@ test('a conditional block: of two who read the same version one writes; what was
     t.deepEqual(await other.writeIf(3, 0, data(2)), { written: false, version: 1 });
     const both = await Promise.all([one.writeIf(3, 1, data(3)), other.writeIf(3, 1, data(4))]);
     t.is(both.filter(({ written }) => written).length, 1);
-    await petal.kill(0);
+    await petal.kill(1);
     const { version, data: found } = await other.readConditional(3);
     t.is(version, 2);
     t.is(found[0], both[0]?.written === true ? 3 : 4);
@@ -260,7 +260,7 @@ test('a copy that is damaged at rest is an error there; the other one is read', 
     const client = await petal.client('h0');
     await history.write(client, BLOCK);
     await petal.world.timers.sleep(20e6);
-    const disk = petal.disks.get(0);
+    const disk = petal.disks.get(1);
     for (const { data } of disk?.blocks.values() ?? []) data?.set([0xee], 100);
     for (let i = 0; i < 10; i++) t.is(await history.read(client, BLOCK), PoolStatus.ok);
     const bytes = new Uint8Array(BLOCK_BYTES);
