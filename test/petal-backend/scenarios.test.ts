@@ -44,15 +44,15 @@ async function secondaryIsCutOff(petal: SimPetal, history: History): Promise<voi
   toActor.clog();
   fromActor.cutSome((frame) => frame[6] === DIRECTORY_TXN);
   const writing = (async () => {
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 60; i++) {
       await history.write(writer, BLOCK);
       await petal.world.timers.sleep(1e6);
     }
   })();
   const reading = (async () => {
-    for (let i = 0; i < 120; i++) {
+    for (let i = 0; i < 400; i++) {
       await history.read(reader, BLOCK);
-      await petal.world.timers.sleep(1e6);
+      await petal.world.timers.sleep(0.2e6);
     }
   })();
   await petal.world.timers.sleep(HOLD_NS + 34e6);

@@ -1,6 +1,6 @@
 /** A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory. */
 import type { MapVersion, Term } from '../../src/base/units.ts';
-import { attach } from '../../src/parallax/pool/attach.ts';
+import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
   PetalPool,
@@ -212,15 +212,23 @@ export class SimPetal {
 
   /** A client with a session of its own; the older one of the same host is fenced. */
   async client(host: string, options: Partial<PetalPoolOptions> = {}): Promise<PetalPool> {
-    const { session, fence } = await attach(this.directory, this.world.digest, VDISK_NAME, host);
+    return (await this.attached(host, options)).pool;
+  }
+
+  async attached(
+    host: string,
+    options: Partial<PetalPoolOptions> = {},
+  ): Promise<{ readonly pool: PetalPool; readonly attachment: Attachment }> {
+    const { world } = this;
+    const attachment = await attach(this.directory, world.digest, VDISK_NAME, host);
+    const { session, fence } = attachment;
     const name = `${host}.${session}`;
-    const home = this.simulator.host('dom0');
-    const life = this.simulator.newIncarnation(name, home);
+    const life = this.simulator.newIncarnation(name, this.simulator.host('dom0'));
     const { near, far } = this.simulator.link(`${name}/petal`).connect(this.simulator, life);
     this.net.plug(name, far);
-    return new PetalPool({
-      world: this.world,
-      net: new LinkNet(near, this.world),
+    const pool = new PetalPool({
+      world,
+      net: new LinkNet(near, world),
       map: this.map,
       vdisk: VDISK,
       epoch: 1,
@@ -230,6 +238,7 @@ export class SimPetal {
       fence,
       options: { ...FAST_POOL, ...options },
     });
+    return { pool, attachment };
   }
 
   async record(group: number): Promise<PairRecord> {
