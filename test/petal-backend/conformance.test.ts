@@ -1,7 +1,8 @@
 import test from 'ava';
+import { othersLeaseNs } from '../../src/petal-backend/server/ports.ts';
 import { POOL_CASES } from '../parallax/pool/block-pool-conformance.ts';
 import { guardOf, type PoolBench } from '../parallax/pool/pool-bench.ts';
-import { SimPetal } from './sim-petal.ts';
+import { FAST, SimPetal } from './sim-petal.ts';
 
 for (const { servers, copies } of [
   { servers: 4, copies: 2 },
@@ -17,6 +18,8 @@ for (const { servers, copies } of [
           run: (inner) => inner(),
           attached: async (host) => {
             const { pool, attachment } = await petal.attached(host);
+            // The fence of whoever was attached before is confirmed when leases are over.
+            await petal.world.timers.sleep(othersLeaseNs(FAST));
             return { pool, attachment, guard: guardOf(petal.world, petal.directory, attachment) };
           },
         };

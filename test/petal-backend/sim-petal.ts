@@ -47,9 +47,9 @@ import { MemoryDisk, MemoryStore } from './memory-store.ts';
 
 export const GMAP = 1;
 export const VDISK = 1;
-export const VDISK_NAME = 'v';
+export const VDISK_NAME = 'main';
 export const POOL = 'p';
-export const SIZE_BLOCKS = 65_536;
+export const SIZE_BLOCKS = 81_920;
 export const FAST: ServerOptions = {
   leaseNs: 40e6,
   driftPpm: 1000,
@@ -230,6 +230,8 @@ export class SimPetal {
       world,
       net: new LinkNet(near, world),
       map: this.map,
+      host,
+      store: VDISK_NAME,
       vdisk: VDISK,
       epoch: 1,
       mapVersion: 1 as MapVersion,

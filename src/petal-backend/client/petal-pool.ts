@@ -65,6 +65,9 @@ export interface PetalPoolParts {
   readonly world: World;
   readonly net: PeerNet;
   readonly map: GlobalMap;
+  /** For people: whose session it is, and the name of the virtual disk. */
+  readonly host: string;
+  readonly store: string;
   readonly vdisk: number;
   readonly epoch: number;
   readonly mapVersion: MapVersion;
@@ -138,21 +141,15 @@ export class PetalPool implements BlockPool {
     this.#split(io, 'trim');
   }
 
-  async readConditional(block: PoolBlock): Promise<ConditionalBlock> {
-    invariant(block < EXTENT_BLOCKS, 'conditional blocks are those of the first extent');
+  readConditional(block: PoolBlock): Promise<ConditionalBlock> {
     const data = new Uint8Array(BLOCK_BYTES);
-    const { version } = await this.#conditional('readConditional', block, data, 0);
-    return { version, data };
+    const reading = this.#conditional('readConditional', block, data, 0);
+    return reading.then(({ version }) => ({ version, data }));
   }
 
-  async writeIf(
-    block: PoolBlock,
-    expectedVersion: number,
-    data: Uint8Array,
-  ): Promise<WriteIfResult> {
-    invariant(block < EXTENT_BLOCKS, 'conditional blocks are those of the first extent');
-    const reply = await this.#conditional('writeIf', block, data, expectedVersion);
-    return { written: reply.status === PetalStatus.ok, version: reply.version };
+  writeIf(block: PoolBlock, expectedVersion: number, data: Uint8Array): Promise<WriteIfResult> {
+    const writing = this.#conditional('writeIf', block, data, expectedVersion);
+    return writing.then(({ status, version }) => ({ written: status === PetalStatus.ok, version }));
   }
 
   async close(): Promise<void> {
@@ -166,6 +163,7 @@ export class PetalPool implements BlockPool {
     data: Uint8Array,
     expectedVersion: number,
   ): Promise<ReplyMessage> {
+    invariant(block < EXTENT_BLOCKS, 'conditional blocks are those of extent 0');
     return new Promise((resolve, reject) => {
       this.#begin(kind, block, 1, data, expectedVersion, (status, reply) => {
         if (reply !== null) resolve(reply);
@@ -177,7 +175,8 @@ export class PetalPool implements BlockPool {
   #errorOf(status: PoolStatus, block: number): StorageError {
     const fields = { block, status };
     if (status === PoolStatus.fenced) {
-      const text = `session ${this.#parts.session} has been fenced off its virtual disk`;
+      const { session, host, store } = this.#parts;
+      const text = `session ${session} of host ${host} has been fenced off store ${store}`;
       return new StorageError('E_FENCED', text, { fields });
     }
     const text = `nobody could say what has become of conditional block ${block}`;
@@ -187,6 +186,8 @@ export class PetalPool implements BlockPool {
   /** Cuts an operation at the ends of chunks; done when all its parts are, with the worst status. */
   #split(io: PoolIo, kind: Kind): void {
     const { block, blocks, buffer, bufferOffset } = io;
+    invariant(block >= EXTENT_BLOCKS, 'plain blocks are those behind extent 0');
+    invariant(blocks > 0 && block + blocks <= this.sizeBlocks, 'an operation is inside the pool');
     let left = 0;
     let worst: PoolStatus = PoolStatus.ok;
     const done = (status: PoolStatus): void => {

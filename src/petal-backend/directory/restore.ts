@@ -200,7 +200,7 @@ function restoredPair(
 function undecided({ gmap, group }: PairRecord, why: string): StorageError {
   return new StorageError(
     'E_RESTORE_UNDECIDED',
-    `who is in sync for pair ${group} of map ${gmap} cannot be told: ${why} what it had may be lost`,
+    `who is in sync for pair ${group} of map ${gmap} is not known: ${why} what it had may be lost`,
     { fields: { gmap, group } },
   );
 }

@@ -294,13 +294,17 @@ export class PrimaryMutations {
   /** What the store knows of it already; null: it is new. */
   #known({ gmap, group, vdisk, epoch, block, blocks, session, seq, op }: Mutation): Answer | null {
     if (this.#bug === 'no-origin') return null;
+    // Several may want the same conditional block of one client at a time, and one of them has it.
+    const isOwn = op === MutationOp.writeIf;
     let version = 0;
     for (let at = 0; at < blocks; at++) {
       const facts = this.#parts.store.facts({ gmap, group, vdisk, epoch, block: block + at });
-      if (facts.origin.session !== session || facts.origin.seq < seq) return null;
+      const { origin } = facts;
+      if (origin.session !== session || origin.seq < seq) return null;
+      if (isOwn && origin.seq !== seq) return null;
       version = facts.conditionalVersion;
     }
-    return { status: PetalStatus.ok, version: op === MutationOp.writeIf ? version : 0 };
+    return { status: PetalStatus.ok, version: isOwn ? version : 0 };
   }
 
   get #bug(): PetalBug {

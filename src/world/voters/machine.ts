@@ -134,7 +134,7 @@ export class DirectoryMachine {
     }
   }
 
-  /** What `encode` gave: it has been checked by whoever brought it. */
+  /** What `encode` gave, here or at another voter: voters trust each other. */
   #load(reader: ByteReader): void {
     this.#lastTxn = reader.u53();
     for (let left = reader.u32(); left > 0; left--) {

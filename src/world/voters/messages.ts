@@ -307,7 +307,9 @@ function readOfClient(reader: ByteReader, kind: number): VoterMessage | null {
 }
 
 function readQuestion(reader: ByteReader): Question | null {
-  switch (QUESTIONS[reader.u8()]) {
+  const kind = QUESTIONS[reader.u8()];
+  if (kind === undefined) return null;
+  switch (kind) {
     case 'get': {
       const key = reader.text();
       return isKey(key) ? { kind: 'get', key } : null;
@@ -320,13 +322,13 @@ function readQuestion(reader: ByteReader): Question | null {
       const command = readCommand(reader, DIRECTORY_TXN_KEYS);
       return command === null ? null : { kind: 'command', command };
     }
-    default:
-      return null;
   }
 }
 
 function readAnswer(reader: ByteReader): Answer | null {
-  switch (ANSWERS[reader.u8()]) {
+  const kind = ANSWERS[reader.u8()];
+  if (kind === undefined) return null;
+  switch (kind) {
     case 'entries': {
       const entries: DirectoryEntry[] = [];
       const count = reader.u32();
@@ -344,7 +346,5 @@ function readAnswer(reader: ByteReader): Answer | null {
     }
     case 'elsewhere':
       return { kind: 'elsewhere', leader: reader.u16() };
-    default:
-      return null;
   }
 }

@@ -165,7 +165,7 @@ export class VoterDisk {
     }
     // A first start makes file 1 and at once file 2: only where nothing was ever promised is
     // file 1 the only one, and not whole.
-    if (files.length > 0 && files.some((file) => file > 1)) {
+    if (files.some((file) => file > 1)) {
       throw voterError(this.#voter, 'none of its files is whole');
     }
     return null;
@@ -181,7 +181,8 @@ export class VoterDisk {
     const view = viewOf(bytes);
     if (bytes.length < BASE_AT) return null;
     const damage = frameDamage(digest, bytes, view, 0, HEADER_BYTES, FILE);
-    if (damage?.newer === true) throw voterError(this.#voter, `${damage.problem}: use it`);
+    if (damage?.newer === true)
+      throw voterError(this.#voter, `${damage.problem}; use a newer release`);
     if (damage !== null || view.getUint32(12, true) !== file) return null;
     if (view.getUint32(16, true) !== this.#voter) {
       throw voterError(this.#voter, `its files are those of voter ${view.getUint32(16, true)}`);
