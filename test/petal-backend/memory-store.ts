@@ -1,6 +1,6 @@
 /**
- * A server's store in memory, for tests of the protocol: the disk outlives its server, mutations take
- * time, and one that was under way when its server died was made or not.
+ * A server's store in memory, for tests of the protocol: the disk outlives its server, mutations
+ * take time, and one that was under way when its server died was made or not.
  */
 import type { Prng } from '../../src/base/prng.ts';
 import type { Term } from '../../src/base/units.ts';

@@ -6,8 +6,7 @@ import { SimPetal } from './sim-petal.ts';
 
 const FIRST = EXTENT_BLOCKS;
 const BLOCKS = 64;
-const SEEDS = Number(process.env['PETAL_SEEDS'] ?? 30);
-const FROM = Number(process.env['PETAL_FROM'] ?? 1);
+const SEEDS = 8;
 
 for (const { servers, copies } of [
   { servers: 4, copies: 2 },
@@ -15,14 +14,16 @@ for (const { servers, copies } of [
   { servers: 5, copies: 3 },
 ]) {
   test(`${servers} servers, ${copies} copies: whatever happens, each block is linearizable, and all is clean again`, async (t) => {
-    for (let seed = FROM; seed < FROM + SEEDS; seed++) {
+    for (let seed = 1; seed <= SEEDS; seed++) {
       const petal = new SimPetal({ seed, servers, copies });
       let story: string[] = [];
       await petal.run(async () => {
         await petal.create();
         const history = new History(petal.world);
         const [one, other] = [await petal.client('h0'), await petal.client('h1')];
-        const options = { blocks: BLOCKS, operations: 120, lanes: 4 };
+        // Few blocks: they are written again before what was sent twice arrives.
+        const blocks = seed % 2 === 0 ? 8 : BLOCKS;
+        const options = { blocks, operations: 120, lanes: 4 };
         const random = randomOf(seed);
         const working = [
           workload(history, one, FIRST, options, random.fork('one')),

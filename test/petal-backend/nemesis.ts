@@ -86,7 +86,9 @@ export async function strike(petal: SimPetal, random: Prng, troubles: number): P
   return story;
 }
 
-/** Settles when every pair has all its members in sync; throws if that takes longer than `forNs`. */
+/**
+ * Settles when every pair has all its members in sync; throws if that takes longer than `forNs`.
+ */
 export async function becomesClean(petal: SimPetal, forNs: number): Promise<void> {
   const untilNs = petal.world.clock.nowNs() + forNs;
   for (;;) {
@@ -109,7 +111,8 @@ export function differingCopies(petal: SimPetal): string | null {
       const other = seen.get(key);
       if (other === undefined) seen.set(key, { crc, server });
       else if (other.crc !== crc) {
-        return `${key}: s${other.server} and s${server} differ (version ${version.term}/${version.n})`;
+        const { term, n } = version;
+        return `${key}: s${other.server} and s${server} differ (version ${term}/${n})`;
       }
     }
   }

@@ -1,4 +1,6 @@
-/** A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory. */
+/**
+ * A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory.
+ */
 import type { MapVersion, Term } from '../../src/base/units.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
@@ -28,6 +30,7 @@ import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
 import {
+  DEFAULT_SERVER_OPTIONS,
   type PetalBug,
   type ServerOptions,
   serverName,
@@ -50,13 +53,13 @@ export const VDISK = 1;
 export const VDISK_NAME = 'main';
 export const POOL = 'p';
 export const SIZE_BLOCKS = 81_920;
+/** Everything happens fifty times as often as in a real pool. */
 export const FAST: ServerOptions = {
+  ...DEFAULT_SERVER_OPTIONS,
   leaseNs: 40e6,
-  driftPpm: 1000,
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
-  plantedBug: 'none',
 };
 const FAST_POOL: PetalPoolOptions = {
   ...DEFAULT_PETAL_POOL_OPTIONS,

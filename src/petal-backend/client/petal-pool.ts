@@ -2,8 +2,8 @@
  * A virtual disk of a Petal pool as a `BlockPool`: what a driver VM has of Petal.
  *
  * A client knows the map, which never changes, and has hints of everything else: who is the primary
- * of a group, under which term, how long each server's queue is. Whoever it asks wrongly says what is
- * right. So a request goes on until it is answered:
+ * of a group, under which term, how long each server's queue is. Whoever it asks wrongly says what
+ * is right. So a request goes on until it is answered:
  *
  * ```
  * wrongTerm, notHere   with the term and the primary that came with it, at once or a little later
@@ -14,8 +14,8 @@
  * giveUpNs             the caller is told `ioError`. A write may have happened, or may yet happen
  *                      until its session is fenced: nobody uses its place again before
  * ```
- * A mutation is sent again under its number: servers do it once. Its answer may come twice, or late;
- * the first one counts.
+ * A mutation is sent again under its number: servers do it once. Its answer may come twice, or
+ * late; the first one counts.
  *
  * Reads go to the copy whose queue is the shorter one, as far as its server has lately told and
  * counting what this client has under way there (Petal '96 2.4 counts its own only: `ownPending`).
@@ -183,7 +183,9 @@ export class PetalPool implements BlockPool {
     return new StorageError('E_POOL_UNKNOWN', text, { fields });
   }
 
-  /** Cuts an operation at the ends of chunks; done when all its parts are, with the worst status. */
+  /**
+   * Cuts an operation at the ends of chunks; done when all its parts are, with the worst status.
+   */
   #split(io: PoolIo, kind: Kind): void {
     const { block, blocks, buffer, bufferOffset } = io;
     invariant(block >= EXTENT_BLOCKS, 'plain blocks are those behind extent 0');
@@ -219,7 +221,12 @@ export class PetalPool implements BlockPool {
     const { world, map } = this.#parts;
     const isMutation = kind === 'write' || kind === 'trim' || kind === 'writeIf';
     const request: Request = {
-      ...{ kind, block, blocks, data, expectedVersion, done },
+      kind,
+      block,
+      blocks,
+      data,
+      expectedVersion,
+      done,
       id: ++this.#lastId,
       seq: isMutation ? ++this.#lastSeq : 0,
       group: groupOf(map, block),

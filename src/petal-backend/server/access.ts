@@ -1,9 +1,10 @@
 /**
- * Who may read and write which virtual disk, and by which map: what the directory says, as of lately.
+ * Who may read and write which virtual disk, and by which map: what the directory says, as of
+ * lately.
  *
  * Like the record of a pair it is gone by for `leaseNs` after it was asked for, by the server's own
- * clock. So a session that was fenced is refused by every server when that time (and what clocks may
- * differ by) has passed since: the fence is then confirmed without asking anybody.
+ * clock. So a session that was fenced is refused by every server when that time (and what clocks
+ * may differ by) has passed since: the fence is then confirmed without asking anybody.
  */
 import type { World } from '../../world/world.ts';
 import { PetalStatus, type ReadMessage } from '../wire/messages.ts';

@@ -10,9 +10,9 @@
  * step down  the primary's own store fails, and others are in sync
  * ```
  * Each is one compare-and-swap of the pair's record, which begins a new term. Two that try at the
- * same time cannot both succeed. Whoever has begun a term without a member waits until that member's
- * lease is over before it acknowledges anything (`Pair.holdBack`), and marks what the member may
- * lack.
+ * same time cannot both succeed. Whoever has begun a term without a member waits until that
+ * member's lease is over before it acknowledges anything (`Pair.holdBack`), and marks what the
+ * member may lack.
  *
  * A server that was restarted is not in sync, though its disk is whole: others may have dropped it.
  * If nobody has, it claims its place; all acknowledged writes are on its disk, for it was in sync
@@ -145,8 +145,8 @@ export class Membership {
   }
 
   /**
-   * The own store fails: somebody else who is in sync goes on. If nobody is, what it has is all there
-   * is, and a new term begins with that.
+   * The own store fails: somebody else who is in sync goes on. If nobody is, what it has is all
+   * there is, and a new term begins with that.
    */
   async stepDown(seat: Seat): Promise<void> {
     const { pair } = seat;

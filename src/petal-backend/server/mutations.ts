@@ -7,13 +7,13 @@
  * compare    writeIf: the version that the client expects, or another one is told
  * number     {term, n}; from here on it may have happened, whatever becomes of this server
  * copy       to the own store and to every server in sync, at the same time
- * commit     all of them have it, durably, and nobody who was dropped can still show what was before
+ * commit     all of them have it, durably, and nobody who was dropped can show what was before
  * answer     and the locks are given back
  * ```
- * When the term changes meanwhile: if this server is still the primary, who was dropped is waited for
- * no more, but the block is marked as missing there, durably, before the answer; and who has come in
- * is waited for too. If it is the primary no longer, clients are sent away: their mutation happened
- * or not, and the next primary knows by its origin if it did.
+ * When the term changes meanwhile: if this server is still the primary, who was dropped is waited
+ * for no more, but the block is marked as missing there, durably, before the answer; and who has
+ * come in is waited for too. If it is the primary no longer, clients are sent away: their mutation
+ * happened or not, and the next primary knows by its origin if it did.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Term } from '../../base/units.ts';
@@ -235,7 +235,7 @@ export class PrimaryMutations {
 
   removeJoiner(server: number): void {
     this.#joiners.delete(server);
-    for (const mutation of [...this.#underWay.values()]) this.#settle(mutation);
+    for (const mutation of this.#underWay.values()) this.#settle(mutation);
   }
 
   /**
@@ -261,13 +261,13 @@ export class PrimaryMutations {
   }
 
   /**
-   * Somebody else is the primary, or this server cannot go on: what is under way may have happened or
-   * not.
+   * Somebody else is the primary, or this server cannot go on: what is under way may have happened
+   * or not.
    */
   closeTerm(): void {
     this.#term = 0 as Term;
     this.#joiners.clear();
-    for (const mutation of [...this.#underWay.values()]) {
+    for (const mutation of this.#underWay.values()) {
       this.#underWay.delete(mutation.n);
       this.#end(mutation, PetalStatus.notHere);
     }
@@ -288,7 +288,7 @@ export class PrimaryMutations {
   /** The time of holding back is over, or nobody has to be waited for any more. */
   readonly settleAll = (): void => {
     this.#holdTimer = false;
-    for (const mutation of [...this.#underWay.values()]) this.#settle(mutation);
+    for (const mutation of this.#underWay.values()) this.#settle(mutation);
   };
 
   /** What the store knows of it already; null: it is new. */
@@ -371,8 +371,17 @@ export class PrimaryMutations {
     const message: ReplicateMessage = {
       kind: 'replicate',
       id: mutation.n,
-      ...{ gmap, group, term: this.#pair.term },
-      ...{ vdisk, epoch, block, blocks, session, seq, op, crcs },
+      gmap,
+      group,
+      term: this.#pair.term,
+      vdisk,
+      epoch,
+      block,
+      blocks,
+      session,
+      seq,
+      op,
+      crcs,
       version: mutation.version,
       conditionalVersion: mutation.conditionalVersion,
       committed: this.committed,

@@ -1,10 +1,10 @@
 /**
  * What a server knows of one pair, and what it may do there.
  *
- * The directory decides; a server goes by the newest record that it has read. How old that may be is
- * bounded by the *observation lease*: the time of the server's own clock just before it asked, and
- * `leaseNs` from then on. A record that names a dropped member is so forgotten by that member before
- * anybody acknowledges what the member does not know.
+ * The directory decides; a server goes by the newest record that it has read. How old that may be
+ * is bounded by the *observation lease*: the time of the server's own clock just before it asked,
+ * and `leaseNs` from then on. A record that names a dropped member is so forgotten by that member
+ * before anybody acknowledges what the member does not know.
  *
  * ```
  * outside    this life is not in sync: it serves nothing, and asks to rejoin

@@ -1,10 +1,10 @@
 /**
  * A Petal server: takes messages of clients and of other servers, and watches over its pairs.
  *
- * Everything that arrives is checked here before anybody acts on it: whether the pair is one of this
- * server's, whether the sender goes by the same term, whether a client may touch the virtual disk. A
- * sender that knows less is told the term; one that knows more is refused until this server has
- * asked the directory.
+ * Everything that arrives is checked here before anybody acts on it: whether the pair is one of
+ * this server's, whether the sender goes by the same term, whether a client may touch the virtual
+ * disk. A sender that knows less is told the term; one that knows more is refused until this server
+ * has asked the directory.
  */
 
 import { StorageError } from '../../base/errors.ts';
@@ -192,7 +192,10 @@ export class PetalServer implements HostedActor {
         return this.#calls.answered(message);
       case 'replicated':
         return this.#replicated(from, message);
-      default:
+      case 'probe':
+      case 'rejoin':
+      case 'replicate':
+      case 'repair':
         return this.#peer(from, message, payload);
     }
   }
@@ -306,7 +309,7 @@ export class PetalServer implements HostedActor {
     const { incarnation } = this.#parts.store;
     const { id } = message;
     const dirty = message.wantsDirty ? this.#parts.store.dirtyBlocks(gmap, group) : NO_BLOCKS;
-    this.#send(server, { kind: 'probed', ...{ id, gmap, group, term, incarnation, dirty } });
+    this.#send(server, { kind: 'probed', id, gmap, group, term, incarnation, dirty });
   }
 
   #heard(from: string, { gmap, group, term, ...message }: PairTerm & { kind: string }): void {
@@ -362,7 +365,7 @@ export class PetalServer implements HostedActor {
   #probe({ pair }: Seat, server: number, committed: ProbeMessage['committed']): void {
     const { gmap, group, term } = pair;
     const wantsDirty = false;
-    this.#send(server, { kind: 'probe', ...{ id: 0, gmap, group, term, committed, wantsDirty } });
+    this.#send(server, { kind: 'probe', id: 0, gmap, group, term, committed, wantsDirty });
   }
 
   #askToRejoin({ pair }: Seat, primary: number): void {
@@ -373,8 +376,14 @@ export class PetalServer implements HostedActor {
     const dirty = keepsDirty ? NO_BLOCKS : store.dirtyBlocks(gmap, group);
     const { incarnation } = store;
     this.#send(primary, {
-      ...{ kind: 'rejoin', id: 0, gmap, group, term },
-      ...{ incarnation, lastTerm, dirty },
+      kind: 'rejoin',
+      id: 0,
+      gmap,
+      group,
+      term,
+      incarnation,
+      lastTerm,
+      dirty,
     });
   }
 

@@ -86,8 +86,8 @@ export type PetalBug = 'none' | (typeof PETAL_BUGS)[number];
 
 export interface ServerOptions {
   /**
-   * How long what the directory said of a pair may be gone by. Whoever has dropped a member waits as
-   * long before it acknowledges anything that the dropped one may not know.
+   * How long what the directory said of a pair may be gone by. Whoever has dropped a member waits
+   * as long before it acknowledges anything that the dropped one may not know.
    */
   readonly leaseNs: number;
   /** Clocks run at most this much faster or slower than each other. */

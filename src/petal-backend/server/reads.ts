@@ -2,9 +2,9 @@
  * Reads of clients, at any server that is in sync.
  *
  * What a read gives must never be taken back by a later one. So a secondary reads only what is
- * clean: a block that its primary has not yet told to be on every copy may still be lost. The primary
- * waits for what is under way, by the lock of the block. Both answer only while their view of the
- * pair is leased: else somebody may have gone on without them.
+ * clean: a block that its primary has not yet told to be on every copy may still be lost. The
+ * primary waits for what is under way, by the lock of the block. Both answer only while their view
+ * of the pair is leased: else somebody may have gone on without them.
  */
 
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
@@ -93,13 +93,13 @@ export class Reads {
 
   done(read: Read, status: StoreStatus, damaged: number): void {
     const { store, locks, answer } = this.#parts;
-    const { client, message, pair, data } = read;
+    const { client, message, pair, data, gmap, group, vdisk, epoch, block } = read;
     // It may have been told meanwhile that it is out, or its lease may have ended.
     const refusal = this.#refusal(pair, message);
     const crcs: number[] = [];
     let version = 0;
     for (let at = 0; at < read.blocks; at++) {
-      const facts = store.facts({ ...read, block: read.block + at });
+      const facts = store.facts({ gmap, group, vdisk, epoch, block: block + at });
       crcs.push(facts.crc);
       version = facts.conditionalVersion;
     }

@@ -5,7 +5,7 @@
  * member   rejoin: its life, the last term in which it had everything, what is dirty there
  * primary  sends it every new mutation from now on
  *          what it lacks is marked: since it was dropped, or else everything there is
- *          what is dirty there was never acknowledged: marked too, and replaced whatever its version
+ *          what is dirty there was never acknowledged: marked too, and replaced in any version
  *          repairs, some blocks at a time, until nothing is marked
  *          from now on it is waited for like one in sync; once more until nothing is marked
  *          the directory: in sync, a new term
@@ -120,7 +120,11 @@ export class Repairs {
     const { gmap, group, term } = pair;
     const message = (id: number): PetalMessage => ({
       kind: 'probe',
-      ...{ id, gmap, group, term, wantsDirty: true },
+      id,
+      gmap,
+      group,
+      term,
+      wantsDirty: true,
       committed: { term: 0 as Term, n: 0 },
     });
     const answer = await calls.ask(server, message, NO_DATA, options.silenceNs);
@@ -187,7 +191,13 @@ export class Repairs {
       const blocks = [repairOf(block, facts, force)];
       const message = (id: number): RepairMessage => ({
         kind: 'repair',
-        ...{ id, gmap, group, term, vdisk, epoch, blocks },
+        id,
+        gmap,
+        group,
+        term,
+        vdisk,
+        epoch,
+        blocks,
       });
       const answer = await calls.ask(server, message, data, options.silenceNs);
       if (answer?.kind !== 'repaired' || answer.status !== PetalStatus.ok) return false;

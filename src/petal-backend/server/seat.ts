@@ -1,4 +1,6 @@
-/** A server's place in one pair: what it knows of it, what it does there, and when it heard of whom. */
+/**
+ * A server's place in one pair: what it knows of it, what it does there, and when it heard of whom.
+ */
 import type { World } from '../../world/world.ts';
 import { type MutationParts, PrimaryMutations } from './mutations.ts';
 import { Pair } from './pair.ts';

@@ -4,9 +4,10 @@
  *
  * The store is local and knows no protocol: it keeps what it is told, durably, and tells it again
  * after any crash. Mutations are completions; all of them are durable (logged and synced, group
- * commit) when they are done, and atomic: after a crash a mutation is there with all that it says or
- * not at all, and whatever was done is there. Reads give the newest mutation that was *begun* before
- * them and has been done; a read of a block with a mutation in flight is the caller's mistake.
+ * commit) when they are done, and atomic: after a crash a mutation is there with all that it says
+ * or not at all, and whatever was done is there. Reads give the newest mutation that was *begun*
+ * before them and has been done; a read of a block with a mutation in flight is the caller's
+ * mistake.
  */
 import type { Term } from '../../base/units.ts';
 import type { BlockVersion, DirtyBlock, MutationOp, Origin } from '../wire/messages.ts';

@@ -1,6 +1,6 @@
 /**
- * The same frames over every carrier of threads: message ports, Unix sockets, TCP. Over the links of
- * the simulator the tests of the protocol send them.
+ * The same frames over every carrier of threads: message ports, Unix sockets, TCP. Over the links
+ * of the simulator the tests of the protocol send them.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
