@@ -2,9 +2,10 @@
  * The store of a run: a pool and a directory that no fault of a host reaches, made before the hosts
  * are opened, with an image for each guest whose disk is one.
  */
+
+import { formatUuid, UUID_BYTES } from '../base/formats/field-bytes.ts';
 import { SECTORS_PER_PAGE } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/engine.ts';
-import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
 import { fsckStore } from '../parallax/fsck/fsck.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';

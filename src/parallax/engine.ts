@@ -15,6 +15,7 @@
  * Nothing here outlives the driver VM but the log's files, the slab's file and the pool.
  */
 import { StorageError } from '../base/errors.ts';
+import { formatUuid } from '../base/formats/field-bytes.ts';
 import { present } from '../base/invariant.ts';
 import type { BlockPool } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
@@ -23,7 +24,6 @@ import type { World } from '../world/world.ts';
 import type { Arena } from './arena.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
 import { MemoryCache } from './cache/memory-cache.ts';
-import { formatUuid } from './formats/field-bytes.ts';
 import type { LogEntry } from './formats/log-group.ts';
 import type { RootBlock } from './formats/root-block.ts';
 import { DirtyLog } from './log/dirty-log.ts';

@@ -1,9 +1,10 @@
 /**
- * Where the copies of a virtual disk lie: chained declustering (Hsiao and DeWitt 1990, Petal '96 2.4).
+ * Where the copies of a virtual disk lie: chained declustering (Hsiao and DeWitt 1990, Petal '96
+ * 2.4).
  *
- * A global map is a tuple of servers. Chunk c belongs to group c mod N; the copies of group g are at
- * the servers in places g, g + 1, ... of the tuple, round its end. Each server so holds a part of
- * what each of its neighbours holds, and when one has failed its reads can be spread over all:
+ * A global map is a tuple of servers. Chunk c belongs to group c mod N; the copies of group g are
+ * at the servers in places g, g + 1, ... of the tuple, round its end. Each server so holds a part
+ * of what each of its neighbours holds, and when one has failed its reads can be spread over all:
  *
  * ```
  * place     0    1    2    3          place     0    1    2    3

@@ -17,6 +17,7 @@
  * The peer may be anything: a frame whose lengths do not add up to its end, or that names what is
  * not allowed as a key, is no message at all.
  */
+import { ByteReader, ByteWriter } from '../base/formats/byte-stream.ts';
 import { invariant } from '../base/invariant.ts';
 import type { Change, Comparison, DirectoryEntry } from './directory.ts';
 import { DIRECTORY_TXN_KEYS, DIRECTORY_VALUE_BYTES } from './directory.ts';
@@ -73,13 +74,14 @@ export interface ForeignVersion {
 export function encodeDirectoryMessage(message: DirectoryMessage): Uint8Array | null {
   const lengthBytes = HEADER_BYTES + bodyBytes(message);
   if (lengthBytes > FRAME_BYTES_MAX) return null;
-  const writer = new Writer(lengthBytes);
+  const writer = new ByteWriter(lengthBytes);
   writer.u32(MAGIC);
   writer.u16(WIRE_VERSION);
   writer.u16(Kind[message.kind]);
   writer.u32(message.request);
   writer.u32(lengthBytes - HEADER_BYTES);
   writeBody(writer, message);
+  invariant(writer.lengthBytes === lengthBytes, 'a message is as long as it was counted to be');
   return writer.done();
 }
 
@@ -88,7 +90,7 @@ export function decodeDirectoryMessage(
   frame: Uint8Array,
 ): DirectoryMessage | ForeignVersion | null {
   if (frame.length < HEADER_BYTES || frame.length > FRAME_BYTES_MAX) return null;
-  const reader = new Reader(frame);
+  const reader = new ByteReader(frame);
   if (reader.u32() !== MAGIC) return null;
   const version = reader.u16();
   const kind = reader.u16();
@@ -128,7 +130,7 @@ function bodyBytes(message: DirectoryMessage): number {
   }
 }
 
-function writeBody(writer: Writer, message: DirectoryMessage): void {
+function writeBody(writer: ByteWriter, message: DirectoryMessage): void {
   switch (message.kind) {
     case 'get':
     case 'hint':
@@ -156,7 +158,7 @@ function writeBody(writer: Writer, message: DirectoryMessage): void {
 }
 
 function writeTxn(
-  writer: Writer,
+  writer: ByteWriter,
   comparisons: readonly Comparison[],
   changes: readonly Change[],
 ): void {
@@ -173,7 +175,7 @@ function writeTxn(
   }
 }
 
-function readBody(reader: Reader, kind: number, request: number): DirectoryMessage | null {
+function readBody(reader: ByteReader, kind: number, request: number): DirectoryMessage | null {
   switch (kind) {
     case Kind.get:
       return keyed('get', request, reader.text());
@@ -212,7 +214,7 @@ function prefixed(
   return isPrefix(prefix) ? { kind, request, prefix } : null;
 }
 
-function readTxn(reader: Reader, request: number): DirectoryMessage | null {
+function readTxn(reader: ByteReader, request: number): DirectoryMessage | null {
   const comparisons: Comparison[] = [];
   const changes: Change[] = [];
   const comparisonCount = reader.u16();
@@ -232,7 +234,7 @@ function readTxn(reader: Reader, request: number): DirectoryMessage | null {
   return { kind: 'txn', request, comparisons, changes };
 }
 
-function readEntries(reader: Reader, request: number): DirectoryMessage | null {
+function readEntries(reader: ByteReader, request: number): DirectoryMessage | null {
   const entries: DirectoryEntry[] = [];
   const count = reader.u32();
   for (let i = 0; i < count && !reader.failed; i++) {
@@ -241,111 +243,4 @@ function readEntries(reader: Reader, request: number): DirectoryMessage | null {
     entries.push(entry);
   }
   return { kind: 'entries', request, entries };
-}
-
-class Writer {
-  readonly #frame: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-
-  constructor(lengthBytes: number) {
-    this.#frame = new Uint8Array(lengthBytes);
-    this.#view = new DataView(this.#frame.buffer);
-  }
-
-  u8(value: number): void {
-    this.#view.setUint8(this.#at, value);
-    this.#at += 1;
-  }
-
-  u16(value: number): void {
-    this.#view.setUint16(this.#at, value, true);
-    this.#at += 2;
-  }
-
-  u32(value: number): void {
-    this.#view.setUint32(this.#at, value, true);
-    this.#at += 4;
-  }
-
-  u53(value: number): void {
-    this.u32(value % 2 ** 32);
-    this.u32(Math.floor(value / 2 ** 32));
-  }
-
-  text(value: string): void {
-    this.u16(value.length);
-    for (let i = 0; i < value.length; i++) this.u8(value.charCodeAt(i));
-  }
-
-  bytes(value: Uint8Array): void {
-    this.u32(value.length);
-    this.#frame.set(value, this.#at);
-    this.#at += value.length;
-  }
-
-  done(): Uint8Array {
-    invariant(this.#at === this.#frame.length, 'a message is as long as it was counted to be');
-    return this.#frame;
-  }
-}
-
-/** Reads to the end and not beyond: once `failed`, everything else it gives means nothing. */
-class Reader {
-  readonly #frame: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-  failed = false;
-
-  constructor(frame: Uint8Array) {
-    this.#frame = frame;
-    this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  }
-
-  get isAtEnd(): boolean {
-    return !this.failed && this.#at === this.#frame.length;
-  }
-
-  u8(): number {
-    return this.#take(1) ? this.#view.getUint8(this.#at - 1) : 0;
-  }
-
-  u16(): number {
-    return this.#take(2) ? this.#view.getUint16(this.#at - 2, true) : 0;
-  }
-
-  u32(): number {
-    return this.#take(4) ? this.#view.getUint32(this.#at - 4, true) : 0;
-  }
-
-  u53(): number {
-    const value = this.u32() + this.u32() * 2 ** 32;
-    if (!Number.isSafeInteger(value)) this.failed = true;
-    return value;
-  }
-
-  text(): string {
-    const length = this.u16();
-    if (!this.#take(length)) return '';
-    let text = '';
-    for (let at = this.#at - length; at < this.#at; at++) {
-      text += String.fromCharCode(this.#frame[at] as number);
-    }
-    return text;
-  }
-
-  /** A copy: the frame belongs to the link. */
-  bytes(): Uint8Array {
-    const length = this.u32();
-    return this.#take(length) ? this.#frame.slice(this.#at - length, this.#at) : new Uint8Array(0);
-  }
-
-  #take(lengthBytes: number): boolean {
-    if (this.failed || lengthBytes > this.#frame.length - this.#at) {
-      this.failed = true;
-      return false;
-    }
-    this.#at += lengthBytes;
-    return true;
-  }
 }

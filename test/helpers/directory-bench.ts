@@ -6,9 +6,16 @@ import { DirectoryClient, type DirectoryClientOptions } from '../../src/world/di
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { MonotonicClock, startClock } from '../../src/world/real/clock.ts';
 import { NodeTimers } from '../../src/world/real/node-timers.ts';
+import type { DiskModel } from '../../src/world/sim/disk-timing.ts';
 import { SimDirectory, type SimDirectoryOptions } from '../../src/world/sim/sim-directory.ts';
 import type { LinkPath } from '../../src/world/sim/sim-link.ts';
+import { SimVoters } from '../../src/world/sim/sim-voters.ts';
 import { Simulator } from '../../src/world/sim/simulator.ts';
+import type { VoterOptions } from '../../src/world/voters/voter.ts';
+import type {
+  VoterDirectory,
+  VoterDirectoryOptions,
+} from '../../src/world/voters/voter-directory.ts';
 import type { World } from '../../src/world/world.ts';
 
 /** Runs a story in a simulator to its end; throws what it threw, or says that it hangs. */
@@ -77,4 +84,24 @@ export function simDirectoryBench(
     return { client: new DirectoryClient(near, world, clientOptions), path };
   };
   return { simulator, directory, world, server, client };
+}
+
+export interface SimVotersBench {
+  readonly simulator: Simulator;
+  readonly voters: SimVoters;
+  readonly world: World;
+  readonly client: (name: string, options?: Partial<VoterDirectoryOptions>) => VoterDirectory;
+}
+
+export function simVotersBench(
+  seed: number,
+  count: number,
+  options: Partial<VoterOptions> = {},
+  disks: Partial<DiskModel> = {},
+): SimVotersBench {
+  const simulator = new Simulator({ seed });
+  const host = simulator.addHost('h0', { memoryBytes: 4096 });
+  const world = simulator.toolstackWorld('dom0', host);
+  const voters = new SimVoters(simulator, 'd', count, options, disks);
+  return { simulator, voters, world, client: (name, some) => voters.client(name, world, some) };
 }

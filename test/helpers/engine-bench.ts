@@ -3,9 +3,10 @@
  * cut the power of, and driver VMs that come and go. Requests go to an image's device directly,
  * without rings.
  */
+
+import { formatUuid } from '../../src/base/formats/field-bytes.ts';
 import { NEVER, nanos, SECTOR_BYTES } from '../../src/base/units.ts';
 import { Parallax, POOL_DISK } from '../../src/parallax/engine.ts';
-import { formatUuid } from '../../src/parallax/formats/field-bytes.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
 import { Images } from '../../src/parallax/store/images.ts';
 import { Registry } from '../../src/parallax/store/registry.ts';

@@ -7,7 +7,7 @@ import type { SimPetal } from './sim-petal.ts';
 type Trouble = (petal: SimPetal, random: Prng) => Promise<string>;
 
 function anyServer(petal: SimPetal, random: Prng): number {
-  return random.below(petal.map.servers.length);
+  return 1 + random.below(petal.map.servers.length);
 }
 
 const TROUBLES: readonly Trouble[] = [
@@ -36,10 +36,21 @@ const TROUBLES: readonly Trouble[] = [
   },
   async (petal, random) => {
     const name = `s${anyServer(petal, random)}`;
-    petal.disturb(name, { loss: 0.1, duplicate: 0.1, reorder: 0.2, reorderNs: 3e6 });
+    const reorderNs = random.between(1e6, 40e6);
+    petal.disturb(name, { loss: 0.1, duplicate: 0.2, reorder: 0.2, reorderNs });
     await petal.world.timers.sleep(random.between(5e6, 80e6));
     petal.disturb(name, { loss: 0, duplicate: 0, reorder: 0 });
     return `frames of ${name} were lost, doubled and late`;
+  },
+  async (petal, random) => {
+    const name = `s${anyServer(petal, random)}`;
+    const link = random.chance(0.7) ? 'petal' : 'directory';
+    const directions = petal.simulator.link(`${name}/${link}`).directions;
+    const direction = directions[random.below(2)] as (typeof directions)[0];
+    direction.clog();
+    await petal.world.timers.sleep(random.between(5e6, 100e6));
+    direction.unclog();
+    return `a direction of the ${link} link of ${name} held everything back`;
   },
   async (petal, random) => {
     petal.directory.setHealth('down');

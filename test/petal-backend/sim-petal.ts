@@ -1,26 +1,41 @@
 /** A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory. */
-import type { Fence, MapVersion, Session, Term } from '../../src/base/units.ts';
+import type { MapVersion, Term } from '../../src/base/units.ts';
+import { attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
   PetalPool,
   type PetalPoolOptions,
 } from '../../src/petal-backend/client/petal-pool.ts';
+import { gmapKey, pairKey, poolKey, serverKey } from '../../src/petal-backend/directory/keys.ts';
+import {
+  addServer,
+  createGmap,
+  createPool,
+  createVdisk,
+  type Plan,
+  type Stored,
+} from '../../src/petal-backend/directory/pool-transitions.ts';
+import {
+  decodeRecord,
+  type PairRecord,
+  type PoolRecord,
+  pairKind,
+  poolKind,
+  type ServerRecord,
+  VdiskMode,
+} from '../../src/petal-backend/directory/records.ts';
+import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
-import { groupsOf, membersOf } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
-import type {
-  AccessDirectory,
-  PairChange,
-  PairDirectory,
-  PairRecord,
-  PeerNet,
-  ServerOptions,
-  VdiskFacts,
+import {
+  type PetalBug,
+  type ServerOptions,
+  serverName,
 } from '../../src/petal-backend/server/ports.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
+import { addressed, addressOf, frameOf, LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
-import type { Directory } from '../../src/world/directory.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
@@ -31,7 +46,9 @@ import type { Link, World } from '../../src/world/world.ts';
 import { MemoryDisk, MemoryStore } from './memory-store.ts';
 
 export const GMAP = 1;
-export const VDISK = 7;
+export const VDISK = 1;
+export const VDISK_NAME = 'v';
+export const POOL = 'p';
 export const SIZE_BLOCKS = 65_536;
 export const FAST: ServerOptions = {
   leaseNs: 40e6,
@@ -39,6 +56,7 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+  plantedBug: 'none',
 };
 const FAST_POOL: PetalPoolOptions = {
   ...DEFAULT_PETAL_POOL_OPTIONS,
@@ -46,44 +64,10 @@ const FAST_POOL: PetalPoolOptions = {
   pauseNs: 1e6,
   giveUpNs: 60e9,
 };
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** A frame of the wire behind the name that the switch goes by. */
-function encode(to: string, { message, payload }: Frame): Uint8Array {
-  const name = encoder.encode(to);
-  const frame = encodeFrame(message, payload, simDigest);
-  const bytes = new Uint8Array(1 + name.length + frame.length);
-  bytes[0] = name.length;
-  bytes.set(name, 1);
-  bytes.set(frame, 1 + name.length);
-  return bytes;
-}
-
-function decode(bytes: Uint8Array): { readonly to: string; readonly frame: Frame } {
-  const frameAt = 1 + (bytes[0] as number);
-  const frame = decodeFrame(bytes.subarray(frameAt), simDigest);
-  if (frame instanceof WireRefusal) throw new Error(`a server was sent no frame: ${frame.why}`);
-  return { to: decoder.decode(bytes.subarray(1, frameAt)), frame };
-}
-
-class LinkNet implements PeerNet {
-  readonly #link: Link;
-
-  constructor(link: Link) {
-    this.#link = link;
-  }
-
-  send(to: string, frame: Frame): void {
-    this.#link.send(encode(to, frame));
-  }
-
-  onFrame(receive: (from: string, frame: Frame) => void): void {
-    this.#link.onFrame((bytes) => {
-      const { to, frame } = decode(bytes);
-      receive(to, frame);
-    });
-  }
+function decoded(bytes: Uint8Array): Frame {
+  const frame = decodeFrame(bytes.slice(), simDigest);
+  if (frame instanceof WireRefusal) throw new Error(`a server sent no frame: ${frame.why}`);
+  return frame;
 }
 
 /** Passes frames on by the name in them; who may not hear whom is cut. */
@@ -91,15 +75,16 @@ class Switch {
   readonly #ends = new Map<string, Link>();
   readonly #cut = new Set<string>();
   /** Sees every frame that passes. */
-  watch: (from: string, to: string, frame: Frame) => void = () => {};
+  watch: ((from: string, to: string, frame: Frame) => void) | null = null;
 
   plug(name: string, far: Link): void {
     this.#ends.set(name, far);
     far.onFrame((bytes) => {
-      const { to, frame } = decode(bytes);
+      const to = addressOf(bytes) ?? '';
       if (this.#cut.has(`${name}>${to}`)) return;
-      this.watch(name, to, frame);
-      this.#ends.get(to)?.send(encode(name, frame));
+      const frame = frameOf(bytes);
+      if (this.watch !== null) this.watch(name, to, decoded(frame));
+      this.#ends.get(to)?.send(addressed(name, frame));
     });
   }
 
@@ -110,50 +95,11 @@ class Switch {
   heal(): void {
     this.#cut.clear();
   }
-}
 
-/** Records of pairs and attachments as text in a directory. */
-export class TextDirectory implements PairDirectory, AccessDirectory {
-  readonly #directory: Directory;
-  readonly #map: GlobalMap;
-
-  constructor(directory: Directory, map: GlobalMap) {
-    this.#directory = directory;
-    this.#map = map;
-  }
-
-  async pairsOf(server: number): Promise<readonly PairRecord[]> {
-    const mine = new Set(groupsOf(this.#map, server));
-    const entries = await this.#directory.list(`pair/${GMAP}/`);
-    return entries
-      .map(({ value, version }) => ({ ...JSON.parse(decoder.decode(value)), version }))
-      .filter(({ group }: PairRecord) => mine.has(group)) as PairRecord[];
-  }
-
-  async change(before: PairRecord, next: PairChange): Promise<PairRecord | null> {
-    const key = `pair/${before.gmap}/${before.group}`;
-    const record = { ...before, ...next, term: before.term + 1 };
-    const value = encoder.encode(JSON.stringify(record));
-    const made = await this.#directory.txn([{ key, version: before.version }], [{ key, value }]);
-    if (!made) return null;
-    const entry = await this.#directory.get(key);
-    const now = entry === null ? null : JSON.parse(decoder.decode(entry.value));
-    if (entry === null || now.term !== record.term) return null;
-    return { ...now, version: entry.version } as PairRecord;
-  }
-
-  async vdisk(vdisk: number): Promise<VdiskFacts | null> {
-    const entry = await this.#directory.get(`vdir/${vdisk}`);
-    return entry === null ? null : (JSON.parse(decoder.decode(entry.value)) as VdiskFacts);
-  }
-
-  async fenceOf(vdisk: number, session: Session): Promise<Fence | null> {
-    const entries = await this.#directory.list(`attach/${vdisk}/`);
-    for (const { value } of entries) {
-      const attached = JSON.parse(decoder.decode(value));
-      if (attached.session === session) return attached.fence as Fence;
-    }
-    return null;
+  /** A frame comes, late or again, as if `from` had sent it. */
+  inject(from: string, to: string, frame: Frame): void {
+    const bytes = encodeFrame(frame.message, frame.payload, simDigest);
+    this.#ends.get(to)?.send(addressed(from, bytes));
   }
 }
 
@@ -161,6 +107,7 @@ export interface SimPetalOptions {
   readonly seed: number;
   readonly servers: number;
   readonly copies?: number;
+  readonly plantedBug?: PetalBug;
 }
 
 export class SimPetal {
@@ -173,11 +120,12 @@ export class SimPetal {
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
   readonly #handles = new Map<number, ActorHandle>();
-  #lastSession = 0;
+  readonly #plantedBug: PetalBug;
 
-  constructor({ seed, servers, copies = 2 }: SimPetalOptions) {
+  constructor({ seed, servers, copies = 2, plantedBug = 'none' }: SimPetalOptions) {
+    this.#plantedBug = plantedBug;
     this.simulator = new Simulator({ seed });
-    const numbers = Array.from({ length: servers }, (_, at) => at);
+    const numbers = Array.from({ length: servers }, (_, at) => at + 1);
     this.map = { gmap: GMAP, servers: numbers, copies };
     const host = this.simulator.addHost('dom0', { memoryBytes: 65_536 });
     this.world = this.simulator.toolstackWorld('dom0', host);
@@ -191,17 +139,32 @@ export class SimPetal {
 
   /** The directory of a new pool; all servers are started and in sync. */
   async create(): Promise<void> {
-    const { servers } = this.map;
-    const changes = servers.map((_, group) => {
-      const members = membersOf(this.map, group);
-      const inSync = members.map((server) => ({ server, incarnation: 1 }));
-      const record = { gmap: GMAP, group, term: 1, primary: members[0], inSync, members };
-      return { key: `pair/${GMAP}/${group}`, value: encoder.encode(JSON.stringify(record)) };
-    });
-    const facts = { gmap: GMAP, epoch: 1, mapVersion: 1, sizeBlocks: SIZE_BLOCKS };
-    const vdir = { key: `vdir/${VDISK}`, value: encoder.encode(JSON.stringify(facts)) };
-    await this.directory.txn([], [...changes, vdir]);
-    for (const server of servers) this.start(server);
+    const { directory } = this;
+    const { digest } = this.world;
+    const at = { pool: POOL, digest };
+    const make = async <T>({ next, txn }: Plan<T>): Promise<T> => {
+      if (!(await directory.txn(txn.comparisons, txn.changes))) throw new Error('it was not made');
+      return next;
+    };
+    const versionOf = async (key: string): Promise<number> =>
+      (await directory.get(key))?.version ?? 0;
+    const pool = async (): Promise<Stored<PoolRecord>> => {
+      const entry = await directory.get(poolKey(POOL));
+      if (entry === null) throw new Error('there is no pool');
+      return { record: decodeRecord(digest, poolKind, entry), version: entry.version };
+    };
+    await make(createPool(at, new Uint8Array(16).fill(7), 0));
+    const servers: Stored<ServerRecord>[] = [];
+    for (const server of this.map.servers) {
+      const facts = { address: serverName(server), site: 'site', disks: [1] };
+      const record = await make(addServer(at, await pool(), facts));
+      servers.push({ record, version: await versionOf(serverKey(POOL, server)) });
+    }
+    const map = await make(createGmap(at, await pool(), servers, this.map.copies));
+    const stored = { record: map, version: await versionOf(gmapKey(POOL, map.gmap)) };
+    const vdisk = { name: VDISK_NAME, mode: VdiskMode.shared, sizeBlocks: SIZE_BLOCKS };
+    await make(createVdisk(at, await pool(), stored, vdisk));
+    for (const server of this.map.servers) this.start(server);
   }
 
   isUp(server: number): boolean {
@@ -249,10 +212,7 @@ export class SimPetal {
 
   /** A client with a session of its own; the older one of the same host is fenced. */
   async client(host: string, options: Partial<PetalPoolOptions> = {}): Promise<PetalPool> {
-    const session = ++this.#lastSession;
-    const attached = { session, fence: session };
-    const value = encoder.encode(JSON.stringify(attached));
-    await this.directory.txn([], [{ key: `attach/${VDISK}/${host}`, value }]);
+    const { session, fence } = await attach(this.directory, this.world.digest, VDISK_NAME, host);
     const name = `${host}.${session}`;
     const home = this.simulator.host('dom0');
     const life = this.simulator.newIncarnation(name, home);
@@ -260,21 +220,22 @@ export class SimPetal {
     this.net.plug(name, far);
     return new PetalPool({
       world: this.world,
-      net: new LinkNet(near),
+      net: new LinkNet(near, this.world),
       map: this.map,
       vdisk: VDISK,
       epoch: 1,
       mapVersion: 1 as MapVersion,
       sizeBlocks: SIZE_BLOCKS,
-      session: session as Session,
-      fence: session as Fence,
+      session,
+      fence,
       options: { ...FAST_POOL, ...options },
     });
   }
 
   async record(group: number): Promise<PairRecord> {
-    const entry = await this.directory.get(`pair/${GMAP}/${group}`);
-    return JSON.parse(decoder.decode(entry?.value)) as PairRecord;
+    const entry = await this.directory.get(pairKey(POOL, GMAP, group));
+    if (entry === null) throw new Error(`there is no pair ${group}`);
+    return decodeRecord(this.world.digest, pairKind, entry);
   }
 
   async run(story: () => Promise<void>, maxEvents = 30_000_000): Promise<void> {
@@ -306,9 +267,9 @@ export class SimPetal {
       world,
       self,
       store: new MemoryStore(world, disk),
-      net: new LinkNet(world.net.link('petal')),
-      directory: new TextDirectory(client, this.map),
-      options: FAST,
+      net: new LinkNet(world.net.link('petal'), world),
+      directory: new ServerView(client, world, POOL),
+      options: { ...FAST, plantedBug: this.#plantedBug },
     });
     this.servers.set(self, server);
     return server;

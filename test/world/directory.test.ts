@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { LmdbDirectory } from '../../src/world/real/lmdb-directory.ts';
-import { realClient, runStory, simDirectoryBench } from '../helpers/directory-bench.ts';
+import type { SimVoters } from '../../src/world/sim/sim-voters.ts';
+import {
+  realClient,
+  runStory,
+  simDirectoryBench,
+  simVotersBench,
+} from '../helpers/directory-bench.ts';
 import { DIRECTORY_CASES, type DirectoryBench, put, versionOf } from './directory-conformance.ts';
 
 async function lmdbFile(t: ExecutionContext): Promise<string> {
@@ -50,7 +56,22 @@ const BENCHES: Readonly<Record<string, (t: ExecutionContext) => Promise<Director
     const settle = (): Promise<void> => world.timers.sleep(1e9);
     return { one: one.client, other: other.client, run, settle };
   },
+  'three voters': async () => voterBench(3, 3),
+  'five voters over links that lose, delay, reorder and double': async () => {
+    const bench = voterBench(4, 5);
+    const trouble = { jitterNs: 300_000, loss: 0.02, duplicate: 0.2, reorder: 0.2, inOrder: false };
+    for (const direction of bench.voters.directions()) direction.set(trouble);
+    return bench;
+  },
 };
+
+/** Two clients of voters that have elected somebody. */
+function voterBench(seed: number, count: number): DirectoryBench & { readonly voters: SimVoters } {
+  const { simulator, voters, world, client } = simVotersBench(seed, count);
+  const run = (story: () => Promise<void>): Promise<void> => runStory(simulator, story);
+  const settle = (): Promise<void> => world.timers.sleep(3e9);
+  return { one: client('one'), other: client('other'), run, settle, voters };
+}
 
 for (const [binding, makeBench] of Object.entries(BENCHES)) {
   for (const [title, story] of Object.entries(DIRECTORY_CASES)) {

@@ -28,11 +28,12 @@
  * `readNow` counts on the page cache. The calls of a step are bounded (`beginStep`), and one that
  * takes longer than `slowReadNs` is the last of its step: the rest go by `read`.
  */
+
+import { UUID_BYTES } from '../../base/formats/field-bytes.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Nanos, NEVER } from '../../base/units.ts';
 import { BLOCK_BYTES, type PoolBlock } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type TimerId, type World } from '../../world/world.ts';
-import { UUID_BYTES } from '../formats/field-bytes.ts';
 import {
   type RootIdentity,
   type SlabSuperblock,

@@ -24,10 +24,11 @@
  * Out of scope: a disk that acknowledges a flush and keeps an older table block can bring back
  * links that are wrong. Such a disk is outside of what the project promises for.
  */
+
+import { sameBytes } from '../../base/formats/field-bytes.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
-import { sameBytes } from '../formats/field-bytes.ts';
 import {
   SlabFormat,
   type SlabSuperblock,

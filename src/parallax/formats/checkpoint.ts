@@ -18,10 +18,18 @@
  *   range 12 B:   0 first frontSeq u48   6 n u16   8 partOffset u32
  * The CRC is over `length` bytes, and a later version keeps the length where it is.
  */
+
+import { getU48, setU48 } from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 const FRAME = { magic: 0x4b584c50, version: 1 } as const;
 const LENGTH_AT = 12;

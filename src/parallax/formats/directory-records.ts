@@ -1,11 +1,9 @@
 /**
  * The values that Parallax keeps in the directory, by their keys.
  *
- * All begin with (little-endian): 0 u32 magic, 4 u16 version, 6 u16 field, 8 u32 CRC-32 of all
- * bytes with this field zero. Then, by kind of key:
- *
- * `next/<store>`, magic "SDNX", and `attach/<store>/<host>`, magic "SDAT", 20 bytes: field 0;
- *   12 u32 session, 16 u32 fence; in `next` the last ones that were given.
+ * Sessions are in `session-record.ts`: servers of a pool know them too. All begin with
+ * (little-endian): 0 u32 magic, 4 u16 version, 6 u16 field, 8 u32 CRC-32 of all bytes with this
+ * field zero. Then, by kind of key:
  *
  * `ext/<store>/<n>`, magic "SDEX", 28 bytes and a text: field = state (1 open, 2 closed, 3 full,
  *   4 partial); 12 u32 session that claimed it, 16 u32 free blocks, 20 u32 sequence of the map when
@@ -16,47 +14,21 @@
  * `cond/<store>/<block>`, magic "SDCB", 4120 bytes: field 0; 12 u32 0, 16 u48 version of the block,
  *   22 u16 0, 24 the 4096 bytes of the block.
  */
+
+import { getU48, setU48 } from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
 import { invariant } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 const VERSION = 1;
-
-export const SessionRecordKind = { next: 0x584e_4453, attachment: 0x5441_4453 } as const;
-export type SessionRecordKind = (typeof SessionRecordKind)[keyof typeof SessionRecordKind];
-
-export interface SessionRecord {
-  readonly session: number;
-  readonly fence: number;
-}
-
-const SESSION_RECORD_BYTES = 20;
-
-export function encodeSessionRecord(
-  digest: Digest,
-  kind: SessionRecordKind,
-  record: SessionRecord,
-): Uint8Array {
-  const bytes = begin(kind, 0, SESSION_RECORD_BYTES);
-  const view = viewOf(bytes);
-  view.setUint32(12, record.session, true);
-  view.setUint32(16, record.fence, true);
-  seal(digest, bytes, view, 0, bytes.length);
-  return bytes;
-}
-
-export function decodeSessionRecord(
-  digest: Digest,
-  kind: SessionRecordKind,
-  bytes: Uint8Array,
-): SessionRecord | Damage {
-  const damage = recordDamage(digest, bytes, kind, SESSION_RECORD_BYTES);
-  if (damage !== null) return damage;
-  const view = viewOf(bytes);
-  return { session: view.getUint32(12, true), fence: view.getUint32(16, true) };
-}
 
 const EXTENT_STATES = ['open', 'closed', 'full', 'partial'] as const;
 /**

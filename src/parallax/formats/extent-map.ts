@@ -23,10 +23,18 @@
  * Not done: the map is not kept while its extent is open. What is allocated is known to the owner
  * alone until the extent fills or is given back; after a crash a sweep finds out.
  */
+
+import { sameBytes, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { sameBytes, UUID_BYTES } from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const BlockState = { free: 0, private: 1, shared: 2 } as const;
 export type BlockState = (typeof BlockState)[keyof typeof BlockState];

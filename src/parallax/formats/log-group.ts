@@ -27,10 +27,10 @@
  * An extent of kind write owns the next sectors * 512 bytes of the payload.
  */
 import { crc32Append } from '../../base/crc32.ts';
+import { getU48, setU48 } from '../../base/formats/field-bytes.ts';
+import { beginFrame, frameDamage, seal } from '../../base/formats/sealed.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48 } from './field-bytes.ts';
-import { beginFrame, frameDamage, seal } from './sealed.ts';
 
 export const GROUP_MAGIC = 0x47584c50;
 export const GROUP_HEADER_BYTES = 64;

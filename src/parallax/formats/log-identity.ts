@@ -10,10 +10,11 @@
  *     16    16  uuid of the log
  *     32        zeros, up to 4096
  */
+
+import { formatUuid, UUID_BYTES, uuidBytes } from '../../base/formats/field-bytes.ts';
+import { beginFrame, type Damage, frameDamage, seal, viewOf } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { formatUuid, UUID_BYTES, uuidBytes } from './field-bytes.ts';
-import { beginFrame, type Damage, frameDamage, seal, viewOf } from './sealed.ts';
 
 const FRAME = { magic: 0x494c_5850, version: 1 } as const;
 const UUID_AT = 16;

@@ -12,10 +12,11 @@
  *     32     6  size of the pool in blocks, extent 0 included
  *     38        zeros, up to 4096
  */
+
+import { getU48, setU48, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import { beginFrame, type Damage, frameDamage, seal, viewOf } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
-import { beginFrame, type Damage, frameDamage, seal, viewOf } from './sealed.ts';
 
 const FRAME = { magic: 0x4650_4453, version: 1 } as const;
 

@@ -42,8 +42,7 @@
  * trees. A take-over pin keeps what a new host took over until the suffix of the lost host's log is
  * claimed or dropped; an orphan suffix is such a suffix, kept as an image of its own.
  */
-import { invariant } from '../../base/invariant.ts';
-import type { Digest } from '../../world/world.ts';
+
 import {
   firstNonZero,
   formatUuid,
@@ -52,8 +51,18 @@ import {
   setU48,
   UUID_BYTES,
   uuidBytes,
-} from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, hex, seal, viewOf } from './sealed.ts';
+} from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  hex,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
+import { invariant } from '../../base/invariant.ts';
+import type { Digest } from '../../world/world.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
 
 export const ROOT_BLOCK_BYTES = 4096;

@@ -11,9 +11,10 @@
  * the order of its log, so a file that is used again gets a new one, and a new salt. The CRC is
  * over the whole block.
  */
+
+import { beginFrame, type Damage, frameDamage, seal, viewOf } from '../../base/formats/sealed.ts';
 import { PAGE_BYTES } from '../../base/units.ts';
 import type { Digest } from '../../world/world.ts';
-import { beginFrame, type Damage, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const SEGMENT_HEADER_BYTES: number = PAGE_BYTES;
 const FRAME = { magic: 0x53584c50, version: 1 } as const;

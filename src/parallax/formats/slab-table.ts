@@ -30,10 +30,11 @@
  * whose binding names its key space, or to none. Superblocks and table are zeroed first when a file
  * is laid out. A table block that is not valid says nothing of its slots: they are free.
  */
+
+import { getU48, setU48, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import { beginFrame, type Frame, frameDamage, seal, viewOf } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, type PoolBlock } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
-import { beginFrame, type Frame, frameDamage, seal, viewOf } from './sealed.ts';
 
 const SUPERBLOCK: Frame = { magic: 0x53424c53, version: 1 };
 const TABLE: Frame = { magic: 0x54424c53, version: 1 };

@@ -31,9 +31,7 @@
  * damaged block is all but the records that were hit.
  */
 import { UsageError } from '../../base/errors.ts';
-import { invariant } from '../../base/invariant.ts';
-import type { Digest } from '../../world/world.ts';
-import { firstNonZero, getU48, setU32, setU48 } from './field-bytes.ts';
+import { firstNonZero, getU48, setU32, setU48 } from '../../base/formats/field-bytes.ts';
 import {
   beginFrame,
   type Damage,
@@ -43,9 +41,11 @@ import {
   seal,
   sumWithout,
   viewOf,
-} from './sealed.ts';
+} from '../../base/formats/sealed.ts';
+import { decodeUtf8, encodeUtf8 } from '../../base/formats/utf8.ts';
+import { invariant } from '../../base/invariant.ts';
+import type { Digest } from '../../world/world.ts';
 import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from './tree-root.ts';
-import { decodeUtf8, encodeUtf8 } from './utf8.ts';
 
 export const SNAPSHOT_BLOCK_BYTES = 4096;
 export const SNAPSHOT_RECORD_BYTES = 128;

@@ -17,10 +17,18 @@
  *     52     2  ... of records in the directory (attachments, extents, conditional blocks)
  *     54        zeros, up to 4096
  */
+
+import { getU48, setU48, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import {
+  beginFrame,
+  type Damage,
+  damageAt,
+  frameDamage,
+  seal,
+  viewOf,
+} from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { getU48, setU48, UUID_BYTES } from './field-bytes.ts';
-import { beginFrame, type Damage, damageAt, frameDamage, seal, viewOf } from './sealed.ts';
 
 export const SUPERBLOCK_VERSION = 1;
 /** Versions of the formats that a store of today holds. */

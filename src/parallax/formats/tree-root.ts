@@ -7,7 +7,7 @@
  * |     16 |     2 | height, 1 to 6                                              |
  * |     18 |     6 | zero                                                        |
  */
-import { getU48, setU32, setU48 } from './field-bytes.ts';
+import { getU48, setU32, setU48 } from '../../base/formats/field-bytes.ts';
 import { TREE_HEIGHT_MAX } from './tree-node.ts';
 
 /** Immutable; trees are never changed in place, so a root stands for one content for ever. */

@@ -13,6 +13,8 @@
  * so whatever a tree has named by then has its record. A map that does not hold is looked at again
  * as long as its record changes.
  */
+
+import { isDamage } from '../../base/formats/sealed.ts';
 import { type BlockPool, EXTENT_BLOCKS, PoolStatus } from '../../world/block-pool.ts';
 import type { Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
@@ -26,7 +28,6 @@ import {
   MAP_COPY_BLOCKS,
   MAP_COPY_BYTES,
 } from '../formats/extent-map.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { extentPrefix } from '../pool/keys.ts';
 import { poolCall } from '../story-io.ts';
 import type { BlockMarks, ExtentMarks } from './block-marks.ts';

@@ -18,10 +18,10 @@
  * Memory: root blocks (4 KiB an image), `block-marks.ts`, `tree-check.ts`, `data-check.ts`.
  */
 import { StorageError } from '../../base/errors.ts';
+import { formatUuid } from '../../base/formats/field-bytes.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
-import { formatUuid } from '../formats/field-bytes.ts';
 import { decodeRootBlock, type RootBlock } from '../formats/root-block.ts';
-import { isDamage } from '../formats/sealed.ts';
 import type { EmbeddedPlace } from '../pool/embedded-store.ts';
 import { checkStoreName } from '../pool/keys.ts';
 import type { ImageName } from '../store/registry.ts';

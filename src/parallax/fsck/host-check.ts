@@ -7,11 +7,11 @@
  * of one compares its CRC, and what does not hold is fetched from the pool again.
  */
 import { UsageError } from '../../base/errors.ts';
+import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
 import { SECTOR_BYTES } from '../../base/units.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { ChainState } from '../formats/checkpoint.ts';
-import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
 import { type LogEntry, MutationKind } from '../formats/log-group.ts';
 import {
   SlabFormat,

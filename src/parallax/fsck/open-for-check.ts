@@ -4,11 +4,11 @@
  * either of them alone is enough to go on with.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
-import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
 import { decodePoolLabel, type PoolLabel } from '../formats/pool-label.ts';
-import { isDamage } from '../formats/sealed.ts';
 import {
   decodeSuperblock,
   STORE_FORMATS,

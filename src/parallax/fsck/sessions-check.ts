@@ -1,12 +1,13 @@
 /** Who is attached to a store, and the last numbers that it gave. */
-import type { Directory } from '../../world/directory.ts';
-import type { Digest } from '../../world/world.ts';
+
+import { isDamage } from '../../base/formats/sealed.ts';
 import {
   decodeSessionRecord,
   type SessionRecord,
   SessionRecordKind,
-} from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
+} from '../../base/formats/session-record.ts';
+import type { Directory } from '../../world/directory.ts';
+import type { Digest } from '../../world/world.ts';
 import { attachmentKey, nextSessionKey } from '../pool/keys.ts';
 import type { Findings } from './findings.ts';
 

@@ -1,8 +1,8 @@
 /** Finds the newest valid checkpoint among the files of all incarnations. */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { diskCall } from '../story-io.ts';
 import { parseLogName } from './log-names.ts';
 

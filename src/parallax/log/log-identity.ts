@@ -11,11 +11,11 @@
  * before both are. So a second copy of zeros says that the first start did not get so far.
  */
 import { StorageError } from '../../base/errors.ts';
+import { formatUuid, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import { encodeUtf8 } from '../../base/formats/utf8.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import { type Digest, type Disk, DiskStatus, type World } from '../../world/world.ts';
-import { formatUuid, UUID_BYTES } from '../formats/field-bytes.ts';
 import { decodeLogIdentity, encodeLogIdentity } from '../formats/log-identity.ts';
-import { encodeUtf8 } from '../formats/utf8.ts';
 import { diskCall, flushDisk } from '../story-io.ts';
 
 export const IDENTITY_DISK = 'identity';

@@ -23,6 +23,7 @@
  * wrong. Both worlds observe the predecessor's exit first.
  */
 import { StorageError } from '../../base/errors.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import {
   ChainState,
@@ -37,7 +38,6 @@ import {
   MutationKind,
   payloadBytesOf,
 } from '../formats/log-group.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
 import { diskCall, flushDisk } from '../story-io.ts';
 import { AnsweredWindow } from './answered-window.ts';

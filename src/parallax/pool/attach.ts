@@ -8,16 +8,16 @@
  * attachment each txn of the older one is refused. What was lost on the way only skips a number.
  */
 import { StorageError } from '../../base/errors.ts';
-import { type Fence, nanos, type Session, u32 } from '../../base/units.ts';
-import type { Comparison, Directory, DirectoryEntry } from '../../world/directory.ts';
-import type { Digest, TimerId, World } from '../../world/world.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import {
   decodeSessionRecord,
   encodeSessionRecord,
   type SessionRecord,
   SessionRecordKind,
-} from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
+} from '../../base/formats/session-record.ts';
+import { type Fence, nanos, type Session, u32 } from '../../base/units.ts';
+import type { Comparison, Directory, DirectoryEntry } from '../../world/directory.ts';
+import type { Digest, TimerId, World } from '../../world/world.ts';
 import { attachmentKey, checkStoreName, nextSessionKey } from './keys.ts';
 
 export interface Attachment {

@@ -6,11 +6,11 @@
  * attachment with itself: a fenced writer is refused in the same step.
  */
 import { StorageError } from '../../base/errors.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, type ConditionalBlock, type WriteIfResult } from '../../world/block-pool.ts';
 import type { Comparison, Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
 import { decodeConditionalRecord, encodeConditionalRecord } from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { type FenceGuard, fencedError, stillAttached } from './attach.ts';
 import { conditionalKey } from './keys.ts';
 

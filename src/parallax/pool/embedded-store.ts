@@ -6,12 +6,12 @@
  * before anything is read as data.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { sameBytes } from '../../base/formats/field-bytes.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Directory } from '../../world/directory.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
-import { sameBytes } from '../formats/field-bytes.ts';
 import { decodePoolLabel, encodePoolLabel } from '../formats/pool-label.ts';
-import { isDamage } from '../formats/sealed.ts';
 import type { Superblock } from '../formats/superblock.ts';
 import { diskCall, flushDisk } from '../story-io.ts';
 import type { FenceGuard } from './attach.ts';

@@ -1,4 +1,6 @@
 /** Reads and writes maps of extents in the pool: which copy, and whether it is the right one. */
+
+import { isDamage } from '../../base/formats/sealed.ts';
 import { type BlockPool, EXTENT_BLOCKS, PoolStatus } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
 import type { ExtentRecord } from '../formats/directory-records.ts';
@@ -9,7 +11,6 @@ import {
   MAP_COPY_BLOCKS,
   MAP_COPY_BYTES,
 } from '../formats/extent-map.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { poolCall } from '../story-io.ts';
 import { type FenceGuard, fencedError } from './attach.ts';
 import type { ExtentSpace } from './extent-space.ts';

@@ -5,6 +5,7 @@
  * nothing back and marks nothing, whatever it still believes.
  */
 import { StorageError } from '../../base/errors.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import type { Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { Digest } from '../../world/world.ts';
 import {
@@ -12,7 +13,6 @@ import {
   type ExtentRecord,
   encodeExtentRecord,
 } from '../formats/directory-records.ts';
-import { isDamage } from '../formats/sealed.ts';
 import { type FenceGuard, fencedError, stillAttached } from './attach.ts';
 import { extentKey, extentPrefix } from './keys.ts';
 

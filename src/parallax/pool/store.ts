@@ -7,10 +7,10 @@
  * opens it before it is ready.
  */
 import { UsageError } from '../../base/errors.ts';
+import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
+import { type Damage, isDamage } from '../../base/formats/sealed.ts';
 import { type BlockPool, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import type { Digest } from '../../world/world.ts';
-import { formatUuid, sameBytes } from '../formats/field-bytes.ts';
-import { type Damage, isDamage } from '../formats/sealed.ts';
 import {
   decodeSuperblock,
   encodeSuperblock,

@@ -6,14 +6,14 @@
  * that moment an earlier life of the image, here or elsewhere, publishes nothing more.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { formatUuid, UUID_BYTES } from '../../base/formats/field-bytes.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { BlockPool } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
-import { formatUuid, UUID_BYTES } from '../formats/field-bytes.ts';
 import { nextBirth, nextGeneration } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, NO_LOG, type RootBlock } from '../formats/root-block.ts';
-import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { EMPTY_ROOT } from '../formats/tree-root.ts';
 import type { Policy } from '../vdi/policy.ts';

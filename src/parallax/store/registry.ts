@@ -13,8 +13,8 @@
  * leaves a number that nobody uses, or an image without a name, which `fsck` reports.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { decodeUtf8, encodeUtf8 } from '../../base/formats/utf8.ts';
 import type { Change, Comparison, Directory, DirectoryEntry } from '../../world/directory.ts';
-import { decodeUtf8, encodeUtf8 } from '../formats/utf8.ts';
 
 export interface ImageName {
   readonly vdi: number;

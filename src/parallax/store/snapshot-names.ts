@@ -6,8 +6,8 @@
  * has published is removed now and then; a name that is left over does nothing.
  */
 import { StorageError } from '../../base/errors.ts';
+import { decodeUtf8, encodeUtf8 } from '../../base/formats/utf8.ts';
 import type { Directory } from '../../world/directory.ts';
-import { decodeUtf8, encodeUtf8 } from '../formats/utf8.ts';
 
 export class SnapshotNames {
   readonly #directory: Directory;

@@ -7,11 +7,11 @@
  * It has no caches but one of nodes, and changes nothing but names and root blocks of new images.
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
+import { formatUuid } from '../../base/formats/field-bytes.ts';
 import type { BlockPool } from '../../world/block-pool.ts';
 import type { Directory } from '../../world/directory.ts';
 import type { World } from '../../world/world.ts';
 import type { Arena } from '../arena.ts';
-import { formatUuid } from '../formats/field-bytes.ts';
 import type { RootBlock } from '../formats/root-block.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import type { Superblock } from '../formats/superblock.ts';

@@ -20,16 +20,16 @@
  * several roots; only the last one moves the watermark, and pieces are dropped only then.
  */
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
+import { sameBytes } from '../../base/formats/field-bytes.ts';
+import { isDamage } from '../../base/formats/sealed.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Nanos, NEVER, SECTORS_PER_PAGE } from '../../base/units.ts';
 import { DeviceStatus } from '../../world/block-device.ts';
 import { BLOCK_BYTES, type BlockPool, type ConditionalBlock } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
-import { sameBytes } from '../formats/field-bytes.ts';
 import { nextBirth } from '../formats/lineage-numbers.ts';
 import { decodeRootBlock, encodeRootBlock, type RootBlock } from '../formats/root-block.ts';
-import { isDamage } from '../formats/sealed.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { ChangeList } from '../tree/change-list.ts';
 import { appendSnapshots, changeSnapshot } from '../tree/snapshot-log.ts';

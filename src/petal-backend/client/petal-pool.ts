@@ -310,10 +310,15 @@ export class PetalPool implements BlockPool {
   #receive(from: string, { message, payload }: Frame): void {
     if (message.kind !== 'reply') return;
     const request = this.#underWay.get(message.id);
-    if (request === undefined || serverName(request.server) !== from) return;
-    this.#queues.set(request.server, message.queue);
+    if (request === undefined) return;
+    const members = membersOf(this.#parts.map, request.group);
+    const server = members.find((member) => serverName(member) === from);
+    if (server === undefined) return;
+    this.#queues.set(server, message.queue);
     this.#learn(request.group, message);
-    this.#answered(request, message, payload);
+    // Whoever was given up may have done it after all; that it could not does not matter any more.
+    const isDone = message.status === PetalStatus.ok;
+    if (server === request.server || isDone) this.#answered(request, message, payload);
   }
 
   #learn(group: number, { term, primary }: ReplyMessage): void {

@@ -87,14 +87,17 @@ interface CopyOf extends Omit<ReplicateMessage, 'kind' | 'id' | 'committed'> {
 export class Copies {
   readonly #store: ChunkStore;
   readonly #locks: BlockLocks;
+  /** Of a mutation that not all others are known to have. */
+  readonly #isDirty: boolean;
 
-  constructor(store: ChunkStore, locks: BlockLocks) {
+  constructor(store: ChunkStore, locks: BlockLocks, isDirty: boolean) {
     this.#store = store;
     this.#locks = locks;
+    this.#isDirty = isDirty;
   }
 
   replicate(message: ReplicateMessage, data: Uint8Array, done: CopyDone): void {
-    this.#take(new Copy(this, { ...message, force: false, dirty: true }, data, done));
+    this.#take(new Copy(this, { ...message, force: false, dirty: this.#isDirty }, data, done));
   }
 
   /** Makes every block of a repair; done when all are, with the worst that happened. */

@@ -65,7 +65,7 @@ export class Membership {
 
   async #refresh(): Promise<void> {
     const { world, directory, self } = this.#parts;
-    const askedNs = world.clock.nowNs();
+    let askedNs = world.clock.nowNs();
     let records: readonly PairRecord[];
     try {
       records = await directory.pairsOf(self);
@@ -73,6 +73,7 @@ export class Membership {
       if (!(thrown instanceof StorageError)) throw thrown;
       return;
     }
+    if (this.#parts.options.plantedBug === 'late-lease') askedNs = world.clock.nowNs();
     for (const record of records) {
       const key = seatKey(record.gmap, record.group);
       const seat = this.seats.get(key);
@@ -205,7 +206,8 @@ export class Membership {
     }
     const stays = new Set(next.inSync.map(({ server }) => server));
     const dropped = before.inSync.map(({ server }) => server).filter((one) => !stays.has(one));
-    pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
+    const isHeld = options.plantedBug !== 'no-hold';
+    if (isHeld) pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
     if (wasPrimary && !isFromScratch) await this.#goOn(seat, dropped);
     else await this.#open(seat, dropped);
     return true;
@@ -236,7 +238,8 @@ export class Membership {
     const { gmap, group, term } = pair;
     const dirty = store.dirtyBlocks(gmap, group);
     for (const server of dropped) {
-      if (dirty.length > 0) await store.mark(gmap, group, pair.memberOf(server), dirty);
+      if (dirty.length > 0 && this.#parts.options.plantedBug !== 'no-marks')
+        await store.mark(gmap, group, pair.memberOf(server), dirty);
     }
     const { markedSince: before } = store.pairNote(gmap, group);
     const { members, inSync } = pair.record;

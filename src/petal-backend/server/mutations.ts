@@ -31,7 +31,7 @@ import {
 } from '../wire/messages.ts';
 import type { BlockLocks, LockOwner } from './block-locks.ts';
 import type { Pair } from './pair.ts';
-import { type PeerNet, serverName } from './ports.ts';
+import { type PeerNet, type PetalBug, type ServerOptions, serverName } from './ports.ts';
 
 export type MutationMessage = WriteMessage | TrimMessage | WriteIfMessage;
 
@@ -45,6 +45,7 @@ export interface MutationParts {
   readonly store: ChunkStore;
   readonly net: PeerNet;
   readonly locks: BlockLocks;
+  readonly options: ServerOptions;
   readonly answer: (to: string, id: number, pair: Pair, answer: Answer) => void;
   /** A copy could not be made: the server's own store (`server` is this one), or a peer's. */
   readonly failed: (pair: Pair, server: number) => void;
@@ -182,7 +183,7 @@ export class PrimaryMutations {
     }
     mutation.term = pair.term;
     mutation.n = this.#nextN++;
-    mutation.missing = pair.missingMask;
+    mutation.missing = this.#bug === 'no-marks' ? 0 : pair.missingMask;
     mutation.dirty = true;
     this.#underWay.set(mutation.n, mutation);
     world.crashPoint('petal.before-store');
@@ -250,7 +251,8 @@ export class PrimaryMutations {
     for (const mutation of mutations) this.#sendToAll(mutation);
     for (const server of dropped) {
       const blocks = mutations.flatMap(blocksOf);
-      await store.mark(gmap, group, this.#pair.memberOf(server), blocks);
+      const marked = this.#bug === 'no-marks' ? [] : blocks;
+      await store.mark(gmap, group, this.#pair.memberOf(server), marked);
       for (const mutation of mutations) {
         mutation.marking--;
         this.#settle(mutation);
@@ -277,7 +279,8 @@ export class PrimaryMutations {
     for (const mutation of this.#underWay.values()) {
       if (mutation.sentNs > beforeNs) continue;
       for (const server of this.#awaitedOf(mutation)) silent.add(server);
-      this.#sendToAll(mutation);
+      if (this.#bug === 'late-change') this.#settle(mutation);
+      else this.#sendToAll(mutation);
     }
     return [...silent];
   }
@@ -290,6 +293,7 @@ export class PrimaryMutations {
 
   /** What the store knows of it already; null: it is new. */
   #known({ gmap, group, vdisk, epoch, block, blocks, session, seq, op }: Mutation): Answer | null {
+    if (this.#bug === 'no-origin') return null;
     let version = 0;
     for (let at = 0; at < blocks; at++) {
       const facts = this.#parts.store.facts({ gmap, group, vdisk, epoch, block: block + at });
@@ -299,7 +303,19 @@ export class PrimaryMutations {
     return { status: PetalStatus.ok, version: op === MutationOp.writeIf ? version : 0 };
   }
 
+  get #bug(): PetalBug {
+    return this.#parts.options.plantedBug;
+  }
+
   #awaitedOf(mutation: Mutation): number[] {
+    if (this.#bug === 'early-ack') return [];
+    const { world, options } = this.#parts;
+    if (
+      this.#bug === 'late-change' &&
+      world.clock.nowNs() > mutation.sentNs + options.heartbeatNs
+    ) {
+      return [];
+    }
     const awaited = this.#pair.others.filter((server) => !mutation.has.has(server));
     for (const { server, required } of this.#joiners.values()) {
       if (required && !mutation.has.has(server)) awaited.push(server);

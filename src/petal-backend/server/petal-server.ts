@@ -83,7 +83,7 @@ export class PetalServer implements HostedActor {
     };
     this.#access = new Access(world, directory, options);
     this.#calls = new Calls(world, net);
-    this.#copies = new Copies(store, this.#locks);
+    this.#copies = new Copies(store, this.#locks, options.plantedBug !== 'early-clean');
     this.#reads = new Reads({
       world,
       store,
@@ -97,6 +97,7 @@ export class PetalServer implements HostedActor {
       store,
       net,
       locks: this.#locks,
+      options,
       answer: (to, id, pair, { status, version }) =>
         this.#reply(to, id, pair, status, version, NO_CRCS, NO_DATA),
       failed: (pair, server) => this.#membership.copyFailed(this.#seatOf(pair) as Seat, server),
@@ -252,13 +253,18 @@ export class PetalServer implements HostedActor {
         return;
       case 'replicate':
       case 'repair':
-        if (message.term !== pair.term || pair.record.primary !== server) {
+        if (!this.#isFromPrimary(server, seat, message)) {
           const status = message.term < pair.term ? PetalStatus.wrongTerm : PetalStatus.noLease;
           const kind = message.kind === 'repair' ? 'repaired' : 'replicated';
           return this.#answerPeer(server, seat, message.id, kind, status);
         }
         this.#copy(server, seat, message, payload);
     }
+  }
+
+  #isFromPrimary(server: number, { pair }: Seat, { term }: PairTerm): boolean {
+    if (this.#parts.options.plantedBug === 'no-term-check') return true;
+    return term === pair.term && pair.record.primary === server;
   }
 
   #copy(
@@ -363,7 +369,8 @@ export class PetalServer implements HostedActor {
     const { store } = this.#parts;
     const { gmap, group, term } = pair;
     const lastTerm = store.intact ? store.pairNote(gmap, group).lastTerm : NO_VERSION.term;
-    const dirty = store.dirtyBlocks(gmap, group);
+    const keepsDirty = this.#parts.options.plantedBug === 'keeps-dirty';
+    const dirty = keepsDirty ? NO_BLOCKS : store.dirtyBlocks(gmap, group);
     const { incarnation } = store;
     this.#send(primary, {
       ...{ kind: 'rejoin', id: 0, gmap, group, term },

@@ -58,6 +58,32 @@ export interface VdiskFacts {
   readonly sizeBlocks: number;
 }
 
+/**
+ * Mistakes that can be planted in a server, to see that its checks find them (`petal.md`, 6): each
+ * leaves out one thing that the protocol does.
+ */
+export const PETAL_BUGS = [
+  /** Acknowledged when the own store has it, whatever the others. */
+  'early-ack',
+  /** A copy is made for whoever asks, under whatever term. */
+  'no-term-check',
+  /** A lease begins when the directory's answer arrives. */
+  'late-lease',
+  /** What a dropped member lacks is not remembered. */
+  'no-marks',
+  /** A copy is taken for clean at once. */
+  'early-clean',
+  /** A request that comes twice is done twice. */
+  'no-origin',
+  /** Acknowledged without a silent member before the directory knows that it is out. */
+  'late-change',
+  /** Nothing is held back after a member was dropped. */
+  'no-hold',
+  /** A returning server keeps what nobody acknowledged. */
+  'keeps-dirty',
+] as const;
+export type PetalBug = 'none' | (typeof PETAL_BUGS)[number];
+
 export interface ServerOptions {
   /**
    * How long what the directory said of a pair may be gone by. Whoever has dropped a member waits as
@@ -71,6 +97,7 @@ export interface ServerOptions {
   readonly heartbeatNs: number;
   /** Blocks that a rejoining server is sent before it has answered. */
   readonly repairBlocks: number;
+  readonly plantedBug: PetalBug;
 }
 
 export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
@@ -79,6 +106,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   silenceNs: 500e6,
   heartbeatNs: 100e6,
   repairBlocks: 64,
+  plantedBug: 'none',
 };
 
 /** The lease of others is surely over so long after it can have begun, by this one's clock. */

@@ -204,6 +204,35 @@ export class LinkPath {
   }
 }
 
+/** Which end of a path between two actors. */
+export type PathSide = 0 | 1;
+
+/** A path between two actors, each of which comes and goes by itself. */
+export class ActorPath {
+  /** From side 0 to side 1, and back. */
+  readonly directions: readonly [LinkDirection, LinkDirection];
+  readonly #kernel: Kernel;
+  readonly #ends: [LinkEnd | null, LinkEnd | null] = [null, null];
+
+  constructor(kernel: Kernel, one: string, other: string) {
+    this.#kernel = kernel;
+    this.directions = [
+      new LinkDirection(kernel, `${one}->${other}`),
+      new LinkDirection(kernel, `${other}->${one}`),
+    ];
+  }
+
+  /** The end of a new incarnation on one side; frames to its predecessor are lost. */
+  open(side: PathSide, actor: Incarnation | null): Link {
+    const end = new LinkEnd(this.#kernel, this.directions[side], actor);
+    const peer = this.#ends[side === 0 ? 1 : 0];
+    this.#ends[side] = end;
+    end.peer = peer;
+    if (peer !== null) peer.peer = end;
+    return end;
+  }
+}
+
 class LinkEnd implements Link {
   readonly owner: Incarnation | null;
   peer: LinkEnd | null = null;

@@ -4,14 +4,17 @@
  */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
+import {
+  decodeSessionRecord,
+  encodeSessionRecord,
+  SessionRecordKind,
+} from '../../../src/base/formats/session-record.ts';
 import {
   decodeConditionalRecord,
   decodeExtentRecord,
-  decodeSessionRecord,
   encodeConditionalRecord,
   encodeExtentRecord,
-  encodeSessionRecord,
-  SessionRecordKind,
 } from '../../../src/parallax/formats/directory-records.ts';
 import {
   decodeExtentMap,
@@ -20,7 +23,6 @@ import {
   STATES_BYTES,
 } from '../../../src/parallax/formats/extent-map.ts';
 import { decodePoolLabel, encodePoolLabel } from '../../../src/parallax/formats/pool-label.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { decodeSuperblock, encodeSuperblock } from '../../../src/parallax/formats/superblock.ts';
 import { BLOCK_BYTES } from '../../../src/world/block-pool.ts';
 import { simDigest as digest } from '../../../src/world/sim/sim-digest.ts';

@@ -1,6 +1,7 @@
 /** Stored formats of the dirty log: golden files of version 1, and what damage is called. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
 import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import {
   ChainState,
@@ -17,7 +18,6 @@ import {
   LogEntry,
   MutationKind,
 } from '../../../src/parallax/formats/log-group.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,

@@ -1,6 +1,8 @@
 /** Stored formats of an image's trees: golden files, every field, every damage named. */
 import test from 'ava';
 import fc from 'fast-check';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
+import { decodeUtf8, encodeUtf8 } from '../../../src/base/formats/utf8.ts';
 import {
   hasVdiSeqs,
   nextBirth,
@@ -13,7 +15,6 @@ import {
   HiddenKind,
   type RootBlock,
 } from '../../../src/parallax/formats/root-block.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import {
   decodeSnapshotBlock,
   encodeSnapshot,
@@ -36,7 +37,6 @@ import {
   slotOf,
 } from '../../../src/parallax/formats/tree-node.ts';
 import { EMPTY_ROOT, type TreeRoot } from '../../../src/parallax/formats/tree-root.ts';
-import { decodeUtf8, encodeUtf8 } from '../../../src/parallax/formats/utf8.ts';
 import { simDigest } from '../../../src/world/sim/sim-digest.ts';
 import { goldenBytes, goldenText, resealed, toGolden } from '../../helpers/golden.ts';
 

@@ -1,10 +1,13 @@
 /** The check of a store: clean ones are clean, and each kind of damage is named as what it is. */
 import test from 'ava';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
+import {
+  encodeSessionRecord,
+  SessionRecordKind,
+} from '../../../src/base/formats/session-record.ts';
 import {
   decodeExtentRecord,
   encodeExtentRecord,
-  encodeSessionRecord,
-  SessionRecordKind,
 } from '../../../src/parallax/formats/directory-records.ts';
 import {
   BlockState,
@@ -14,7 +17,6 @@ import {
   MAP_COPY_BYTES,
 } from '../../../src/parallax/formats/extent-map.ts';
 import { encodePoolLabel } from '../../../src/parallax/formats/pool-label.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { decodeSuperblock, encodeSuperblock } from '../../../src/parallax/formats/superblock.ts';
 import { ENTRY_WORDS, entryBlock } from '../../../src/parallax/formats/tree-node.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';

@@ -2,6 +2,8 @@
  * A store as plain bytes in memory, to be damaged and checked many times over: entries of its
  * directory, and blocks of its pool file.
  */
+
+import { isDamage } from '../../../src/base/formats/sealed.ts';
 import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import { nanos } from '../../../src/base/units.ts';
 import { POOL_DISK } from '../../../src/parallax/engine.ts';
@@ -14,7 +16,6 @@ import {
   encodeRootBlock,
   type RootBlock,
 } from '../../../src/parallax/formats/root-block.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { ENTRY_WORDS, entryBlock, NODE_WORDS } from '../../../src/parallax/formats/tree-node.ts';
 import { type FsckOutcome, fsckStore } from '../../../src/parallax/fsck/fsck.ts';
 import type { CheckWorld } from '../../../src/parallax/fsck/open-for-check.ts';

@@ -1,5 +1,6 @@
 /** Allocation in extents: contiguity, a clean end, and no block twice over crashes and zombies. */
 import test from 'ava';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
 import type { Prng } from '../../../src/base/prng.ts';
 import { decodeExtentRecord } from '../../../src/parallax/formats/directory-records.ts';
 import {
@@ -8,7 +9,6 @@ import {
   MAP_BLOCKS,
   MAP_COPY_BYTES,
 } from '../../../src/parallax/formats/extent-map.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { attach, detach } from '../../../src/parallax/pool/attach.ts';
 import { openEmbeddedStore } from '../../../src/parallax/pool/embedded-store.ts';
 import { ExtentAllocator } from '../../../src/parallax/pool/extents.ts';

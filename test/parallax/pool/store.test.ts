@@ -1,7 +1,7 @@
 /** Making and opening stores, attaching and detaching: what is refused, and in which words. */
 import test from 'ava';
+import { isDamage } from '../../../src/base/formats/sealed.ts';
 import { encodePoolLabel } from '../../../src/parallax/formats/pool-label.ts';
-import { isDamage } from '../../../src/parallax/formats/sealed.ts';
 import { decodeSuperblock, encodeSuperblock } from '../../../src/parallax/formats/superblock.ts';
 import { attach, detach, stillAttached } from '../../../src/parallax/pool/attach.ts';
 import { ConditionalBlocks } from '../../../src/parallax/pool/conditional-blocks.ts';

@@ -1,5 +1,5 @@
 /** Fields that several stored formats share. Numbers are little-endian: no BigInt on the way. */
-import { invariant } from '../../base/invariant.ts';
+import { invariant } from '../invariant.ts';
 
 const U32 = 2 ** 32;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

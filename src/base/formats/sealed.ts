@@ -1,5 +1,5 @@
 /**
- * What all stored structures of Parallax have in common, and the one way to write and check it.
+ * What all stored structures of ours have in common, and the one way to write and check it.
  *
  * | offset | bytes | what                                                                       |
  * |-------:|------:|----------------------------------------------------------------------------|
@@ -14,7 +14,11 @@
  *
  * Damage is an expected outcome: decoders return a `Damage`, which says in words what is wrong.
  */
-import type { Digest } from '../../world/world.ts';
+/** What of a world's digest is needed here. */
+export interface Crc {
+  /** CRC-32 as zlib computes it. */
+  crc32(bytes: Uint8Array, offset: number, lengthBytes: number): number;
+}
 
 export interface Damage {
   /** The end of a sentence: "its checksum does not hold". */
@@ -56,7 +60,7 @@ export function beginFrame(view: DataView, at: number, { magic, version }: Frame
 
 /** Stores the sum of the structure in `lengthBytes` from `at`; `view` is of all of `bytes`. */
 export function seal(
-  digest: Digest,
+  digest: Crc,
   bytes: Uint8Array,
   view: DataView,
   at: number,
@@ -67,7 +71,7 @@ export function seal(
 
 /** What is wrong with the magic, the sum or the version of a structure; null if nothing is. */
 export function frameDamage(
-  digest: Digest,
+  digest: Crc,
   bytes: Uint8Array,
   view: DataView,
   at: number,
@@ -97,7 +101,7 @@ export function frameDamage(
  * for a moment: the bytes belong to the caller alone.
  */
 export function sumWithout(
-  digest: Digest,
+  digest: Crc,
   bytes: Uint8Array,
   view: DataView,
   at: number,

@@ -1,0 +1,270 @@
+/** Petal's holes by name (petal.md 2 and 6), each with the bug that would open it again. */
+import test from 'ava';
+import { poolCall } from '../../src/parallax/story-io.ts';
+import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
+import type { Frame } from '../../src/petal-backend/wire/messages.ts';
+import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
+import { becomesClean, differingCopies } from './nemesis.ts';
+import { History } from './petal-workload.ts';
+import { FAST, SimPetal } from './sim-petal.ts';
+
+/** A block of group 0 of four servers: its copies are at s1, the first primary, and s2. */
+const BLOCK = EXTENT_BLOCKS;
+/** Kind of a frame to the directory that changes it. */
+const DIRECTORY_TXN = 3;
+const HOLD_NS = FAST.leaseNs * 1.01;
+
+async function scenario(
+  seed: number,
+  story: (petal: SimPetal, history: History) => Promise<void>,
+  plantedBug: PetalBug = 'none',
+  servers = 4,
+): Promise<{ readonly petal: SimPetal; readonly history: History }> {
+  const petal = new SimPetal({ seed, servers, plantedBug });
+  const history = new History(petal.world);
+  await petal.run(async () => {
+    await petal.create();
+    await petal.world.timers.sleep(10e6);
+    await story(petal, history);
+  });
+  return { petal, history };
+}
+
+/** A reader that only hears s2, and a writer at s1, whose link to s2 is cut. */
+async function secondaryIsCutOff(petal: SimPetal, history: History): Promise<void> {
+  const writer = await petal.client('h0');
+  const reader = await petal.client('h1', { timeoutNs: 2e6, giveUpNs: 3e6 });
+  await history.write(writer, BLOCK);
+  petal.cutBetween('h1.2', 's1');
+  // s2 asks the directory about the reader.
+  for (let i = 0; i < 15; i++) await history.read(reader, BLOCK);
+  petal.cutBetween('s1', 's2');
+  // What the directory answers s2 now will reach it late, and s2 cannot change anything there.
+  const { toActor, fromActor } = petal.simulator.link('s2/directory');
+  toActor.clog();
+  fromActor.cutSome((frame) => frame[6] === DIRECTORY_TXN);
+  const writing = (async () => {
+    for (let i = 0; i < 20; i++) {
+      await history.write(writer, BLOCK);
+      await petal.world.timers.sleep(1e6);
+    }
+  })();
+  const reading = (async () => {
+    for (let i = 0; i < 120; i++) {
+      await history.read(reader, BLOCK);
+      await petal.world.timers.sleep(1e6);
+    }
+  })();
+  await petal.world.timers.sleep(HOLD_NS + 34e6);
+  toActor.unclog();
+  await Promise.all([writing, reading]);
+  fromActor.cutSome(null);
+}
+
+test('a secondary that is cut off reads nothing that its primary has gone past: the lease is waited for', async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { history } = await scenario(seed, secondaryIsCutOff);
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
+for (const bug of ['no-hold', 'late-lease'] as const) {
+  test(`the planted bug ${bug}: the secondary that is cut off shows what is old`, async (t) => {
+    const conflicts: (string | null)[] = [];
+    for (let seed = 1; seed <= 5; seed++) {
+      const { history } = await scenario(seed, secondaryIsCutOff, bug);
+      conflicts.push(history.conflict());
+    }
+    t.true(conflicts.some((conflict) => conflict !== null));
+  });
+}
+
+/** A copy that its primary sent before it was deposed, and that arrives after it is back. */
+async function lateCopy(petal: SimPetal, history: History): Promise<void> {
+  const client = await petal.client('h0', { giveUpNs: 50e6 });
+  await history.write(client, BLOCK);
+  let late: Frame | null = null;
+  petal.net.watch = (from, to, frame) => {
+    if (from === 's1' && to === 's2' && frame.message.kind === 'replicate') late ??= frame;
+  };
+  petal.simulator.link('s2/petal').toActor.cut();
+  const writing = history.write(client, BLOCK);
+  await petal.world.timers.sleep(5e6);
+  for (const name of ['s1', 's2']) petal.cutBetween('h0.1', name);
+  await petal.kill(1);
+  petal.simulator.link('s2/petal').toActor.heal();
+  await petal.world.timers.sleep(20e6 + HOLD_NS + 20e6);
+  petal.start(1);
+  await becomesClean(petal, 1e9);
+  await writing;
+  if (late === null) throw new Error('no copy was sent');
+  petal.net.inject('s1', 's2', late);
+  await petal.world.timers.sleep(20e6);
+}
+
+test('a copy of an earlier term that comes late changes nothing', async (t) => {
+  const { petal, history } = await scenario(1, lateCopy);
+  t.is(differingCopies(petal), null);
+  t.is(history.conflict(), null);
+});
+
+test('the planted bug no-term-check: a copy of an earlier term makes the copies differ', async (t) => {
+  const { petal } = await scenario(1, lateCopy, 'no-term-check');
+  t.regex(differingCopies(petal) ?? '', /differ/);
+});
+
+test('lost stale bits: the survivor dies before the other one is back, which then must not serve', async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { petal, history } = await scenario(seed, async (petal, history) => {
+      const client = await petal.client('h0');
+      const short = await petal.client('h1', { timeoutNs: 5e6, giveUpNs: 60e6 });
+      await history.write(client, BLOCK);
+      await petal.kill(1);
+      t.is(await history.write(client, BLOCK), PoolStatus.ok, 's2 has it alone');
+      await petal.kill(2);
+      petal.start(1);
+      await petal.world.timers.sleep(200e6);
+      t.is(await history.read(short, BLOCK), PoolStatus.ioError, 'an error, and nothing older');
+      petal.start(2);
+      await becomesClean(petal, 1e9);
+      t.is(await history.read(client, BLOCK), PoolStatus.ok);
+    });
+    t.is(history.conflict(), null, `seed ${seed}`);
+    t.is(differingCopies(petal), null);
+  }
+});
+
+test('the link between the two is cut while both reach the directory: the first change wins, writes go on', async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { petal, history } = await scenario(seed, async (petal, history) => {
+      const client = await petal.client('h0');
+      petal.cutBetween('s1', 's2');
+      for (let i = 0; i < 10; i++) t.is(await history.write(client, BLOCK), PoolStatus.ok);
+      t.is((await petal.record(0)).inSync.length, 1);
+      petal.net.heal();
+      await becomesClean(petal, 1e9);
+      t.is(await history.read(client, BLOCK), PoolStatus.ok);
+    });
+    t.is(history.conflict(), null, `seed ${seed}`);
+    t.is(differingCopies(petal), null);
+  }
+});
+
+test('read, then revert: what a read has shown is there after the primary is gone', async (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { history } = await scenario(seed, async (petal, history) => {
+      const writer = await petal.client('h0', { timeoutNs: 5e6, giveUpNs: 5e6 });
+      const reader = await petal.client('h1');
+      await history.write(writer, BLOCK);
+      petal.simulator.link('s2/petal').toActor.cut();
+      const writing = history.write(writer, BLOCK);
+      const short = await petal.client('h2', { timeoutNs: 2e6, giveUpNs: 2e6 });
+      for (let i = 0; i < 5; i++) await history.read(short, BLOCK);
+      await petal.kill(1);
+      petal.simulator.link('s2/petal').toActor.heal();
+      await writing;
+      t.is(await history.read(reader, BLOCK), PoolStatus.ok);
+      petal.start(1);
+      await becomesClean(petal, 1e9);
+      t.is(await history.read(reader, BLOCK), PoolStatus.ok);
+    });
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
+test('a write that comes a second time, after a later one, is not done again', async (t) => {
+  const { history } = await scenario(1, async (petal, history) => {
+    const client = await petal.client('h0');
+    let first: Frame | null = null;
+    petal.net.watch = (from, to, frame) => {
+      if (from === 'h0.1' && to === 's1' && frame.message.kind === 'write') first = frame;
+    };
+    await history.write(client, BLOCK);
+    petal.net.watch = null;
+    await history.write(client, BLOCK);
+    if (first === null) throw new Error('a write was sent');
+    petal.net.inject('h0.1', 's1', first);
+    await petal.world.timers.sleep(5e6);
+    t.is(await history.read(client, BLOCK), PoolStatus.ok);
+  });
+  t.is(history.conflict(), null);
+});
+
+test('a zombie client: after its fence is confirmed nothing of it is done', async (t) => {
+  const { history } = await scenario(1, async (petal, history) => {
+    const zombie = await petal.client('h0');
+    await history.write(zombie, BLOCK);
+    const successor = await petal.client('h0');
+    await petal.world.timers.sleep(HOLD_NS);
+    t.is(await history.write(zombie, BLOCK), PoolStatus.fenced);
+    t.is(await history.write(successor, BLOCK), PoolStatus.ok);
+    t.is(await history.read(successor, BLOCK), PoolStatus.ok);
+  });
+  t.is(history.conflict(), null);
+});
+
+test('two neighbours fail: errors for what both had, never older data; all else goes on', async (t) => {
+  await scenario(1, async (petal, history) => {
+    const client = await petal.client('h0');
+    const short = await petal.client('h1', { timeoutNs: 5e6, giveUpNs: 150e6 });
+    for (let group = 0; group < 4; group++) await history.write(client, BLOCK + 16 * group);
+    await petal.kill(1);
+    await petal.world.timers.sleep(200e6);
+    t.is(await history.write(client, BLOCK), PoolStatus.ok);
+    await petal.kill(2);
+    await petal.world.timers.sleep(200e6);
+    t.is(await history.read(short, BLOCK), PoolStatus.ioError);
+    for (const group of [1, 2, 3]) {
+      t.is(await history.read(short, BLOCK + 16 * group), PoolStatus.ok, `group ${group}`);
+    }
+    t.is(history.conflict(), null);
+  });
+});
+
+test('a site is lost: even and odd servers are at two sites, and every block is at both', async (t) => {
+  const { history, petal } = await scenario(
+    1,
+    async (petal, history) => {
+      const client = await petal.client('h0');
+      for (let i = 0; i < 96; i += 7) await history.write(client, BLOCK + i);
+      await Promise.all([2, 4, 6].map((server) => petal.kill(server)));
+      for (let i = 0; i < 96; i += 7) t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
+      for (let i = 0; i < 96; i += 5) t.is(await history.write(client, BLOCK + i), PoolStatus.ok);
+      for (const server of [2, 4, 6]) petal.start(server);
+      await becomesClean(petal, 1e9);
+    },
+    'none',
+    6,
+  );
+  t.is(history.conflict(), null);
+  t.is(differingCopies(petal), null);
+});
+
+test('a conditional block: of two who read the same version one writes; what was written is told', async (t) => {
+  await scenario(1, async (petal) => {
+    const [one, other] = [await petal.client('h0'), await petal.client('h1')];
+    const data = (value: number) => new Uint8Array(BLOCK_BYTES).fill(value);
+    t.deepEqual(await one.writeIf(3, 0, data(1)), { written: true, version: 1 });
+    t.deepEqual(await other.writeIf(3, 0, data(2)), { written: false, version: 1 });
+    const both = await Promise.all([one.writeIf(3, 1, data(3)), other.writeIf(3, 1, data(4))]);
+    t.is(both.filter(({ written }) => written).length, 1);
+    await petal.kill(1);
+    const { version, data: found } = await other.readConditional(3);
+    t.is(version, 2);
+    t.is(found[0], both[0]?.written === true ? 3 : 4);
+  });
+});
+
+test('a copy that is damaged at rest is an error there; the other one is read', async (t) => {
+  await scenario(1, async (petal, history) => {
+    const client = await petal.client('h0');
+    await history.write(client, BLOCK);
+    await petal.world.timers.sleep(20e6);
+    const disk = petal.disks.get(1);
+    for (const { data } of disk?.blocks.values() ?? []) data?.set([0xee], 100);
+    for (let i = 0; i < 10; i++) t.is(await history.read(client, BLOCK), PoolStatus.ok);
+    const bytes = new Uint8Array(BLOCK_BYTES);
+    t.is(await poolCall(client, 'read', BLOCK, bytes), PoolStatus.ok);
+    t.is(history.conflict(), null);
+  });
+});
