@@ -3,6 +3,7 @@ import { medianOf, spreadOf, target } from '../../bench/bench-result.ts';
 import { run as runRing } from '../../bench/ring.ts';
 import { run as runSim } from '../../bench/sim.ts';
 import { run as runVdi } from '../../bench/vdi.ts';
+import { run as runWire } from '../../bench/wire.ts';
 
 test('a spread has the middle and both ends; an even count meets in the middle', (t) => {
   t.deepEqual(spreadOf([5, 1, 3]), { min: 1, median: 3, max: 5 });
@@ -81,3 +82,17 @@ test.serial('vdi, quick: every line runs on a store of its own and has a value',
   const published = result.samples.filter((sample) => 'published' in (sample as object));
   t.is(published.length, 3, 'the lines that write say how far publishing was');
 });
+
+test.serial(
+  'wire, quick: frames come back, a socket answers, and both targets have a value',
+  async (t) => {
+    const result = await runWire({ quick: true });
+    t.is(result.bench, 'wire');
+    t.deepEqual(
+      result.targets.map(({ id }) => id),
+      ['wire.write-4k.us', 'wire.unix.requests-per-s'],
+    );
+    finite(t, result.targets);
+    t.is(result.samples.length, 4);
+  },
+);

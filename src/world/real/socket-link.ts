@@ -11,7 +11,7 @@
  * `pause` stops reading, and the peer's queue fills in turn.
  *
  * ```
- * open --close()------------------------> closing --all has left, or CLOSE_GRACE_MS--> closed
+ * open --close()------------------------> closing --all has left, or it took too long--> closed
  *   |     or the peer has closed          (nothing is received from here on)
  *   '--an error, a bad prefix, a full queue--> closed
  * ```
@@ -33,8 +33,10 @@ export interface SocketLinkOptions {
   readonly queueBytesMax: number;
 }
 
-/** How long the peer has to take what was sent before `close`. */
-const CLOSE_GRACE_MS = 1000;
+/** How long after `close` the peer may take nothing of what was sent before. */
+const CLOSE_IDLE_MS = 5000;
+/** How long it has for all of it, and to close too. */
+const CLOSE_MAX_MS = 30_000;
 
 export class SocketLink implements Link {
   readonly #socket: Socket;
@@ -48,7 +50,7 @@ export class SocketLink implements Link {
   #why: string | null = null;
   #isFull = false;
   #isCorked = false;
-  #grace: NodeJS.Timeout | null = null;
+  #giveUp: NodeJS.Timeout | null = null;
 
   /** Takes a connected socket, which nobody has read from yet, for its own. */
   constructor(socket: Socket, options: SocketLinkOptions) {
@@ -125,7 +127,9 @@ export class SocketLink implements Link {
     this.#socket.removeListener('data', this.#onData);
     this.#socket.resume();
     this.#socket.end();
-    this.#grace = setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS);
+    const giveUp = (): void => void this.#socket.destroy();
+    this.#socket.setTimeout(CLOSE_IDLE_MS, giveUp);
+    this.#giveUp = setTimeout(giveUp, CLOSE_MAX_MS);
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
@@ -148,7 +152,7 @@ export class SocketLink implements Link {
   readonly #onClose = (): void => {
     this.#state = 'closed';
     this.#framer.stop();
-    if (this.#grace !== null) clearTimeout(this.#grace);
+    if (this.#giveUp !== null) clearTimeout(this.#giveUp);
     this.#tellEnd?.(this.#why);
   };
 
