@@ -1,11 +1,12 @@
 /**
  * `bench wire`: what the wire of a Petal pool costs.
  *
- * - `wire.write-4k.us`: a write of one 4 KiB block, from the record to its frame in a buffer that is
- *   used again and from the frame back to a record with a view of the data. `encode` and `decode`
- *   apart are among the samples.
- * - `wire.unix.requests-per-s`: such writes over a Unix socket and their replies back, 32 under way,
- *   both ends in one thread, each frame with bytes of its own: encode, decode, framing and sockets.
+ * - `wire.write-4k.us`: a write of one 4 KiB block, from the record to its frame in a buffer that
+ *   is used again and from the frame back to a record with a view of the data. `encode` and
+ *   `decode` apart are among the samples.
+ * - `wire.unix.requests-per-s`: such writes over a Unix socket and their replies back, 32 under
+ *   way, both ends in one thread, each frame with bytes of its own: encode, decode, framing and
+ *   sockets.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -50,7 +50,9 @@ test('one who gives back within the call that gave it to him is no trouble', (t)
   const first = new Owner(0, 2);
   const told: number[] = [];
   const quick = (block: number): LockOwner => ({
-    ...{ vdisk: 1, block, blocks: 1 },
+    vdisk: 1,
+    block,
+    blocks: 1,
     locked(): void {
       told.push(block);
       locks.release(this);
