@@ -8,6 +8,7 @@
 import type { Command } from 'commander';
 import { StorageError } from '../base/errors.ts';
 import type { Parallax } from '../parallax/engine.ts';
+import { readLogIdentity } from '../parallax/log/log-identity.ts';
 import { type LogLook, lookAtLog } from '../parallax/log/look.ts';
 import type { ImageName } from '../parallax/store/registry.ts';
 import type { StoreView } from '../parallax/store/store-view.ts';
@@ -119,6 +120,18 @@ export class VdiSession {
     bufferBytes = 0,
   ): Promise<T> {
     await this.claim();
+    return this.withEngineBeside(host, story, bufferBytes);
+  }
+
+  /**
+   * The same without a claim: beside whoever serves the store. Only who takes something away from
+   * that one may want this.
+   */
+  async withEngineBeside<T>(
+    host: string,
+    story: (room: EngineRoom) => Promise<T>,
+    bufferBytes = 0,
+  ): Promise<T> {
     const { signal } = this;
     const onNote = (text: string): void => this.note(text);
     const options = { host: host || DEFAULT_HOST, signal, onNote, bufferBytes };
@@ -157,6 +170,15 @@ export class VdiSession {
     }
     const world = this.store.worldOf(host, createHostMemory(LOOK_MEMORY_BYTES), () => {});
     return lookAtLog(world, DEFAULT_SIZES.log, (vdi) => watermarks.get(vdi) ?? null);
+  }
+
+  /** The host whose disks here have the log of that uuid; null: none of them. */
+  async hostOfLog(uuid: string): Promise<string | null> {
+    for (const host of await this.store.hosts()) {
+      const world = this.store.worldOf(host, createHostMemory(LOOK_MEMORY_BYTES), () => {});
+      if ((await readLogIdentity(world)) === uuid) return host;
+    }
+    return null;
   }
 
   /**

@@ -3,7 +3,7 @@
  * are opened, with an image for each guest whose disk is one.
  */
 import { SECTORS_PER_PAGE } from '../base/units.ts';
-import { POOL_DISK } from '../parallax/engine.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
 import { formatUuid, UUID_BYTES } from '../parallax/formats/field-bytes.ts';
 import { fsckStore } from '../parallax/fsck/fsck.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';

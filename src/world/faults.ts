@@ -86,6 +86,8 @@ export const IMAGE_BUGS = [
   'old-log-tail',
   /** Images: a start does not raise the generation. */
   'same-generation',
+  /** Images: a host that takes an image over goes on in the generation of the one before. */
+  'quiet-take-over',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';

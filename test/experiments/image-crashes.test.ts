@@ -116,6 +116,7 @@ const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
   'stale-slab': 6,
   'old-log-tail': 2,
   'same-generation': 1,
+  'quiet-take-over': 1,
 };
 
 for (const bug of IMAGE_BUGS) {
