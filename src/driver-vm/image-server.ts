@@ -92,6 +92,23 @@ export class ImageServer {
     (await this.#image(name)).acceptLoss();
   }
 
+  /** From here on the image is of this host; see `Parallax.takeOver`. */
+  async takeOver(name: string): Promise<void> {
+    const engine = await this.#started;
+    for (;;) {
+      try {
+        await engine.takeOver(name);
+        return;
+      } catch (thrown) {
+        await this.#mayPass(`the image ${name}`, thrown);
+      }
+    }
+  }
+
+  get isServing(): boolean {
+    return this.#engine !== null;
+  }
+
   /** At the end of each step of the driver VM. */
   step(): void {
     this.#engine?.step();

@@ -45,13 +45,13 @@ export class Run {
       this.guests.push(new GuestTrack(guest, at + 1, scenario.plantedBug));
     });
     for (const name of scenario.hosts) {
-      const guests = this.guests.filter((guest) => guest.scenario.host === name);
       const problem = (text: string): void => {
         this.problems.push(text);
       };
       const { tell, failed } = this;
       const recoveryBegins = (host: string): void => this.#strikes?.recoveryBegins(host);
       const told = { tell, problem, failed, recoveryBegins };
+      const { guests } = this;
       this.hosts.push(new HostKeeper({ name, scenario, stage, guests, ids, ...told }));
     }
   }
@@ -112,6 +112,7 @@ export class Run {
       snapshots.look(this.#nowNs());
       await this.#stage.timers.sleep(LOOK_NS);
     }
+    for (const host of hosts) await host.settled();
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
     await strikes.storeHealed();
