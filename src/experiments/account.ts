@@ -9,6 +9,7 @@ import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
 import { judgeSnapshots } from './judge-snapshots.ts';
+import { judgeTakeOvers } from './judge-take-overs.ts';
 import { judgeOffline } from './offline.ts';
 import { judgePolicies } from './policy-losses.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
@@ -53,6 +54,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     fullReadBack(run),
     ...judgeOffline(run),
     ...judgePolicies(run),
+    ...judgeTakeOvers(run),
     ...judgeSnapshots(run),
     ...judgeStore(run),
     ...run.guests.map((guest) => orderOf(run, guest)),

@@ -62,6 +62,8 @@ export interface TakeOver {
   readonly tapLength: number;
   /** The old host was found to know that it serves the image no more. */
   fenced: boolean;
+  /** What came back of the old host's log holds, when all was over; null: nothing came back. */
+  orphan: Int32Array | null;
 }
 
 export class GuestTrack {
@@ -221,7 +223,7 @@ export class GuestTrack {
     const { history, responses, host: from } = this;
     const { length: firstRecord } = history;
     const taken = { atNs, from, to, history, firstRecord, tap, tapLength: tap.length };
-    this.takeOver = { ...taken, fenced: false };
+    this.takeOver = { ...taken, fenced: false, orphan: null };
     const found = new Findings(this.#findingsBuffer).bytes();
     this.#findingsBuffer = copyOf(this.#findingsBuffer, found.byteOffset + found.byteLength);
     this.history = historyNow(history, history.capacity, new Findings(this.#findingsBuffer));

@@ -29,6 +29,8 @@ export type PolicyClause = (typeof POLICY_CLAUSES)[number];
 export const POLICY_MOMENTS = [
   'acknowledged writes of an image were gone, as its policy says',
   'an image without order was in no state that the disk once had',
+  "a zombie's guest was told that its requests had failed",
+  'what a lost host had not published was an image when it came back',
 ] as const;
 export type PolicyMoment = (typeof POLICY_MOMENTS)[number];
 
@@ -54,6 +56,7 @@ export function policyStakes(run: Run): PolicyStakes {
       if (isAtStake(guest, order, outage.killedAtNs)) clauses.add(CLAUSE_OF[outage.crash]);
     }
     if (isZombieAtStake(guest, order)) clauses.add('K5 image taken over, image');
+    takeOverMoments(guest, moments);
     if (guest.kills > 0 && diedWithWrites(guest)) clauses.add('K6 guest killed, image');
     if (snapshotsUnderLoad(run, guest) > 0) clauses.add('C10 snapshot under load');
     lossMoments(run, guest, order, clauses, moments);
@@ -82,6 +85,18 @@ function isAtStake(guest: GuestTrack, order: ImageOrder, atNs: number): boolean 
     if (kind === HistoryKind.write && isOpen) return true;
   }
   return false;
+}
+
+function takeOverMoments({ takeOver }: GuestTrack, moments: Set<PolicyMoment>): void {
+  if (takeOver === null) return;
+  const { history, orphan, atNs } = takeOver;
+  for (let at = 0; at < history.length; at++) {
+    const { status, ackNs } = history.record(at);
+    if (status !== HistoryStatus.error || ackNs <= atNs) continue;
+    moments.add("a zombie's guest was told that its requests had failed");
+  }
+  if (orphan === null) return;
+  moments.add('what a lost host had not published was an image when it came back');
 }
 
 /**

@@ -116,7 +116,18 @@ export class Run {
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
     await strikes.storeHealed();
+    await this.#readOrphans();
     this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
+  }
+
+  async #readOrphans(): Promise<void> {
+    const { store, storeWorld } = this.#stage;
+    for (const guest of this.guests) {
+      const { takeOver } = guest;
+      if (takeOver !== null && store !== null) {
+        takeOver.orphan = await store.orphanOf(storeWorld, guest);
+      }
+    }
   }
 
   readonly tell = (text: string): void => {
