@@ -83,6 +83,8 @@ export class HostKeeper {
   #ending = false;
   /** Another host has its images: whatever still lives here is not brought back. */
   #supplanted = false;
+  /** It was switched off since, and is a host like any other again. */
+  #returned = false;
   #givingWay: Promise<void> = Promise.resolve();
 
   constructor(parts: HostKeeperParts) {
@@ -101,7 +103,7 @@ export class HostKeeper {
 
   /** Nobody waits for this host any more. */
   get #isLeft(): boolean {
-    return this.#supplanted && this.#own.length === 0;
+    return this.#supplanted && !this.#returned && this.#own.length === 0;
   }
 
   /** True from the death of a driver VM until its successor serves. */
@@ -261,7 +263,7 @@ export class HostKeeper {
       this.#noteLoss(guest, crash);
     }
     await stage.timers.sleep(scenario.driverRestartNs);
-    if (this.#ending || this.#supplanted) return;
+    if (this.#ending || (this.#supplanted && !this.#returned)) return;
     this.#parts.recoveryBegins(this.name);
     await this.open();
     this.#powered = true;
@@ -302,6 +304,7 @@ export class HostKeeper {
     await this.#switchOff();
     await this.open();
     this.#powered = true;
+    this.#returned = true;
     await this.#drained();
   }
 
@@ -333,12 +336,23 @@ export class HostKeeper {
 
   /** Whether the driver VM of a host that was supplanted knows what it serves no more. */
   async #askZombie(moved: readonly GuestTrack[]): Promise<void> {
-    const driver = this.#toolstack?.driver ?? null;
-    if (driver === null || driver.exit !== null || !this.#powered) return;
-    const status = (await driver.handle.call('status')) as DriverVmStatus;
+    const status = await this.#status();
+    if (status === null) return;
     for (const { name, takeOver } of moved) {
       const image = status.images.find((one) => one.name === imageName(name));
       if (takeOver !== null) takeOver.fenced = image?.state === 'fenced';
+    }
+  }
+
+  /** null: there is no driver VM that could say. */
+  async #status(): Promise<DriverVmStatus | null> {
+    const driver = this.#toolstack?.driver ?? null;
+    if (driver === null || driver.exit !== null || !this.#powered) return null;
+    try {
+      return (await driver.handle.call('status')) as DriverVmStatus;
+    } catch (thrown) {
+      if (thrown instanceof StorageError) return null;
+      throw thrown;
     }
   }
 
@@ -358,11 +372,9 @@ export class HostKeeper {
     const { stage } = this.#parts;
     for (let looks = 0; looks < DRAIN_LOOKS && !this.#ending; looks++) {
       await stage.timers.sleep(TAKE_AGAIN_NS);
-      const driver = this.#toolstack?.driver ?? null;
-      if (driver === null || driver.exit !== null) return;
-      const status = (await driver.handle.call('status')) as DriverVmStatus;
-      const isIdle = status.images.every(({ dirtyBytes }) => dirtyBytes === 0);
-      if (isIdle && status.isServing) return;
+      const status = await this.#status();
+      const isIdle = status?.images.every(({ dirtyBytes }) => dirtyBytes === 0) === true;
+      if (isIdle && status?.isServing === true) return;
     }
   }
 

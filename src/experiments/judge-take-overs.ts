@@ -45,6 +45,10 @@ function judgeOrphan(run: Run, guest: GuestTrack, takeOver: TakeOver): Verdict |
   const { history, tap, orphan, firstRecord } = takeOver;
   const policy = scenario.writeBack ?? Policy.w2;
   if (orphan === null || !LOGGED.includes(policy)) return null;
+  // A disk that fails may keep some of its log back, and one that is lost has nothing any more.
+  const { faults } = run.scenario;
+  const isSound = faults.every(({ kind }) => kind !== 'disk' && kind !== 'host-loss');
+  if (policy === Policy.w4 && !isSound) return null;
   const before = losses.filter(({ record }) => record < firstRecord);
   const sectors = scenario.diskSectors;
   const order = new ImageOrder({ name, disk, sectors, history, tap, losses: before });
@@ -59,10 +63,7 @@ function judgeOrphan(run: Run, guest: GuestTrack, takeOver: TakeOver): Verdict |
     );
   }
   const acknowledged = tenure.mutations.findLastIndex(({ doneNs }) => Number.isFinite(doneNs)) + 1;
-  // A disk that fails may keep some of its log back.
-  const isWhole =
-    SYNCED.includes(policy) && run.scenario.faults.every(({ kind }) => kind !== 'disk');
-  if (isWhole && cut < acknowledged) {
+  if (SYNCED.includes(policy) && isSound && cut < acknowledged) {
     const text = `${cut} mutations are there, and ${acknowledged} had been acknowledged`;
     return broken(NAME, `its orphan is broken: ${clause}: ${text}`);
   }

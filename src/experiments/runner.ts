@@ -125,7 +125,7 @@ export class Run {
     for (const guest of this.guests) {
       const { takeOver } = guest;
       if (takeOver !== null && store !== null) {
-        takeOver.orphan = await store.orphanOf(storeWorld, guest);
+        takeOver.orphan = await store.orphanOf(storeWorld, guest).catch(onlyStorageErrors);
       }
     }
   }

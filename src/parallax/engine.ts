@@ -81,6 +81,8 @@ export class Parallax {
     for (const { vdi, before } of made.vdis) this.#serve(vdi, before);
     for (const { pin, orphan } of made.suffixes) {
       this.#origins.set(orphan.id, pin.image.vdi);
+      // No flush is to be awaited of who is gone.
+      this.#served.get(orphan.id)?.hurry(true);
       void orphan.published(orphan.dirtySeq).then((ok) => {
         if (ok) this.#suffixDone(orphan.id);
       });
