@@ -122,8 +122,8 @@ function alive(
     'E_HOST_ALIVE',
     `${name} is of host ${host}, which lives: process ${pid} (${command}) serves this store. ` +
       `Its guests would get errors, and what it has acknowledged beyond mutation ${vdiSeq} would ` +
-      'stay in its log; how much that is, its process alone knows. End it, and nothing is left behind; ' +
-      'or add --force',
+      'stay in its log; how much that is, its process alone knows. End it, and nothing is left ' +
+      'behind; or add --force',
     { fields: { image: name, host, pid } },
   );
 }

@@ -87,20 +87,21 @@ function checkHostLoss(
   const disk = lost === undefined ? 'the disks' : `the disk of ${lost.name} (${lost.device})`;
   throw new UsageError(
     'E_FAULT_NEEDS',
-    `fault "${fault.kind}" takes ${disk} of host ${fault.host} for ever: it needs guests whose disks ` +
-      'are images of a store; use power-cut, or make them images',
+    `fault "${fault.kind}" takes ${disk} of host ${fault.host} for ever: it needs guests whose ` +
+      'disks are images of a store; use power-cut, or make them images',
     { fields: { fault: fault.kind, host: fault.host } },
   );
 }
 
-/** Another host of the scenario takes over, and guests can be there. */
+/** Another host of the scenario takes over. */
 function checkTakeOver(fault: SpineFault & { kind: 'take-over' }, { hosts }: Cast): void {
   const others = hosts.filter((host) => host !== fault.host);
   if (others.includes(fault.by)) return;
   throw new UsageError(
     'E_FAULT_VICTIM',
-    `fault "take-over" of host ${fault.host} names host ${JSON.stringify(fault.by)} as the one that ` +
-      `takes over; expected another host of the scenario: ${others.join(', ') || 'it has none'}`,
+    `fault "take-over" of host ${fault.host} names host ${JSON.stringify(fault.by)} as the one ` +
+      'that takes over; expected another host of the scenario: ' +
+      (others.join(', ') || 'it has none'),
     { fields: { fault: fault.kind, host: fault.host, by: fault.by } },
   );
 }

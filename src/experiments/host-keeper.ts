@@ -9,7 +9,7 @@ import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { FrontId, Nanos } from '../base/units.ts';
-import type { DriverVmConfig, DriverVmStatus } from '../driver-vm/driver-vm.ts';
+import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import type {
   DiskSpec,
@@ -21,6 +21,7 @@ import type {
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
+import { snapshotBy, statusOf, takeImage } from './driver-calls.ts';
 import type { GuestTrack } from './guest-track.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { RUN_STORE } from './run-store.ts';
@@ -94,6 +95,11 @@ export class HostKeeper {
     const tapped = moves ? parts.guests : this.#own;
     const records = tapped.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
     this.tap = new OrderTap(recordBufferFor(4 * records));
+  }
+
+  /** null: no driver VM is there to be asked. */
+  get #living(): DriverDomain | null {
+    return this.#powered ? (this.#toolstack?.driver ?? null) : null;
   }
 
   /** Guests that are on this host. */
@@ -180,20 +186,10 @@ export class HostKeeper {
       this.toolstack.guest(domain).handle.kill();
   }
 
-  /**
-   * Takes a snapshot of a guest's image: its id, when it is in the pool. null: nobody can say what
-   * became of it; undefined: nobody was there to be asked.
-   */
-  async snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
-    const driver = this.#toolstack?.driver ?? null;
-    if (driver === null || driver.exit !== null || !this.#powered || this.#ending) return undefined;
-    const image = imageName(guest.name);
-    try {
-      return (await driver.handle.call('snapshot', image, name, false)) as number;
-    } catch (thrown) {
-      if (thrown instanceof StorageError) return null;
-      throw thrown;
-    }
+  /** Takes a snapshot of a guest's image; see `snapshotBy`. */
+  snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
+    const driver = this.#ending ? null : this.#living;
+    return snapshotBy(driver, imageName(guest.name), name);
   }
 
   /**
@@ -311,7 +307,7 @@ export class HostKeeper {
   /** Takes the image of a guest over, as often as it takes, and starts the guest here. */
   async #adopt(guest: GuestTrack, tap: OrderTap): Promise<void> {
     const { stage, tell } = this.#parts;
-    while (!(await this.#takeImage(imageName(guest.name)))) {
+    while (!(await takeImage(this.#living, imageName(guest.name)))) {
       if (this.#ending) return;
       await stage.timers.sleep(TAKE_AGAIN_NS);
     }
@@ -320,39 +316,13 @@ export class HostKeeper {
     await this.startGuest(guest).catch((thrown: unknown) => this.#lost(this.toolstack, thrown));
   }
 
-  /** False: this host was not there to do it, or died in it. */
-  async #takeImage(image: string): Promise<boolean> {
-    const driver = this.#toolstack?.driver ?? null;
-    if (driver === null || driver.exit !== null || !this.#powered) return false;
-    try {
-      await driver.handle.call('takeOver', image);
-      return true;
-    } catch (thrown) {
-      if (!(thrown instanceof StorageError)) throw thrown;
-      // A driver VM that died in it, and has a successor, has done it.
-      return thrown.code === 'E_IMAGE_HERE';
-    }
-  }
-
   /** Whether the driver VM of a host that was supplanted knows what it serves no more. */
   async #askZombie(moved: readonly GuestTrack[]): Promise<void> {
-    const status = await this.#status();
+    const status = await statusOf(this.#living);
     if (status === null) return;
     for (const { name, takeOver } of moved) {
       const image = status.images.find((one) => one.name === imageName(name));
       if (takeOver !== null) takeOver.fenced = image?.state === 'fenced';
-    }
-  }
-
-  /** null: there is no driver VM that could say. */
-  async #status(): Promise<DriverVmStatus | null> {
-    const driver = this.#toolstack?.driver ?? null;
-    if (driver === null || driver.exit !== null || !this.#powered) return null;
-    try {
-      return (await driver.handle.call('status')) as DriverVmStatus;
-    } catch (thrown) {
-      if (thrown instanceof StorageError) return null;
-      throw thrown;
     }
   }
 
@@ -372,7 +342,7 @@ export class HostKeeper {
     const { stage } = this.#parts;
     for (let looks = 0; looks < DRAIN_LOOKS && !this.#ending; looks++) {
       await stage.timers.sleep(TAKE_AGAIN_NS);
-      const status = await this.#status();
+      const status = await statusOf(this.#living);
       const isIdle = status?.images.every(({ dirtyBytes }) => dirtyBytes === 0) === true;
       if (isIdle && status?.isServing === true) return;
     }

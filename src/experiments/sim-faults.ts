@@ -108,7 +108,7 @@ export function randomFaults(
   return faults;
 }
 
-/** A host stands still for some of the time that it takes another one to act, or for much longer. */
+/** A host stands still for about as long as it takes another one to act, or for much longer. */
 function takeOverOf(random: Prng, hosts: readonly string[]): Fault {
   const host = random.pick(hosts);
   const by = random.pick(hosts.filter((other) => other !== host));
