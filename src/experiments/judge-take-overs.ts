@@ -51,7 +51,8 @@ function judgeOrphan(run: Run, guest: GuestTrack, takeOver: TakeOver): Verdict |
   if (policy === Policy.w4 && !isSound) return null;
   const before = losses.filter(({ record }) => record < firstRecord);
   const sectors = scenario.diskSectors;
-  const order = new ImageOrder({ name, disk, sectors, history, tap, losses: before });
+  const inOrder = policy !== Policy.w4;
+  const order = new ImageOrder({ name, disk, sectors, inOrder, history, tap, losses: before });
   const tenure = order.tenures[order.tenures.length - 1] as OrderTenure;
   const clause = `${name} (${POLICY_NAMES[policy]}, the log of ${takeOver.from} came back)`;
   const { fits } = tenure.search(orphan);

@@ -6,7 +6,7 @@
  * like any other story. Whether it ended or not, the tracks tell what is known so far: a run that
  * hangs is judged too.
  */
-import { toErrorRecord } from '../base/errors.ts';
+import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';
@@ -141,4 +141,10 @@ export class Run {
   #nowNs(): Nanos {
     return nanos(this.#stage.clock.nowNs());
   }
+}
+
+/** What the store cannot give is told by `fsck`. */
+function onlyStorageErrors(thrown: unknown): null {
+  if (!(thrown instanceof StorageError)) throw thrown;
+  return null;
 }
