@@ -75,7 +75,7 @@ export class ReplayedLog {
     const { counts } = this;
     counts.entries++;
     const suffix = this.#suffixes.get(entry.vdi);
-    if (suffix !== undefined && isOfSuffix(suffix.pin, entry)) {
+    if (suffix !== undefined && isOfSuffix(suffix.pin.hidden, entry)) {
       if (entry.vdiSeq <= suffix.orphan.watermark) counts.published++;
       else this.#enterSuffix(suffix.orphan, entry, bytes, at);
       return;

@@ -114,6 +114,16 @@ test('what is left behind by force is said, and dropped by command, before or af
   t.is((await fsckOf(store)).code, 0);
 });
 
+test('what was dropped is told by nobody as a loss, when the image is back on the host whose log has it', async (t) => {
+  const { ok, fills } = await benchOf(t);
+  await ok('takeover a --to h1 --force');
+  await ok('orphan drop a');
+  await ok('takeover a --to h0');
+  const { images } = JSON.parse(await ok('ls --json')) as { images: { loss: object }[] };
+  t.like(images[0]?.loss, { requests: 0, bytes: 0 });
+  t.is(await fills('a'), 0);
+});
+
 test('a host that lives keeps its image, unless it is taken by force', async (t) => {
   const { store, vdi, ok } = await benchOf(t);
   const { pid, kill } = await holdStore(store);

@@ -18,6 +18,7 @@
  */
 import { StorageError, UsageError } from '../../base/errors.ts';
 import type { World } from '../../world/world.ts';
+import type { HiddenRoot } from '../formats/root-block.ts';
 import { inspectLog } from '../log/recovery.ts';
 import type { Images, Pin } from './images.ts';
 import type { ImageName } from './registry.ts';
@@ -25,12 +26,12 @@ import type { ImageName } from './registry.ts';
 const NAME_MAX = 63;
 const NAMES_TRIED = 20;
 
-/** Whether a mutation in the log of a pin is of the suffix that the pin waits for. */
+/** Whether a mutation in the log of a hidden root is of the suffix that follows that one. */
 export function isOfSuffix(
-  { hidden }: Pin,
+  { generation, vdiSeq, suffix }: HiddenRoot,
   entry: { readonly generation: number; readonly vdiSeq: number },
 ): boolean {
-  const { generation, vdiSeq, suffix } = hidden;
+  if (suffix === null) return false;
   const isOfLife = entry.generation >= suffix.logSince && entry.generation <= generation;
   return isOfLife && entry.vdiSeq > vdiSeq;
 }
@@ -55,7 +56,7 @@ export async function makeOrphan(
   if ((await findOrphan(images, pin)) !== null) return null;
   let isThere = false;
   await inspectLog(world, (entry) => {
-    isThere ||= entry.vdi === pin.image.vdi && isOfSuffix(pin, entry);
+    isThere ||= entry.vdi === pin.image.vdi && isOfSuffix(pin.hidden, entry);
   });
   if (!isThere) return null;
   const vdi = await images.registry.orphanNumber(pin.image.vdi, pin.hidden.generation);
