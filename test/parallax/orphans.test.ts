@@ -290,6 +290,52 @@ for (const power of [false, true]) {
   });
 }
 
+/**
+ * A host took the name of a lost one and has published far more than that one had in its log. The
+ * first host comes back, dies at its n-th event, and comes back again. False: it had fewer.
+ */
+async function dieBeside(t: ExecutionContext, nth: number): Promise<boolean> {
+  const bench = new EngineBench({ seed: 60 });
+  let struck = true;
+  await bench.run(async () => {
+    await bench.create(['a'], 1024);
+    const old = await bench.start();
+    const disk = await old.image('a');
+    for (let i = 0; i < 5; i++) t.is(await disk.write(i * 8, 8, 101 + i), OK);
+    t.is(disk.served.vdi.watermark, 0);
+    await bench.kill(old);
+    bench.addHost('elsewhere');
+    const other = await bench.start('h0', 'elsewhere');
+    const there = await other.image('a');
+    for (let i = 0; i < 20; i++) t.is(await there.write((i % 10) * 8, 8, 1 + (i % 10)), OK);
+    await other.engine.close();
+    await bench.kill(other);
+    bench.simulator.armKillAtEvent('h0/driver-vm', nth);
+    const dying = await bench.tryStart();
+    if (dying !== null) {
+      const drained = dying.engine.image(ORPHAN).then((image) => image.drain());
+      await Promise.race([drained, dying.handle.exited]);
+      struck = bench.simulator.armedCount === 0;
+      if (!struck) return;
+      await dying.handle.exited;
+    }
+    const back = await bench.start();
+    const orphan = await back.image(ORPHAN);
+    for (let i = 0; i < 5; i++) t.deepEqual(await orphan.read(i * 8, 8), same(101 + i, 8), `${i}`);
+    await orphan.served.drain();
+    for (let i = 0; i < 5; i++) t.deepEqual(await orphan.read(i * 8, 8), same(101 + i, 8), `${i}`);
+    await mustHold(t, back, 'a', 1);
+    mustBeClean(t, await bench.fsck());
+  });
+  return struck;
+}
+
+test('the log forgets nothing of a suffix whose image has gone on beyond its numbers on the same host', async (t) => {
+  let nth = 2;
+  while (await dieBeside(t, nth)) nth++;
+  t.true(nth > 40, `${nth} events`);
+});
+
 test('under every policy with a log the suffix of a lost host becomes an image', async (t) => {
   for (const policy of [Policy.w1, Policy.w2, Policy.w3, Policy.w4]) {
     const bench = new EngineBench({ seed: 51 + policy });
