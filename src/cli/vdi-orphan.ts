@@ -73,6 +73,9 @@ async function list(flags: VdiFlags): Promise<void> {
     for (const image of await images.registry.list()) {
       const pin = await pinOf(images, image);
       if (pin !== null) orphans.push(await reportOf(session, images, pin));
+      // One whose pin is gone already: a claim of it was cut short.
+      const alone = await withoutPin(images, image);
+      if (alone !== null) orphans.push(alone);
     }
     if (flags.json) {
       process.stdout.write(`${JSON.stringify({ orphans })}\n`);
@@ -106,6 +109,18 @@ async function reportOf(session: VdiSession, images: Images, pin: Pin): Promise<
     orphan: orphan?.name ?? null,
     host: orphan?.host ?? (await session.hostOfLog(hidden.suffix.logUuid)),
   };
+}
+
+/** null: it is no orphan, or is told of with its pin. */
+async function withoutPin(images: Images, image: ImageName): Promise<OrphanReport | null> {
+  const root = (await images.read(image.vdi).catch(() => null))?.image ?? null;
+  if (root?.hidden?.kind !== HiddenKind.orphanSuffix || root.origin === null) return null;
+  const { generation, vdiSeq: watermark } = root.hidden;
+  const origin = await images.registry.get(root.origin.vdi);
+  const pin = origin === null ? null : await pinOf(images, origin);
+  if (pin?.hidden.generation === generation) return null;
+  const { name: orphan, host } = image;
+  return { image: origin?.name ?? '-', generation, watermark, orphan, host };
 }
 
 async function keepOrphan(

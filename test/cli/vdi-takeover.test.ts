@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Ended, stordom, workFolder } from './helpers.ts';
-import { holdStore, writeAndDie } from './store-bench.ts';
+import { dropPin, holdStore, writeAndDie } from './store-bench.ts';
 
 const PAGE = 4096;
 
@@ -101,6 +101,8 @@ test('what is left behind by force is said, and dropped by command, before or af
   await ok('create c --size 1m --host h5');
   await ok('snapshot c s');
   await ok('orphan drop a');
+  await dropPin(store, 2, 1);
+  t.regex(await ok('orphan ls'), /b +1 +0 +b\.orphan-1 +published by h5/, 'also without its pin');
   t.regex(await ok('orphan drop b.orphan-1'), /b\.orphan-1: dropped/);
   t.regex(await ok('orphan ls'), /nothing is pinned/);
   const { images } = JSON.parse(await ok('ls --json')) as { images: { name: string }[] };
