@@ -55,6 +55,7 @@ const PASSING = new Set([
   'E_DIRECTORY',
   'E_POOL_IO',
   'E_ATTACH_CONTENTION',
+  'E_ROOT_BUSY',
   'E_LOG_NO_SPACE',
   'E_LOG_UNREADABLE',
   'E_LOG_SYNC',

@@ -443,6 +443,7 @@ export class HostKeeper {
   async #bringGuestBack(toolstack: Toolstack, track: GuestTrack): Promise<void> {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    if (track.host !== this.name) return;
     if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
     await toolstack
       .restartGuest(track.domain, (layout, frontId) => this.#configOf(track, layout, frontId))

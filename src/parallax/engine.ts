@@ -144,7 +144,8 @@ export class Parallax {
     const { registry } = this.images;
     const named = await registry.byName(name);
     const own = this.#served.get(named.vdi);
-    if (named.host === host && own?.vdi.state !== 'fenced') {
+    // One that has this host's name and is not served here is a take-over that was cut short.
+    if (named.host === host && own !== undefined && own.vdi.state !== 'fenced') {
       const text = `image ${name} is of host ${host} already: there is nothing to take over`;
       throw new UsageError('E_IMAGE_HERE', text, { fields: { image: name, host } });
     }

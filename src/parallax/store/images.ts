@@ -53,7 +53,8 @@ export interface Pin {
 /** What a new image begins with. */
 type NewContent = Pick<RootBlock, 'sizeBlocks' | 'birth' | 'root' | 'origin' | 'mappedBlocks'>;
 
-const START_TRIES = 8;
+/** A host that is taken over from may go on publishing, and be faster now and then. */
+const START_TRIES = 64;
 
 export class Images {
   readonly registry: Registry;
