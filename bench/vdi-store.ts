@@ -9,7 +9,7 @@ import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../src/base/invariant.ts';
 import { Prng } from '../src/base/prng.ts';
-import { POOL_DISK } from '../src/parallax/engine.ts';
+import { POOL_DISK } from '../src/parallax/disk-names.ts';
 import { formatUuid } from '../src/parallax/formats/field-bytes.ts';
 import { encodeRootBlock, NO_LOG } from '../src/parallax/formats/root-block.ts';
 import type { Superblock } from '../src/parallax/formats/superblock.ts';

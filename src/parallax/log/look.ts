@@ -14,7 +14,7 @@ import {
   DiskStatus,
   type Disks,
 } from '../../world/world.ts';
-import { MutationKind } from '../formats/log-group.ts';
+import { type LogEntry, MutationKind } from '../formats/log-group.ts';
 import type { LogOptions } from './log-options.ts';
 import type { LogDamage } from './recovered-log.ts';
 import { type RecoveryWorld, recoverLog } from './recovery.ts';
@@ -32,14 +32,20 @@ export interface LogLook {
   readonly damage: readonly LogDamage[];
 }
 
+/** The image that an entry is of, and what is published of that one. */
+export interface EntryPlace {
+  readonly vdi: number;
+  readonly watermark: number;
+}
+
 /**
- * Looks at the log on the disks of `world`. `watermarkOf` gives what is published of an image, null
- * for one that is no more. Rejects with a `StorageError` as a recovery does.
+ * Looks at the log on the disks of `world`. `placeOf` says what an entry is of; null: of nothing
+ * that a start would go on with. Rejects with a `StorageError` as a recovery does.
  */
 export async function lookAtLog(
   world: RecoveryWorld,
   options: Omit<LogOptions, 'arena'>,
-  watermarkOf: (vdi: number) => number | null,
+  placeOf: (entry: LogEntry) => EntryPlace | null,
 ): Promise<LogLook> {
   const { clock, digest } = world;
   const looking = { clock, digest, disks: new LookingDisks(world.disks), crashPoint: () => {} };
@@ -47,13 +53,13 @@ export async function lookAtLog(
   const found = await recoverLog(
     looking,
     { ...options, arena: { address: 0, bytes: 0 } },
-    ({ vdi, vdiSeq, kind, sectors }) => {
-      const watermark = watermarkOf(vdi);
-      if (watermark === null || vdiSeq <= watermark) return;
-      const known = unpublished.get(vdi) ?? { requests: 0, bytes: 0 };
+    (entry) => {
+      const place = placeOf(entry);
+      if (place === null || entry.vdiSeq <= place.watermark) return;
+      const known = unpublished.get(place.vdi) ?? { requests: 0, bytes: 0 };
       known.requests++;
-      if (kind === MutationKind.write) known.bytes += sectors * SECTOR_BYTES;
-      unpublished.set(vdi, known);
+      if (entry.kind === MutationKind.write) known.bytes += entry.sectors * SECTOR_BYTES;
+      unpublished.set(place.vdi, known);
     },
   );
   const segments = new Set(found.chains.flatMap((chain) => chain.segments));

@@ -4,7 +4,7 @@
  */
 import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import { nanos } from '../../../src/base/units.ts';
-import { POOL_DISK } from '../../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../../src/parallax/disk-names.ts';
 import {
   decodeConditionalRecord,
   encodeConditionalRecord,
