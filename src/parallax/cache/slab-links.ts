@@ -78,8 +78,9 @@ export class SlabLinks {
 
   /** A link was of use. */
   touch(link: number): void {
-    const at = link * LINK_WORDS + Word.highAndState;
-    this.#words[at] = (this.#words[at] as number) | REFERENCED;
+    const last = this.#word(link, Word.highAndState);
+    if ((last & REFERENCED) !== 0) return;
+    this.#words[link * LINK_WORDS + Word.highAndState] = last | REFERENCED;
   }
 
   blockOf(link: number): PoolBlock {

@@ -35,9 +35,9 @@ export class ScanMemory {
   /** Until it settles a read fills `ahead`; null: nothing of use is in it. */
   filling: Promise<void> | null = null;
 
-  constructor(disks: readonly Disk[]) {
+  constructor(disks: readonly Disk[], pieceBytes: number = PIECE_BYTES) {
     const largest = Math.max(PAGE_BYTES, ...disks.map(({ sizeBytes }) => sizeBytes));
-    this.pieceBytes = Math.min(PIECE_BYTES, largest);
+    this.pieceBytes = Math.min(pieceBytes, largest);
     this.current = new Piece(2 * this.pieceBytes);
     this.ahead = new Piece(2 * this.pieceBytes);
   }
