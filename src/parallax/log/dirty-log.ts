@@ -117,7 +117,11 @@ export class DirtyLog implements CommitOwner {
       found.incarnation,
       found.table,
       this.#checkpointer,
-      { live: found.live, kept: found.chains.flatMap(({ segments }) => segments) },
+      {
+        live: found.live,
+        kept: found.chains.flatMap(({ segments }) => segments),
+        first: found.firstSegment,
+      },
       this.#rethrowInStep,
     );
     this.#commit = new GroupCommit(world, options, this.#store, found.table, this);

@@ -3,9 +3,9 @@
  * has, and what of it is damaged. Nothing is changed.
  *
  * It is the recovery itself, so that it finds what a start would find. What a recovery writes
- * before it reads, the checkpoint files of a new incarnation, goes to disks that keep nothing.
+ * before and while it reads, files of a new incarnation, goes to disks that keep nothing.
  */
-import { fail } from '../../base/invariant.ts';
+import { invariant } from '../../base/invariant.ts';
 import { SECTOR_BYTES } from '../../base/units.ts';
 import {
   type Disk,
@@ -47,8 +47,9 @@ export async function lookAtLog(
   options: Omit<LogOptions, 'arena'>,
   placeOf: (entry: LogEntry) => EntryPlace | null,
 ): Promise<LogLook> {
-  const { clock, digest } = world;
-  const looking = { clock, digest, disks: new LookingDisks(world.disks), crashPoint: () => {} };
+  const disks = new LookingDisks(world.disks);
+  const { clock, digest, log } = world;
+  const looking = { clock, digest, log, disks, crashPoint: () => {} };
   const unpublished = new Map<number, UnpublishedLog>();
   const found = await recoverLog(
     looking,
@@ -70,6 +71,7 @@ export async function lookAtLog(
 /** The disks there are, read-only; those that would be made keep nothing. */
 class LookingDisks implements Disks {
   readonly #disks: Disks;
+  readonly #made = new Set<string>();
 
   constructor(disks: Disks) {
     this.#disks = disks;
@@ -77,6 +79,7 @@ class LookingDisks implements Disks {
 
   async open(name: string, options: DiskOpenOptions): Promise<Disk> {
     if (!options.writable) return this.#disks.open(name, options);
+    this.#made.add(name);
     return new ForgetfulDisk(name, options.createBytes ?? 0);
   }
 
@@ -84,8 +87,8 @@ class LookingDisks implements Disks {
     return this.#disks.list();
   }
 
-  remove(): Promise<void> {
-    return fail('a look at a log removes nothing');
+  async remove(name: string): Promise<void> {
+    invariant(this.#made.has(name), 'a look at a log removes nothing of it');
   }
 }
 
