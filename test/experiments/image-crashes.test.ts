@@ -113,7 +113,7 @@ const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
   'early-watermark': 1,
   'unordered-log': 2,
   'late-snapshot': 5,
-  'stale-slab': 22,
+  'stale-slab': 24,
   'old-log-tail': 2,
   'same-generation': 1,
   'quiet-take-over': 1,
