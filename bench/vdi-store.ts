@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { formatUuid } from '../src/base/formats/field-bytes.ts';
 import { fail } from '../src/base/invariant.ts';
 import { Prng } from '../src/base/prng.ts';
-import { POOL_DISK } from '../src/parallax/engine.ts';
+import { POOL_DISK } from '../src/parallax/disk-names.ts';
 import { encodeRootBlock, NO_LOG } from '../src/parallax/formats/root-block.ts';
 import type { Superblock } from '../src/parallax/formats/superblock.ts';
 import { EMPTY_ROOT, type TreeRoot } from '../src/parallax/formats/tree-root.ts';

@@ -5,7 +5,7 @@
 import type { Command } from 'commander';
 import { StorageError } from '../base/errors.ts';
 import { formatCount } from '../base/format-units.ts';
-import { POOL_DISK, SLAB_DISK } from '../parallax/engine.ts';
+import { POOL_DISK, SLAB_DISK } from '../parallax/disk-names.ts';
 import { type FsckProgress, fsckStore } from '../parallax/fsck/fsck.ts';
 import { checkHost } from '../parallax/fsck/host-check.ts';
 import type { FsckReport, HostReport } from '../parallax/fsck/report.ts';

@@ -16,7 +16,7 @@ import { join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { PAGE_BYTES } from '../base/units.ts';
-import { POOL_DISK } from '../parallax/engine.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
 import { createEmbeddedStore } from '../parallax/pool/embedded-store.ts';
 import { checkStoreSize } from '../parallax/pool/store.ts';
 import { StoreView } from '../parallax/store/store-view.ts';

@@ -8,7 +8,11 @@
 import type { Command } from 'commander';
 import { StorageError } from '../base/errors.ts';
 import type { Parallax } from '../parallax/engine.ts';
-import { type LogLook, lookAtLog } from '../parallax/log/look.ts';
+import type { LogEntry } from '../parallax/formats/log-group.ts';
+import { HiddenKind, type RootBlock } from '../parallax/formats/root-block.ts';
+import { readLogIdentity } from '../parallax/log/log-identity.ts';
+import { type EntryPlace, type LogLook, lookAtLog } from '../parallax/log/look.ts';
+import { isOfSuffix } from '../parallax/store/orphans.ts';
 import type { ImageName } from '../parallax/store/registry.ts';
 import type { StoreView } from '../parallax/store/store-view.ts';
 import type { CancelToken } from '../parallax/tree/story-nodes.ts';
@@ -119,6 +123,18 @@ export class VdiSession {
     bufferBytes = 0,
   ): Promise<T> {
     await this.claim();
+    return this.withEngineBeside(host, story, bufferBytes);
+  }
+
+  /**
+   * The same without a claim: beside whoever serves the store. Only who takes something away from
+   * that one may want this.
+   */
+  async withEngineBeside<T>(
+    host: string,
+    story: (room: EngineRoom) => Promise<T>,
+    bufferBytes = 0,
+  ): Promise<T> {
     const { signal } = this;
     const onNote = (text: string): void => this.note(text);
     const options = { host: host || DEFAULT_HOST, signal, onNote, bufferBytes };
@@ -150,13 +166,22 @@ export class VdiSession {
     const none = { unpublished: new Map(), damage: [] };
     if (!(await this.store.hosts()).includes(host)) return none;
     const { images } = await this.view();
-    const watermarks = new Map<number, number>();
+    const roots = new Map<number, RootBlock>();
     for (const { vdi } of await images.registry.list()) {
       const read = await images.read(vdi).catch(() => null);
-      if (read !== null) watermarks.set(vdi, read.image.vdiSeq);
+      if (read !== null) roots.set(vdi, read.image);
     }
     const world = this.store.worldOf(host, createHostMemory(LOOK_MEMORY_BYTES), () => {});
-    return lookAtLog(world, DEFAULT_SIZES.log, (vdi) => watermarks.get(vdi) ?? null);
+    return lookAtLog(world, DEFAULT_SIZES.log, (entry) => placeOf(roots, entry));
+  }
+
+  /** The host whose disks here have the log of that uuid; null: none of them. */
+  async hostOfLog(uuid: string): Promise<string | null> {
+    for (const host of await this.store.hosts()) {
+      const world = this.store.worldOf(host, createHostMemory(LOOK_MEMORY_BYTES), () => {});
+      if ((await readLogIdentity(world)) === uuid) return host;
+    }
+    return null;
   }
 
   /**
@@ -196,6 +221,17 @@ export class VdiSession {
       await this.store.close();
     }
   }
+}
+
+/** Of an orphan the log has the mutations under the number of the image that it was. */
+function placeOf(roots: ReadonlyMap<number, RootBlock>, entry: LogEntry): EntryPlace | null {
+  for (const { vdi, vdiSeq, origin, hidden } of roots.values()) {
+    const isOrphan = hidden?.kind === HiddenKind.orphanSuffix && origin?.vdi === entry.vdi;
+    if (isOrphan && isOfSuffix(hidden, entry)) return { vdi, watermark: vdiSeq };
+  }
+  const root = roots.get(entry.vdi);
+  if (root === undefined || entry.generation < root.logSince) return null;
+  return { vdi: entry.vdi, watermark: root.vdiSeq };
 }
 
 /** The image, if it serves: it was not found damaged. */

@@ -7,6 +7,8 @@ import { addExamples } from './flags.ts';
 import { addChangeCommands } from './vdi-change.ts';
 import { addCopyCommands } from './vdi-copy.ts';
 import { addLookCommands } from './vdi-look.ts';
+import { addOrphanCommands } from './vdi-orphan.ts';
+import { addTakeoverCommand } from './vdi-takeover.ts';
 
 export function addVdiCommand(program: Command): void {
   const vdi = program
@@ -15,6 +17,8 @@ export function addVdiCommand(program: Command): void {
   addLookCommands(vdi);
   addChangeCommands(vdi);
   addCopyCommands(vdi);
+  addTakeoverCommand(vdi);
+  addOrphanCommands(vdi);
   addExamples(
     vdi,
     'stordom vdi create first --store my-store --size 10g',

@@ -67,6 +67,8 @@ export interface DriverVmStatus {
   readonly notifications: number;
   /** Images of its store that it serves. */
   readonly images: readonly ImageStatus[];
+  /** It has no store, or has started to serve it. */
+  readonly isServing: boolean;
   /** Times a doorbell that rang for nothing was masked. */
   readonly maskedPorts: number;
 }
@@ -89,6 +91,8 @@ export interface DriverVmControl {
   setErrors(path: string, rules: readonly ErrorRule[]): void;
   setDelays(path: string, delays: Delays): void;
   setMedium(path: string, trouble: MediumTrouble | null): void;
+  /** Takes an image of its store over from the host that has it. */
+  takeOver(image: string): Promise<void>;
   /** null: it has no store, or none yet. */
   storeStatus(): StoreStatus | null;
   /** Takes a snapshot of an image of its store; settles with its id when it is as safe as asked. */
@@ -199,6 +203,7 @@ export class DriverVm implements HostedActor {
       await disk.announceSize();
     },
     acceptLoss: (image: string) => this.#imageServer().acceptLoss(image),
+    takeOver: (image: string) => this.#imageServer().takeOver(image),
     setErrors: (path: string, rules: readonly ErrorRule[]) => {
       this.#diskAt(path).stack?.setErrors(rules);
     },
@@ -322,6 +327,7 @@ export class DriverVm implements HostedActor {
       mappedGrants: this.#grants.mappedCount,
       notifications,
       images: this.#images?.status() ?? [],
+      isServing: this.#images?.isServing ?? true,
       maskedPorts: this.#rounds.masked,
     };
   }

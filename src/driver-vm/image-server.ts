@@ -55,6 +55,7 @@ const PASSING = new Set([
   'E_DIRECTORY',
   'E_POOL_IO',
   'E_ATTACH_CONTENTION',
+  'E_ROOT_BUSY',
   'E_LOG_NO_SPACE',
   'E_LOG_UNREADABLE',
   'E_LOG_SYNC',
@@ -90,6 +91,23 @@ export class ImageServer {
   /** The operator accepts that what was acknowledged and is gone is gone. */
   async acceptLoss(name: string): Promise<void> {
     (await this.#image(name)).acceptLoss();
+  }
+
+  /** From here on the image is of this host; see `Parallax.takeOver`. */
+  async takeOver(name: string): Promise<void> {
+    const engine = await this.#started;
+    for (;;) {
+      try {
+        await engine.takeOver(name);
+        return;
+      } catch (thrown) {
+        await this.#mayPass(`the image ${name}`, thrown);
+      }
+    }
+  }
+
+  get isServing(): boolean {
+    return this.#engine !== null;
   }
 
   /** At the end of each step of the driver VM. */

@@ -9,6 +9,7 @@ import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { OutageTrack } from './host-keeper.ts';
 import { judgeSnapshots } from './judge-snapshots.ts';
+import { judgeTakeOvers } from './judge-take-overs.ts';
 import { judgeOffline } from './offline.ts';
 import { judgePolicies } from './policy-losses.ts';
 import type { MachineFacts, Outage, RunResult } from './result.ts';
@@ -53,6 +54,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     fullReadBack(run),
     ...judgeOffline(run),
     ...judgePolicies(run),
+    ...judgeTakeOvers(run),
     ...judgeSnapshots(run),
     ...judgeStore(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
@@ -71,7 +73,7 @@ function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
   const window = windowOf(outage, durationNs);
   const all = run.hosts.flatMap((host) => host.outages.map((one) => windowOf(one, durationNs)));
   const { stalled, idle } = fatesOf(fateGuests(run), outage.host, window, all);
-  const replayed = run.guests.filter(({ scenario }) => scenario.host === outage.host);
+  const replayed = run.guests.filter((guest) => guest.wasOn(outage.host, outage.killedAtNs));
   return {
     host: outage.host,
     killedAtNs: outage.killedAtNs,
@@ -90,9 +92,9 @@ function windowOf({ killedAtNs, servingAtNs }: OutageTrack, durationNs: number) 
 function fateGuests(run: Run) {
   // A guest that was ejected waits for nothing, and what it had asked for is never answered.
   const guests = run.guests.filter(({ struckAtNs }) => struckAtNs === null);
-  return guests.map(({ name, scenario, history, lives, troubles }) => ({
+  return guests.map(({ name, host, history, lives, troubles }) => ({
     name,
-    host: scenario.host,
+    host,
     history,
     livingSince: lives[lives.length - 1]?.firstRecord ?? 0,
     troubles,
@@ -147,7 +149,7 @@ function ejection({ name, struckAtNs, ejectedAtNs }: GuestTrack): Verdict {
 }
 
 function orderOf(run: Run, guest: GuestTrack): Verdict {
-  const host = run.hosts.find(({ name }) => name === guest.scenario.host);
+  const host = run.hosts.find(({ name }) => name === guest.host);
   if (host === undefined) return broken('order-tap', `${guest.name} has no host`);
   const { name, lives } = guest;
   const history = guest.judgedHistory();

@@ -54,7 +54,8 @@ function checkFault(fault: Fault, cast: Cast): void {
     );
   }
   checkVictim(fault, cast);
-  if (fault.kind === 'host-loss') checkHostLoss(fault, cast);
+  if (fault.kind === 'host-loss' || fault.kind === 'take-over') checkHostLoss(fault, cast);
+  if (fault.kind === 'take-over') checkTakeOver(fault, cast);
   if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
     checkStoreFault(fault, cast);
   }
@@ -76,16 +77,32 @@ function checkVictim(fault: SpineFault, { hosts, guests }: Cast): void {
 }
 
 /** Only an image outlives its host. */
-function checkHostLoss(fault: SpineFault & { kind: 'host-loss' }, { guests, store }: Cast): void {
+function checkHostLoss(
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  { guests, store }: Cast,
+): void {
   const own = guests.filter(({ host }) => host === fault.host);
   const lost = own.find(({ device }) => device !== 'vdi');
   if (store !== undefined && lost === undefined) return;
   const disk = lost === undefined ? 'the disks' : `the disk of ${lost.name} (${lost.device})`;
   throw new UsageError(
     'E_FAULT_NEEDS',
-    `fault "host-loss" takes ${disk} of host ${fault.host} for ever: it needs guests whose disks ` +
-      'are images of a store; use power-cut, or make them images',
+    `fault "${fault.kind}" takes ${disk} of host ${fault.host} for ever: it needs guests whose ` +
+      'disks are images of a store; use power-cut, or make them images',
     { fields: { fault: fault.kind, host: fault.host } },
+  );
+}
+
+/** Another host of the scenario takes over. */
+function checkTakeOver(fault: SpineFault & { kind: 'take-over' }, { hosts }: Cast): void {
+  const others = hosts.filter((host) => host !== fault.host);
+  if (others.includes(fault.by)) return;
+  throw new UsageError(
+    'E_FAULT_VICTIM',
+    `fault "take-over" of host ${fault.host} names host ${JSON.stringify(fault.by)} as the one ` +
+      'that takes over; expected another host of the scenario: ' +
+      (others.join(', ') || 'it has none'),
+    { fields: { fault: fault.kind, host: fault.host, by: fault.by } },
   );
 }
 

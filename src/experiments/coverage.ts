@@ -71,8 +71,7 @@ export interface Coverage {
 export function coverageOf(run: Run): Coverage {
   const moments = new Set<Moment>();
   for (const host of run.hosts) {
-    const guests = run.guests.filter(({ scenario }) => scenario.host === host.name);
-    outageMoments(host, guests, moments);
+    outageMoments(host, run.guests, moments);
   }
   for (const guest of run.guests) guestMoments(guest, moments);
   const policies = policyStakes(run);
@@ -91,7 +90,9 @@ function outageMoments(
 ): void {
   for (const { killedAtNs, diedAgain } of host.outages) {
     if (diedAgain) moments.add('a driver VM died again before its successor served');
-    for (const { history } of guests) {
+    for (const guest of guests) {
+      if (!guest.wasOn(host.name, killedAtNs)) continue;
+      const { history } = guest;
       const open = unansweredAt(history, killedAtNs);
       if (open.length > 0) moments.add('a driver VM died with requests of its guests unanswered');
       if (open.some((at) => history.record(at).kind === HistoryKind.flush)) {

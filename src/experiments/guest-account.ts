@@ -23,7 +23,7 @@ export function accountOf(track: GuestTrack, durationNs: number, bucketNs: numbe
   }
   return {
     name: track.name,
-    host: track.scenario.host,
+    host: track.host,
     requests: counts satisfies OpCounts,
     bytesRead,
     bytesWritten,

@@ -19,7 +19,7 @@ import {
   type OrderTap,
   recordBufferFor,
 } from '../world/history.ts';
-import { historyNow, tapPart } from './judged-records.ts';
+import { historyNow, joinedTaps, tapPart } from './judged-records.ts';
 import { type Crash, type GuestScenario, type LossClause, lossOf } from './scenario.ts';
 
 /** Room for reads that are tried again while a disk answers with errors. */
@@ -41,16 +41,36 @@ export interface Loss {
   readonly clause: LossClause;
   /** Its record in the history. */
   readonly record: number;
-  /** Records of the order tap before it. */
+  /** Records of the order tap before it: of the tap that `tapOf` gives. */
   readonly tapLength: number;
   readonly atNs: number;
 }
 
+/**
+ * Another host has taken the image of a guest over. The guest's life on the old host goes on in the
+ * records that it had; its successor on the other one has a copy of them.
+ */
+export interface TakeOver {
+  readonly atNs: number;
+  readonly from: string;
+  readonly to: string;
+  readonly history: History;
+  /** Records of that history when it was copied. */
+  readonly firstRecord: number;
+  /** Of the old host, and how long it was. */
+  readonly tap: OrderTap;
+  readonly tapLength: number;
+  /** The old host was found to know that it serves the image no more. */
+  fenced: boolean;
+  /** What came back of the old host's log holds, when all was over; null: nothing came back. */
+  orphan: Int32Array | null;
+}
+
 export class GuestTrack {
   readonly scenario: GuestScenario;
-  readonly stats: GuestStats;
-  readonly history: History;
-  readonly responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
+  stats: GuestStats;
+  history: History;
+  responses: SharedArrayBuffer = new SharedArrayBuffer(HISTOGRAM_BYTES);
   readonly lives: Life[] = [];
   readonly losses: Loss[] = [];
   readonly problems: string[] = [];
@@ -59,8 +79,10 @@ export class GuestTrack {
   /** Number of its disk. */
   readonly disk: number;
   readonly #plantedBug: PlantedBug;
-  readonly #statsBuffer = guestStatsBuffer();
-  readonly #findingsBuffer: SharedArrayBuffer;
+  #statsBuffer = guestStatsBuffer();
+  #findingsBuffer: SharedArrayBuffer;
+  /** null: its host is the one that the scenario says. */
+  takeOver: TakeOver | null = null;
   result: GuestResult | null = null;
   replayedRequests = 0;
   kills = 0;
@@ -94,6 +116,29 @@ export class GuestTrack {
     return this.scenario.name;
   }
 
+  /** The host that it is on now. */
+  get host(): string {
+    return this.takeOver?.to ?? this.scenario.host;
+  }
+
+  /** Its name as a domain: a life that goes on elsewhere keeps the one that it had. */
+  get domain(): string {
+    return this.takeOver === null ? this.name : `${this.name}-on-${this.takeOver.to}`;
+  }
+
+  /** Whether it was on that host at that time. */
+  wasOn(host: string, atNs: number): boolean {
+    const { takeOver, scenario } = this;
+    return host === (takeOver !== null && atNs >= takeOver.atNs ? takeOver.to : scenario.host);
+  }
+
+  /** The numbers of its mutations, from all hosts that it was on; `tapOfHost`: of the last one. */
+  tapOf(tapOfHost: OrderTap): OrderTap {
+    const { takeOver } = this;
+    if (takeOver === null) return tapOfHost;
+    return joinedTaps(takeOver.tap, takeOver.tapLength, tapOfHost);
+  }
+
   /** It has read its disk back, and its account has arrived: that comes a moment later. */
   get finished(): boolean {
     return this.result !== null;
@@ -116,13 +161,14 @@ export class GuestTrack {
 
   /** The same of the order tap of its host. */
   judgedTap(tap: OrderTap): OrderTap {
-    return this.#tapBefore ?? tap;
+    return this.#tapBefore ?? this.tapOf(tap);
   }
 
   /** Garbage will be written into its rings now. */
   struck(atNs: number, tap: OrderTap): void {
     this.#historyBefore = historyNow(this.history);
-    this.#tapBefore = tapPart(tap, this.disk, tap.length);
+    const all = this.tapOf(tap);
+    this.#tapBefore = tapPart(all, this.disk, all.length);
     this.#violationsBefore = this.stats.get('violations');
     this.struckAtNs = atNs;
   }
@@ -159,12 +205,32 @@ export class GuestTrack {
         disk: this.disk,
         writer: this.lives.length,
         resumed,
+        // No life on another host has written as many as there is room for.
+        writesFrom: this.takeOver === null ? 1 : this.history.capacity + 1,
         history: this.history.buffer,
         findings: this.#findingsBuffer,
         stats: this.#statsBuffer,
         responses: this.responses,
       },
     };
+  }
+
+  /**
+   * Another host has its image now. What lives on the old one goes on in the records that it has;
+   * from here on they are not those of this guest.
+   */
+  takenOver(to: string, atNs: number, tap: OrderTap): void {
+    const { history, responses, host: from } = this;
+    const { length: firstRecord } = history;
+    const taken = { atNs, from, to, history, firstRecord, tap, tapLength: tap.length };
+    this.takeOver = { ...taken, fenced: false, orphan: null };
+    const found = new Findings(this.#findingsBuffer).bytes();
+    this.#findingsBuffer = copyOf(this.#findingsBuffer, found.byteOffset + found.byteLength);
+    this.history = historyNow(history, history.capacity, new Findings(this.#findingsBuffer));
+    this.#statsBuffer = copyOf(this.#statsBuffer);
+    this.stats = new GuestStats(this.#statsBuffer);
+    this.responses = copyOf(responses);
+    this.lost('take-over', atNs, tap);
   }
 
   /** It lives no more, and by its disk some of what was acknowledged may be gone. */
@@ -174,7 +240,8 @@ export class GuestTrack {
     const kind = clause === 'unflushed' ? HistoryKind.powerCut : HistoryKind.loss;
     const record = this.history.invoke(kind, 0, 0, 0, atNs, 0);
     this.history.acknowledge(record, HistoryStatus.ok, atNs, 0);
-    this.losses.push({ crash, clause, record, tapLength: tap.length, atNs });
+    const before = tap === this.takeOver?.tap ? 0 : (this.takeOver?.tapLength ?? 0);
+    this.losses.push({ crash, clause, record, tapLength: before + tap.length, atNs });
   }
 
   /** An incarnation is gone. How one with struck rings ended says nothing. */
@@ -193,6 +260,13 @@ export class GuestTrack {
       this.kills++;
     }
   }
+}
+
+/** A buffer of the same size that begins with the same bytes. */
+function copyOf(buffer: SharedArrayBuffer, bytes: number = buffer.byteLength): SharedArrayBuffer {
+  const copy = new SharedArrayBuffer(buffer.byteLength);
+  new Uint8Array(copy).set(new Uint8Array(buffer, 0, bytes));
+  return copy;
 }
 
 /** A trace without its facts: what travels to the guest's thread. */

@@ -30,8 +30,8 @@ interface Part {
 
 /** The file, in pieces to be written one after the other; records are not copied. */
 export function encodeHistory(run: Run): Uint8Array[] {
-  const parts: Part[] = run.guests.flatMap(({ name, scenario, lives, history }) => {
-    const own = { kind: 'history', guest: name, host: scenario.host, lives };
+  const parts: Part[] = run.guests.flatMap(({ name, host, lives, history }) => {
+    const own = { kind: 'history', guest: name, host, lives };
     const { findings } = history;
     const runs = { kind: 'findings', guest: name };
     const records: Part = { facts: own, items: history };

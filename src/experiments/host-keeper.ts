@@ -8,7 +8,7 @@
 import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
-import type { Nanos } from '../base/units.ts';
+import type { FrontId, Nanos } from '../base/units.ts';
 import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import type {
@@ -19,7 +19,9 @@ import type {
   Toolstack,
 } from '../hypervisor/toolstack.ts';
 import { ramBytes } from '../parallax/vdi/sizes.ts';
+import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
+import { snapshotBy, statusOf, takeImage } from './driver-calls.ts';
 import type { GuestTrack } from './guest-track.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { RUN_STORE } from './run-store.ts';
@@ -49,6 +51,7 @@ export interface HostKeeperParts {
   readonly name: string;
   readonly scenario: Scenario;
   readonly stage: Stage;
+  /** All of the run, on whatever host they are. */
   readonly guests: readonly GuestTrack[];
   readonly ids: Ids;
   readonly tell: (text: string) => void;
@@ -62,6 +65,12 @@ export interface HostKeeperParts {
 const TAP_SPARE = 16_384;
 /** How long a disk that has lost what was acknowledged answers with errors before it is let go. */
 const REATTACH_NS = 2e6;
+/** How long a host that was taken for dead goes on as if it had its images. */
+const ZOMBIE_NS = 60e6;
+/** Between two tries to take an image over, and two looks at what comes of it. */
+const TAKE_AGAIN_NS = 5e6;
+const DRAIN_LOOKS = 200;
+const MOVED = 'E_GUEST_MOVED';
 
 export class HostKeeper {
   readonly name: string;
@@ -73,12 +82,34 @@ export class HostKeeper {
   readonly #mustReattach = new Set<GuestTrack>();
   #powered = true;
   #ending = false;
+  /** Another host has its images: whatever still lives here is not brought back. */
+  #supplanted = false;
+  /** It was switched off since, and is a host like any other again. */
+  #returned = false;
+  #givingWay: Promise<void> = Promise.resolve();
 
   constructor(parts: HostKeeperParts) {
     this.#parts = parts;
     this.name = parts.name;
-    const records = parts.guests.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
+    const moves = parts.scenario.faults.some(({ kind }) => kind === 'take-over');
+    const tapped = moves ? parts.guests : this.#own;
+    const records = tapped.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
     this.tap = new OrderTap(recordBufferFor(4 * records));
+  }
+
+  /** null: no driver VM is there to be asked. */
+  get #living(): DriverDomain | null {
+    return this.#powered ? (this.#toolstack?.driver ?? null) : null;
+  }
+
+  /** Guests that are on this host. */
+  get #own(): readonly GuestTrack[] {
+    return this.#parts.guests.filter(({ host }) => host === this.name);
+  }
+
+  /** Nobody waits for this host any more. */
+  get #isLeft(): boolean {
+    return this.#supplanted && !this.#returned && this.#own.length === 0;
   }
 
   /** True from the death of a driver VM until its successor serves. */
@@ -117,14 +148,21 @@ export class HostKeeper {
 
   async startGuest(track: GuestTrack): Promise<void> {
     const { scenario } = track;
-    await this.toolstack.createGuest({
-      name: scenario.name,
+    const starting = this.toolstack.createGuest({
+      name: track.domain,
       diskId: track.disk,
       heapBytes: scenario.heapBytes,
       grantEntries: GUEST_GRANT_ENTRIES,
       disk: diskOf(scenario),
-      config: (layout, frontId) => track.config(layout, frontId),
+      config: (layout, frontId) => this.#configOf(track, layout, frontId),
     });
+    await starting.catch(unlessMoved);
+  }
+
+  /** Throws for a guest that another host has taken over while it was to be started here. */
+  #configOf(track: GuestTrack, layout: DomainLayout, frontId: FrontId) {
+    if (track.host === this.name) return track.config(layout, frontId);
+    throw new StorageError(MOVED, `${track.name} is of host ${track.host} now`);
   }
 
   /** Ends the driver VM for good: the run is over. */
@@ -143,23 +181,15 @@ export class HostKeeper {
   }
 
   killGuest(name: string): void {
-    if (this.#powered && this.toolstack.hasGuest(name)) this.toolstack.guest(name).handle.kill();
+    const domain = this.#parts.guests.find((guest) => guest.name === name)?.domain ?? name;
+    if (this.#powered && this.toolstack.hasGuest(domain))
+      this.toolstack.guest(domain).handle.kill();
   }
 
-  /**
-   * Takes a snapshot of a guest's image: its id, when it is in the pool. null: nobody can say what
-   * became of it; undefined: nobody was there to be asked.
-   */
-  async snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
-    const driver = this.#toolstack?.driver ?? null;
-    if (driver === null || driver.exit !== null || !this.#powered || this.#ending) return undefined;
-    const image = imageName(guest.name);
-    try {
-      return (await driver.handle.call('snapshot', image, name, false)) as number;
-    } catch (thrown) {
-      if (thrown instanceof StorageError) return null;
-      throw thrown;
-    }
+  /** Takes a snapshot of a guest's image; see `snapshotBy`. */
+  snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
+    const driver = this.#ending ? null : this.#living;
+    return snapshotBy(driver, imageName(guest.name), name);
   }
 
   /**
@@ -169,8 +199,8 @@ export class HostKeeper {
   async strikeRings(track: GuestTrack, seed: number, forNs: number): Promise<void> {
     const { stage, tell } = this.#parts;
     const toolstack = this.#toolstack;
-    if (!this.#powered || toolstack === null || !toolstack.hasGuest(track.name)) return;
-    const guest = toolstack.guest(track.name);
+    if (!this.#powered || toolstack === null || !toolstack.hasGuest(track.domain)) return;
+    const guest = toolstack.guest(track.domain);
     if (guest.exit !== null || track.struckAtNs !== null) return;
     const memory = stage.memoryOf(this.name);
     const pages = await sharedPagesOf(toolstack, guest, memory);
@@ -187,7 +217,7 @@ export class HostKeeper {
   async #eject(toolstack: Toolstack, track: GuestTrack): Promise<void> {
     if (this.#ending || !this.#powered || toolstack !== this.#toolstack) return;
     this.#parts.tell(`${track.name} is ejected`);
-    await toolstack.destroyGuest(track.name);
+    await toolstack.destroyGuest(track.domain);
     this.#ejected(track);
   }
 
@@ -208,9 +238,15 @@ export class HostKeeper {
   }
 
   async #goDown(crash: 'power-cut' | 'host-loss', text: string): Promise<void> {
-    const { stage, scenario, tell, guests } = this.#parts;
+    const { stage, scenario, tell } = this.#parts;
     if (!this.#powered || this.#ending) return;
+    const guests = this.#own;
     this.#powered = false;
+    if (this.#isLeft) {
+      this.toolstack.goDark();
+      await (crash === 'power-cut' ? stage.powerCut(this.name) : stage.hostLoss(this.name));
+      return;
+    }
     this.#beginOutage(stage.clock.nowNs());
     for (const outage of this.outages.slice(-1)) outage.crash = crash;
     tell(text);
@@ -223,12 +259,93 @@ export class HostKeeper {
       this.#noteLoss(guest, crash);
     }
     await stage.timers.sleep(scenario.driverRestartNs);
-    if (this.#ending) return;
+    if (this.#ending || (this.#supplanted && !this.#returned)) return;
     this.#parts.recoveryBegins(this.name);
     await this.open();
     this.#powered = true;
     for (const guest of unfinished) await this.startGuest(guest);
     await this.#untilServing();
+  }
+
+  /**
+   * The host is taken for dead and stands still; `by` takes its images over, and their guests start
+   * there. Then it goes on, a zombie, until it is switched off; at last it comes back with its
+   * disks, and no guests.
+   */
+  giveWay(by: HostKeeper, forNs: number): Promise<void> {
+    if (!this.#supplanted && !by.#supplanted && !this.#ending) {
+      this.#givingWay = this.#beSupplanted(by, forNs);
+    }
+    return this.#givingWay;
+  }
+
+  /** Settles when what a take-over has begun is over. */
+  async settled(): Promise<void> {
+    await this.#givingWay;
+  }
+
+  async #beSupplanted(by: HostKeeper, forNs: number): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const moving = this.#own.filter((guest) => !guest.isOver && guest.struckAtNs === null);
+    if (moving.length === 0) return;
+    this.#supplanted = true;
+    const untilNs = stage.clock.nowNs() + forNs;
+    const driver = this.#toolstack?.driver ?? null;
+    if (this.#powered && driver?.exit === null) stage.pause(driverName(this.name), forNs);
+    tell(`${this.name} stands still and is taken for dead`);
+    for (const guest of moving) await by.#adopt(guest, this.tap);
+    const restNs = Math.max(0, untilNs - stage.clock.nowNs());
+    await stage.timers.sleep(restNs + ZOMBIE_NS);
+    await this.#askZombie(moving);
+    await this.#switchOff();
+    await this.open();
+    this.#powered = true;
+    this.#returned = true;
+    await this.#drained();
+  }
+
+  /** Takes the image of a guest over, as often as it takes, and starts the guest here. */
+  async #adopt(guest: GuestTrack, tap: OrderTap): Promise<void> {
+    const { stage, tell } = this.#parts;
+    while (!(await takeImage(this.#living, imageName(guest.name)))) {
+      if (this.#ending) return;
+      await stage.timers.sleep(TAKE_AGAIN_NS);
+    }
+    tell(`${this.name} has taken over the image of ${guest.name}`);
+    guest.takenOver(this.name, stage.clock.nowNs(), tap);
+    await this.startGuest(guest).catch((thrown: unknown) => this.#lost(this.toolstack, thrown));
+  }
+
+  /** Whether the driver VM of a host that was supplanted knows what it serves no more. */
+  async #askZombie(moved: readonly GuestTrack[]): Promise<void> {
+    const status = await statusOf(this.#living);
+    if (status === null) return;
+    for (const { name, takeOver } of moved) {
+      const image = status.images.find((one) => one.name === imageName(name));
+      if (takeOver !== null) takeOver.fenced = image?.state === 'fenced';
+    }
+  }
+
+  async #switchOff(): Promise<void> {
+    const { stage, tell, guests } = this.#parts;
+    this.#powered = false;
+    this.toolstack.goDark();
+    await stage.powerCut(this.name);
+    for (const guest of guests) {
+      if (guest.host === this.name && guest.struckAtNs !== null) this.#ejected(guest);
+    }
+    tell(`${this.name} is switched off, and comes back with its disks`);
+  }
+
+  /** What came back of this host's log is published. */
+  async #drained(): Promise<void> {
+    const { stage } = this.#parts;
+    for (let looks = 0; looks < DRAIN_LOOKS && !this.#ending; looks++) {
+      await stage.timers.sleep(TAKE_AGAIN_NS);
+      const status = await statusOf(this.#living);
+      const isIdle = status?.images.every(({ dirtyBytes }) => dirtyBytes === 0) === true;
+      if (isIdle && status?.isServing === true) return;
+    }
   }
 
   /** A guest of this host is gone, and some of what its disk had acknowledged may be. */
@@ -243,9 +360,10 @@ export class HostKeeper {
       const { message, stack } = driver.exit.error;
       this.#parts.problem(`driver VM of ${this.name} failed: ${message}\n${stack}`);
     }
+    if (this.#isLeft) return;
     const again = this.#beginOutage(atNs) ? '' : ' again, before it served';
     this.#parts.tell(`driver VM of ${this.name} is gone${again}`);
-    for (const guest of this.#parts.guests) {
+    for (const guest of this.#own) {
       const isLost = lossOf(guest.scenario, 'driver-death') !== 'nothing';
       if (isLost && !guest.isOver && guest.struckAtNs === null) this.#mustReattach.add(guest);
     }
@@ -301,7 +419,8 @@ export class HostKeeper {
   }
 
   #guestExited(toolstack: Toolstack, domain: GuestDomain): void {
-    const track = this.#parts.guests.find(({ name }) => name === domain.spec.name);
+    // A zombie ends as it may: its image is served elsewhere.
+    const track = this.#own.find((guest) => guest.domain === domain.spec.name);
     const report = domain.exit;
     if (track === undefined || report === null || this.#ending) return;
     track.ended(report);
@@ -324,8 +443,12 @@ export class HostKeeper {
   async #bringGuestBack(toolstack: Toolstack, track: GuestTrack): Promise<void> {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
+    if (track.host !== this.name) return;
     if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
-    await toolstack.restartGuest(track.name, (layout, frontId) => track.config(layout, frontId));
+    await toolstack
+      .restartGuest(track.domain, (layout, frontId) => this.#configOf(track, layout, frontId))
+      .catch(unlessMoved);
+    if (track.host !== this.name) return;
     this.#parts.tell(`${track.name} runs again and checks its disk`);
   }
 
@@ -333,6 +456,10 @@ export class HostKeeper {
   #lost(toolstack: Toolstack, thrown: unknown): void {
     if (toolstack === this.#toolstack && this.#powered) this.#parts.failed(thrown);
   }
+}
+
+function unlessMoved(thrown: unknown): void {
+  if (!(thrown instanceof StorageError) || thrown.code !== MOVED) throw thrown;
 }
 
 function diskOf(guest: GuestScenario): DiskSpec {

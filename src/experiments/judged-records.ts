@@ -7,6 +7,7 @@
  * what it does later than others see it. In threads the guest goes on writing while it is copied;
  * an answer of which only a part is there yet is none.
  */
+import type { Findings } from '../world/findings.ts';
 import {
   History,
   HistoryKind,
@@ -15,10 +16,17 @@ import {
   recordBufferFor,
 } from '../world/history.ts';
 
-/** A copy of a history as it stands. What its reads found stays where it is. */
-export function historyNow(history: History): History {
+/**
+ * A copy of a history as it stands, with room for `capacity` records. What its reads found stays
+ * where it is, unless it is said to be elsewhere.
+ */
+export function historyNow(
+  history: History,
+  capacity: number = Math.max(1, history.length),
+  findings: Findings | null = history.findings,
+): History {
   const { length } = history;
-  const copy = new History(recordBufferFor(Math.max(1, length)), history.findings);
+  const copy = new History(recordBufferFor(capacity), findings);
   for (let at = 0; at < length; at++) {
     const { kind, flags, status, lba, sectors, invokeNs, ackNs, index } = history.record(at);
     const answered = status !== HistoryStatus.unknown;
@@ -28,6 +36,14 @@ export function historyNow(history: History): History {
     if (answered) copy.acknowledge(record, status, ackNs, index);
   }
   return copy;
+}
+
+/** The first `length` records of a tap, and behind them all of another one. */
+export function joinedTaps(first: OrderTap, length: number, second: OrderTap): OrderTap {
+  const joined = new OrderTap(recordBufferFor(Math.max(1, length + second.length)));
+  for (let at = 0; at < length; at++) joined.copy(first, at);
+  for (let at = 0; at < second.length; at++) joined.copy(second, at);
+  return joined;
 }
 
 /** What a tap told of one disk in its first `length` records. */

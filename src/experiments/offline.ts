@@ -64,11 +64,12 @@ function diskOf(guest: GuestTrack): JudgedDisk {
 }
 
 /** What a guest's disk recovered from: outages of its driver VM, and its own deaths. */
-function recoveriesOf(run: Run, { scenario, history, lives, losses }: GuestTrack): Recovery[] {
+function recoveriesOf(run: Run, guest: GuestTrack): Recovery[] {
+  const { scenario, history, lives, losses } = guest;
   const recoveries: Recovery[] = [];
   for (const { name, outages } of run.hosts) {
-    if (name !== scenario.host) continue;
     for (const { killedAtNs, servingAtNs, crash } of outages) {
+      if (!guest.wasOn(name, killedAtNs)) continue;
       // Its guests died with it, or gave up what it had: theirs is the recovery that is judged.
       if (crash !== 'driver-death' || lossOf(scenario, 'driver-death') !== 'nothing') continue;
       // A driver VM that never came back: its outage outlasts every request.

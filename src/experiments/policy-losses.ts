@@ -19,6 +19,7 @@ const CRASH_TEXT: Readonly<Record<Crash, string>> = {
   'driver-death': 'driver VM killed',
   'power-cut': 'power lost',
   'host-loss': 'host lost',
+  'take-over': 'taken over by another host',
 };
 
 export function judgePolicies(run: Run): Verdict[] {
@@ -33,9 +34,9 @@ export function judgePolicies(run: Run): Verdict[] {
 /** The order of a guest's image; null: its disk is none, or garbage was in its rings. */
 export function imageOrderOf(run: Run, guest: GuestTrack): ImageOrder | null {
   const { scenario, name, disk, history, losses, struckAtNs } = guest;
-  const host = run.hosts.find((one) => one.name === scenario.host);
+  const host = run.hosts.find((one) => one.name === guest.host);
   if (scenario.device !== 'vdi' || struckAtNs !== null || host === undefined) return null;
-  const { tap } = host;
+  const tap = guest.tapOf(host.tap);
   const inOrder = promiseOf(scenario.writeBack ?? Policy.w2, 'host-loss') !== 'per-sector';
   const sectors = scenario.diskSectors;
   return new ImageOrder({ name, disk, sectors, inOrder, history, tap, losses });
@@ -61,7 +62,8 @@ function judgeLoss(
 
 export function promiseOf(policy: Policy, crash: Crash): CutPromise {
   if (policy === Policy.w4 || policy === Policy.w5) return 'per-sector';
-  return policy === Policy.w3 && crash === 'host-loss' ? 'whole-epochs' : 'prefix';
+  const isOnPool = crash === 'host-loss' || crash === 'take-over';
+  return policy === Policy.w3 && isOnPool ? 'whole-epochs' : 'prefix';
 }
 
 /** W2 alone says how old a loss may be, and only while the pool takes writes. */

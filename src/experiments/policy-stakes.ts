@@ -19,6 +19,7 @@ export const POLICY_CLAUSES = [
   'K1 driver VM killed, image',
   'K2 power of a host lost, image',
   'K3 host lost, image',
+  'K5 image taken over, image',
   'K6 guest killed, image',
   'C10 snapshot under load',
   'K3 without order, several batches unpublished',
@@ -28,6 +29,8 @@ export type PolicyClause = (typeof POLICY_CLAUSES)[number];
 export const POLICY_MOMENTS = [
   'acknowledged writes of an image were gone, as its policy says',
   'an image without order was in no state that the disk once had',
+  "a zombie's guest was told that its requests had failed",
+  'what a lost host had not published was an image when it came back',
 ] as const;
 export type PolicyMoment = (typeof POLICY_MOMENTS)[number];
 
@@ -40,6 +43,7 @@ const CLAUSE_OF: Readonly<Record<Crash, PolicyClause>> = {
   'driver-death': 'K1 driver VM killed, image',
   'power-cut': 'K2 power of a host lost, image',
   'host-loss': 'K3 host lost, image',
+  'take-over': 'K5 image taken over, image',
 };
 
 export function policyStakes(run: Run): PolicyStakes {
@@ -51,6 +55,8 @@ export function policyStakes(run: Run): PolicyStakes {
     for (const outage of outagesOf(run, guest)) {
       if (isAtStake(guest, order, outage.killedAtNs)) clauses.add(CLAUSE_OF[outage.crash]);
     }
+    if (isZombieAtStake(guest, order)) clauses.add('K5 image taken over, image');
+    takeOverMoments(guest, moments);
     if (guest.kills > 0 && diedWithWrites(guest)) clauses.add('K6 guest killed, image');
     if (snapshotsUnderLoad(run, guest) > 0) clauses.add('C10 snapshot under load');
     lossMoments(run, guest, order, clauses, moments);
@@ -58,8 +64,9 @@ export function policyStakes(run: Run): PolicyStakes {
   return { clauses, moments };
 }
 
-function outagesOf(run: Run, { scenario }: GuestTrack): readonly OutageTrack[] {
-  return run.hosts.find(({ name }) => name === scenario.host)?.outages ?? [];
+function outagesOf(run: Run, guest: GuestTrack): readonly OutageTrack[] {
+  const all = run.hosts.flatMap(({ outages }) => outages);
+  return all.filter(({ host, killedAtNs }) => guest.wasOn(host, killedAtNs));
 }
 
 function isAtStake(guest: GuestTrack, order: ImageOrder, atNs: number): boolean {
@@ -78,6 +85,43 @@ function isAtStake(guest: GuestTrack, order: ImageOrder, atNs: number): boolean 
     if (kind === HistoryKind.write && isOpen) return true;
   }
   return false;
+}
+
+function takeOverMoments({ takeOver }: GuestTrack, moments: Set<PolicyMoment>): void {
+  if (takeOver === null) return;
+  const { history, orphan, atNs } = takeOver;
+  for (let at = 0; at < history.length; at++) {
+    const { status, ackNs } = history.record(at);
+    if (status !== HistoryStatus.error || ackNs <= atNs) continue;
+    moments.add("a zombie's guest was told that its requests had failed");
+  }
+  if (orphan === null) return;
+  moments.add('what a lost host had not published was an image when it came back');
+}
+
+/**
+ * The old host had something that it could have published later, or that was under way, and it went
+ * on: it has numbered another write, or was told at a publish that it may not.
+ */
+function isZombieAtStake({ takeOver, disk }: GuestTrack, order: ImageOrder): boolean {
+  if (takeOver === null) return false;
+  const { atNs, history, firstRecord, tap, tapLength, fenced } = takeOver;
+  const published = lastPublished(order, atNs);
+  const hadMore = order.tenures
+    .flatMap((one) => one.mutations)
+    .some(({ doneNs, vdiSeq }) => doneNs <= atNs && vdiSeq > published.vdiSeq);
+  let wasUnderWay = false;
+  for (let at = 0; at < firstRecord; at++) {
+    const { kind, invokeNs, ackNs } = history.record(at);
+    const isOpen = invokeNs <= atNs && (ackNs === 0 || ackNs > atNs);
+    wasUnderWay ||= kind === HistoryKind.write && isOpen;
+  }
+  let wroteOn = false;
+  for (let at = tapLength; at < tap.length; at++) {
+    const record = tap.record(at);
+    wroteOn ||= record.disk === disk && record.kind === TapKind.mutation;
+  }
+  return (hadMore || wasUnderWay) && (wroteOn || fenced);
 }
 
 function lastPublished(order: ImageOrder, atNs: number): OrderPlace {
@@ -110,7 +154,8 @@ function lossMoments(
     if (mutations.slice(cut).some(({ doneNs }) => doneNs <= atNs)) {
       moments.add('acknowledged writes of an image were gone, as its policy says');
     }
-    if (crash !== 'host-loss' || guest.scenario.writeBack !== Policy.w4) return;
+    if ((crash !== 'host-loss' && crash !== 'take-over') || guest.scenario.writeBack !== Policy.w4)
+      return;
     const published = lastPublished(order, atNs);
     const bytes = mutations
       .filter(({ doneNs, vdiSeq }) => doneNs <= atNs && vdiSeq > published.vdiSeq)

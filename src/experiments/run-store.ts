@@ -5,7 +5,8 @@
 
 import { formatUuid, UUID_BYTES } from '../base/formats/field-bytes.ts';
 import { SECTORS_PER_PAGE } from '../base/units.ts';
-import { POOL_DISK } from '../parallax/engine.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
+import { HiddenKind } from '../parallax/formats/root-block.ts';
 import { fsckStore } from '../parallax/fsck/fsck.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../parallax/pool/embedded-store.ts';
@@ -90,6 +91,37 @@ export class RunStore {
         found.push({ id, name, vdiSeq, generation, sectors });
       }
       return found;
+    } finally {
+      await pool.close();
+    }
+  }
+
+  /**
+   * What the orphan holds that the suffix of a guest's image has become; null: there is none. Of
+   * several the newest.
+   */
+  orphanOf(world: World, guest: GuestTrack): Promise<Int32Array | null> {
+    const looking = this.#lastLook.then(() => this.#readOrphan(world, guest));
+    this.#lastLook = looking.catch(() => undefined);
+    return looking;
+  }
+
+  async #readOrphan(world: World, guest: GuestTrack): Promise<Int32Array | null> {
+    const { directory } = this;
+    const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
+    const { pool, superblock } = await openEmbeddedStore(world, place, null);
+    try {
+      const registry = new Registry(directory, RUN_STORE);
+      const images = new Images(world, pool, registry, formatUuid(superblock.uuid));
+      const { vdi } = await registry.byName(imageName(guest.name));
+      for (const named of (await registry.list()).toReversed()) {
+        const { image } = await images.read(named.vdi);
+        const isOrphan = image.hidden?.kind === HiddenKind.orphanSuffix;
+        if (!isOrphan || image.origin?.vdi !== vdi) continue;
+        const trees = new StoredTrees(world, pool);
+        return await trees.sectorsOf(image.root, guest.disk, guest.scenario.diskSectors);
+      }
+      return null;
     } finally {
       await pool.close();
     }

@@ -6,7 +6,7 @@
  * like any other story. Whether it ended or not, the tracks tell what is known so far: a run that
  * hangs is judged too.
  */
-import { toErrorRecord } from '../base/errors.ts';
+import { StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';
@@ -45,13 +45,13 @@ export class Run {
       this.guests.push(new GuestTrack(guest, at + 1, scenario.plantedBug));
     });
     for (const name of scenario.hosts) {
-      const guests = this.guests.filter((guest) => guest.scenario.host === name);
       const problem = (text: string): void => {
         this.problems.push(text);
       };
       const { tell, failed } = this;
       const recoveryBegins = (host: string): void => this.#strikes?.recoveryBegins(host);
       const told = { tell, problem, failed, recoveryBegins };
+      const { guests } = this;
       this.hosts.push(new HostKeeper({ name, scenario, stage, guests, ids, ...told }));
     }
   }
@@ -112,10 +112,22 @@ export class Run {
       snapshots.look(this.#nowNs());
       await this.#stage.timers.sleep(LOOK_NS);
     }
+    for (const host of hosts) await host.settled();
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
     await strikes.storeHealed();
+    await this.#readOrphans();
     this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
+  }
+
+  async #readOrphans(): Promise<void> {
+    const { store, storeWorld } = this.#stage;
+    for (const guest of this.guests) {
+      const { takeOver } = guest;
+      if (takeOver !== null && store !== null) {
+        takeOver.orphan = await store.orphanOf(storeWorld, guest).catch(onlyStorageErrors);
+      }
+    }
   }
 
   readonly tell = (text: string): void => {
@@ -129,4 +141,10 @@ export class Run {
   #nowNs(): Nanos {
     return nanos(this.#stage.clock.nowNs());
   }
+}
+
+/** What the store cannot give is told by `fsck`. */
+function onlyStorageErrors(thrown: unknown): null {
+  if (!(thrown instanceof StorageError)) throw thrown;
+  return null;
 }

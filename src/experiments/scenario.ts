@@ -73,8 +73,11 @@ export interface StoreScenario {
   readonly poolBlocks: number;
 }
 
-/** What dies below a disk: its driver VM, its host's power, its host with all its disks. */
-export type Crash = 'driver-death' | 'power-cut' | 'host-loss';
+/**
+ * What happens below a disk: its driver VM dies, its host loses its power, or all its disks, or the
+ * disk itself to another host.
+ */
+export type Crash = 'driver-death' | 'power-cut' | 'host-loss' | 'take-over';
 /** What of acknowledged writes may be gone then. */
 export type LossClause = 'nothing' | 'unflushed' | 'by-cut' | 'by-cut-keeping-flushed';
 

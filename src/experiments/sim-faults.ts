@@ -36,7 +36,8 @@ import {
 } from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
-type Kind = SpineFault['kind'];
+/** A take-over is drawn apart. */
+type Kind = Exclude<SpineFault['kind'], 'take-over'>;
 
 const KINDS: readonly Kind[] = [
   'kill-driver',
@@ -63,6 +64,9 @@ const IMAGE_CHANCES: Partial<Record<Kind, number>> = {
 /** Beside the power cut of a seed that has power cuts. */
 const MAX_FAULTS = 4;
 const LONGEST_NS = 150e6;
+const TAKE_OVER_CHANCE = 0.7;
+/** Of a host that another one takes for dead: it may be back before that has acted. */
+const LONGEST_PAUSE_NS = 10e6;
 /** Garbage is in a guest's rings for this long at the most. */
 const LONGEST_GARBAGE_NS = 20e6;
 const LONGEST_DELAY_NS = 5e6;
@@ -96,7 +100,20 @@ export function randomFaults(
     if (part !== null) troubled.add(part);
     faults.push(fault);
   }
+  // Drawn apart from the others, which are what they were without it.
+  const apart = random.fork('take-over');
+  if (onImages && hosts.length > 1 && apart.chance(TAKE_OVER_CHANCE)) {
+    faults.push(takeOverOf(apart, hosts));
+  }
   return faults;
+}
+
+/** A host stands still for about as long as it takes another one to act, or for much longer. */
+function takeOverOf(random: Prng, hosts: readonly string[]): Fault {
+  const host = random.pick(hosts);
+  const by = random.pick(hosts.filter((other) => other !== host));
+  const forNs = random.between(1, random.chance(0.5) ? LONGEST_PAUSE_NS : LONGEST_NS);
+  return { kind: 'take-over', host, by, forNs, when: imageTriggerOf(random) };
 }
 
 /** Of images, a host is struck once by each kind of crash that the seed has at all. */

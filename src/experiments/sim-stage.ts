@@ -8,7 +8,7 @@ import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
 import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
-import { isParallaxDisk } from '../parallax/engine.ts';
+import { isParallaxDisk } from '../parallax/disk-names.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import { SimDirectory } from '../world/sim/sim-directory.ts';

@@ -94,7 +94,7 @@ export class Snapshots {
   async #take({ guest: name, name: snapshot }: SnapshotScenario): Promise<void> {
     const { stage, hosts, tell } = this.#parts;
     const guest = this.#guest(name);
-    const host = hosts.find((one) => one.name === guest.scenario.host);
+    const host = hosts.find((one) => one.name === guest.host);
     const requestedNs = stage.clock.nowNs();
     const track: SnapshotTrack = {
       guest,

@@ -104,13 +104,16 @@ export class Strikes {
         return;
       case 'hang-guest':
         this.#parts.tell(`${fault.guest} hangs for ${formatDuration(fault.forNs)}`);
-        this.#parts.stage.pause(fault.guest, fault.forNs);
+        this.#parts.stage.pause(this.#guest(fault.guest).domain, fault.forNs);
         return;
       case 'power-cut':
         this.#host(fault.host).cutPower().catch(this.#parts.failed);
         return;
       case 'host-loss':
         this.#host(fault.host).lose().catch(this.#parts.failed);
+        return;
+      case 'take-over':
+        this.#host(fault.host).giveWay(this.#host(fault.by), fault.forNs).catch(this.#parts.failed);
         return;
       case 'pool-disk':
       case 'directory-majority-loss':
@@ -190,7 +193,7 @@ export class Strikes {
   /** What the victim, or the first unfinished guest of its host, was doing. */
   #phaseOf(fault: Fault): string {
     const guests = this.#guestsOf(fault);
-    const host = guests[0]?.scenario.host;
+    const host = guests[0]?.host;
     if (host !== undefined && this.#host(host).isOut) return 'outage';
     return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
   }
@@ -200,9 +203,7 @@ export class Strikes {
     const victim = victimOf(fault);
     const { guests } = this.#parts;
     if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') return [...guests];
-    return guests.filter(
-      ({ name, scenario }) => name === victim || driverName(scenario.host) === victim,
-    );
+    return guests.filter(({ name, host }) => name === victim || driverName(host) === victim);
   }
 
   #guest(name: string): GuestTrack {
@@ -211,7 +212,7 @@ export class Strikes {
   }
 
   #hostOf(guest: string): HostKeeper {
-    return this.#host(this.#guest(guest).scenario.host);
+    return this.#host(this.#guest(guest).host);
   }
 
   #host(name: string): HostKeeper {

@@ -25,7 +25,7 @@ import { fail, invariant, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
-import { isParallaxDisk } from '../parallax/engine.ts';
+import { isParallaxDisk } from '../parallax/disk-names.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
 import type {
   CrashPoint,

@@ -25,6 +25,8 @@ export interface ReplayConfig {
   readonly disk: number;
   readonly writer: number;
   readonly resumed: boolean;
+  /** The first write index that nobody else has. */
+  readonly writesFrom: number;
   readonly history: SharedArrayBuffer;
   readonly findings: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
@@ -70,7 +72,7 @@ export function createGuest(world: World, config: unknown): HostedActor {
       trace: chosen.trace,
       pace: chosen.pace,
       history,
-      model: new DiskModel(chosen.diskSectors, history),
+      model: new DiskModel(chosen.diskSectors, history, chosen.writesFrom),
       stats: new GuestStats(chosen.stats),
       stampSource: { disk: chosen.disk, writer: chosen.writer, flushes: 0 },
       resumed: chosen.resumed,

@@ -46,10 +46,14 @@ export class DiskModel {
   readonly #powerCuts: number[] = [];
   /** Record of the last loss of anything at all; -1: none. */
   #lastLoss = -1;
-  #nextWriteIndex = 1;
+  #nextWriteIndex: number;
 
-  /** Takes over what an earlier incarnation of the guest did, if the history tells of one. */
-  constructor(sectors: number, history: History) {
+  /**
+   * Takes over what an earlier incarnation of the guest did, if the history tells of one. Indices
+   * of writes below `writesFrom` are not used: they may be somebody else's.
+   */
+  constructor(sectors: number, history: History, writesFrom: number = 1) {
+    this.#nextWriteIndex = writesFrom;
     this.#history = history;
     this.#latest = new Uint32Array(sectors);
     this.#touched = new Uint8Array(Math.ceil(sectors / SECTORS_PER_PAGE));

@@ -5,8 +5,9 @@
  * ```
  * 1 attach      a new session; whatever an earlier one of this host still does is refused
  * 2 generation  of every image of this host is raised by writeIf: an earlier life publishes nothing
- * 3 recover     the log is scanned; what no root holds goes into the dirty maps, unless the image
- *               went on with another log: `log/log-identity.ts`
+ * 3 recover     the log is scanned; what no root holds goes into the dirty maps; of an image that
+ *               went on with another log (`log/log-identity.ts`) into those of an image of its own,
+ *               which is made before 2: `store/orphans.ts`
  * 4 cut         the new incarnation writes down what it found, so that a later one finds the same
  * 5 serve       guests connect; destage begins
  * ```
@@ -14,79 +15,27 @@
  *
  * Nothing here outlives the driver VM but the log's files, the slab's file and the pool.
  */
-import { StorageError } from '../base/errors.ts';
-import { formatUuid } from '../base/formats/field-bytes.ts';
+import { StorageError, UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
-import type { BlockPool } from '../world/block-pool.ts';
-import type { Directory } from '../world/directory.ts';
-import type { PlantedBug } from '../world/faults.ts';
-import type { World } from '../world/world.ts';
-import type { Arena } from './arena.ts';
-import { CleanSlab } from './cache/clean-slab.ts';
-import { MemoryCache } from './cache/memory-cache.ts';
-import type { LogEntry } from './formats/log-group.ts';
-import type { RootBlock } from './formats/root-block.ts';
-import { DirtyLog } from './log/dirty-log.ts';
-import { IDENTITY_DISK, openLogIdentity } from './log/log-identity.ts';
-import { parseLogName } from './log/log-names.ts';
-import { recoverLog } from './log/recovery.ts';
-import { attach, detach, FenceGuard } from './pool/attach.ts';
-import { openEmbeddedStore } from './pool/embedded-store.ts';
-import { ExtentAllocator } from './pool/extents.ts';
-import { ReplayedLog } from './recovered-images.ts';
-import { Images } from './store/images.ts';
-import { Registry } from './store/registry.ts';
-import { SnapshotNames } from './store/snapshot-names.ts';
-import { NodeCache } from './tree/node-cache.ts';
-import { NodeLoader } from './tree/node-loader.ts';
-import { TreeReader } from './tree/tree-reader.ts';
-import { BaseReader } from './vdi/base-reader.ts';
-import { BlockWriter } from './vdi/block-writer.ts';
-import { PayloadMemory } from './vdi/payload-memory.ts';
-import { PieceReader } from './vdi/piece-reader.ts';
-import { isVolatile } from './vdi/policy.ts';
-import { PublishTurn } from './vdi/publish-turn.ts';
-import { ReadPath } from './vdi/read-path.ts';
-import { RunLog } from './vdi/run-log.ts';
+import type { CleanSlab } from './cache/clean-slab.ts';
+import {
+  type EngineParts,
+  EngineStart,
+  type EngineState,
+  newVdi,
+  noteLoss,
+} from './engine-start.ts';
+import { HiddenKind, type RootBlock } from './formats/root-block.ts';
+import type { DirtyLog } from './log/dirty-log.ts';
+import { detach, type FenceGuard } from './pool/attach.ts';
+import type { ExtentAllocator } from './pool/extents.ts';
+import type { Images } from './store/images.ts';
+import type { SnapshotNames } from './store/snapshot-names.ts';
+import type { NodeLoader } from './tree/node-loader.ts';
+import type { ReadPath } from './vdi/read-path.ts';
 import { identityOf, ServedImage } from './vdi/served-image.ts';
 import type { ServingParts } from './vdi/serving-parts.ts';
-import { cutArenas, type ParallaxArenas, type ParallaxSizes } from './vdi/sizes.ts';
-import { Vdi } from './vdi/vdi.ts';
-
-export interface EngineParts {
-  readonly world: World;
-  readonly directory: Directory;
-  readonly store: string;
-  readonly host: string;
-  readonly sizes: ParallaxSizes;
-  /** RAM of the driver VM that is Parallax's: as much as `ramBytes` says. */
-  readonly address: number;
-  readonly bytes: number;
-  /** What of the log cannot be read is damage; else the start rejects, to be tried again. */
-  readonly toleratesUnreadable: boolean;
-  readonly plantedBug: PlantedBug;
-  /** A story failed: a bug. */
-  readonly failed: (thrown: unknown) => void;
-  /** Calls `answer`, in which many requests may be answered: their guests hear of them as one. */
-  readonly together: (answer: () => void) => void;
-}
-
-/** The pool's file, and the slab's on the host's own disk. */
-export const POOL_DISK = 'blocks';
-export const SLAB_DISK = 'slab';
-/** Whether a disk of a host is one of Parallax's own: its log or its slab. */
-export function isParallaxDisk(name: string): boolean {
-  return name === SLAB_DISK || name === IDENTITY_DISK || parseLogName(name) !== null;
-}
-const FENCE_POLL_NS = 1e9;
-/** What is wrong with one image alone. */
-const UNUSABLE = new Set([
-  'E_ROOT_DAMAGED',
-  'E_ROOT_MISPLACED',
-  'E_POOL_DAMAGED',
-  'E_FORMAT_NEWER',
-  'E_GENERATIONS_EXHAUSTED',
-]);
+import type { Vdi } from './vdi/vdi.ts';
 
 export class Parallax {
   readonly images: Images;
@@ -102,10 +51,19 @@ export class Parallax {
   readonly #names: SnapshotNames;
   readonly #served = new Map<number, ServedImage>();
   readonly #opening = new Map<number, Promise<ServedImage>>();
+  /** Of an orphan's number: the image of whose suffix it is being made. */
+  readonly #origins = new Map<number, number>();
 
   /** Attaches, recovers, and serves every image that this host may start. */
   static async start(parts: EngineParts): Promise<Parallax> {
-    return new EngineStart(parts).run();
+    const made: { engine: Parallax | null } = { engine: null };
+    const hooks = {
+      fenced: () => made.engine?.fenced(),
+      roomMade: () => made.engine?.pump(),
+      logFull: () => made.engine?.makeRoom(),
+    };
+    made.engine = new Parallax(parts, await new EngineStart(parts, hooks).run());
+    return made.engine;
   }
 
   constructor(parts: EngineParts, made: EngineState) {
@@ -121,6 +79,14 @@ export class Parallax {
     this.#serving = made.serving;
     this.#names = made.names;
     for (const { vdi, before } of made.vdis) this.#serve(vdi, before);
+    for (const { pin, orphan } of made.suffixes) {
+      this.#origins.set(orphan.id, pin.image.vdi);
+      // No flush is to be awaited of who is gone.
+      this.#served.get(orphan.id)?.hurry(true);
+      void orphan.published(orphan.dirtySeq).then((ok) => {
+        if (ok) this.#suffixDone(orphan.id);
+      });
+    }
   }
 
   /** At each step of the driver VM, after its rings. */
@@ -168,14 +134,60 @@ export class Parallax {
     await this.images.registry.moveTo(vdi, this.#parts.host, '');
   }
 
+  /**
+   * Takes an image over from the host that has it, which is lost or is to be cut off: from here on
+   * nothing of that one is published. What it had acknowledged and not published stays in its log,
+   * and is pinned. Throws `UsageError` if the image is this host's own.
+   */
+  async takeOver(name: string): Promise<ServedImage> {
+    const { host } = this.#parts;
+    const { registry } = this.images;
+    const named = await registry.byName(name);
+    const own = this.#served.get(named.vdi);
+    // One that has this host's name and is not served here is a take-over that was cut short.
+    if (named.host === host && own !== undefined && own.vdi.state !== 'fenced') {
+      const text = `image ${name} is of host ${host} already: there is nothing to take over`;
+      throw new UsageError('E_IMAGE_HERE', text, { fields: { image: name, host } });
+    }
+    // A life of the image that another host has ended.
+    if (own !== undefined) await this.#giveUp(own);
+    await registry.moveTo(named.vdi, named.host, host);
+    return this.image(name);
+  }
+
+  /** An orphan becomes an ordinary image: all of it is published, and nothing waits for more. */
+  async keepOrphan(name: string): Promise<void> {
+    const image = await this.image(name);
+    await image.drain();
+    const { origin, hidden } = image.vdi.image;
+    if (origin === null || hidden?.kind !== HiddenKind.orphanSuffix) throw notAnOrphan(name);
+    await this.images.releasePin(origin.vdi, hidden.generation);
+    await image.claim();
+  }
+
   /** Takes an image of this host away, with its snapshots. No front end has it open. */
   async remove(name: string): Promise<void> {
     const { vdi } = await this.images.registry.byName(name);
-    await this.#served.get(vdi)?.giveUp();
-    this.#served.get(vdi)?.forgetCached();
-    this.#served.delete(vdi);
+    const served = this.#served.get(vdi);
+    if (served !== undefined) await this.#giveUp(served);
     await this.images.remove(name);
     this.log.forgetVdi(vdi);
+    this.#suffixDone(vdi);
+  }
+
+  async #giveUp(image: ServedImage): Promise<void> {
+    await image.giveUp();
+    image.forgetCached();
+    this.#served.delete(image.vdi.id);
+  }
+
+  /** Nothing of a suffix is needed in the log any more. */
+  #suffixDone(orphan: number): void {
+    const origin = this.#origins.get(orphan);
+    if (origin === undefined) return;
+    this.#origins.delete(orphan);
+    this.log.releaseVdi(origin);
+    if (!this.#served.has(origin)) this.log.forgetVdi(origin);
   }
 
   /**
@@ -223,7 +235,7 @@ export class Parallax {
     if (!mayStart || !(await registry.moveTo(vdi, named.host, host))) {
       throw new StorageError(
         'E_IMAGE_ELSEWHERE',
-        `image ${named.name} is served by host ${named.host}: move it here first`,
+        `image ${named.name} is served by host ${named.host}: take it over first`,
         { fields: { image: named.name, host: named.host } },
       );
     }
@@ -232,6 +244,7 @@ export class Parallax {
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
     noteLoss(state, before);
+    this.log.beginVdi(vdi, state.watermark);
     state.nextSeq = Math.max(state.nextSeq, this.log.lastVdiSeq(vdi) + 1);
     return this.#serve(state, before);
   }
@@ -249,229 +262,10 @@ export class Parallax {
   }
 }
 
-interface StartedVdi {
-  readonly vdi: Vdi;
-  /** What its root block said before this start raised the generation. */
-  readonly before: RootBlock;
-}
-
-interface EngineState {
-  readonly guard: FenceGuard;
-  readonly images: Images;
-  readonly names: SnapshotNames;
-  readonly allocator: ExtentAllocator;
-  readonly serving: ServingParts;
-  readonly vdis: readonly StartedVdi[];
-  /** Which log this host has. */
-  readonly logUuid: string;
-}
-
-/** The story of a start. */
-class EngineStart {
-  readonly #parts: EngineParts;
-  #engine: Parallax | null = null;
-
-  constructor(parts: EngineParts) {
-    this.#parts = parts;
-  }
-
-  async run(): Promise<Parallax> {
-    const { world, directory, store, host, sizes, address, bytes } = this.#parts;
-    const arenas = cutArenas(sizes, address, bytes);
-    const attachment = await attach(directory, world.digest, store, host);
-    const guard = new FenceGuard(directory, world, attachment, {
-      pollNs: FENCE_POLL_NS,
-      onFenced: () => this.#engine?.fenced(),
-    });
-    let pool: BlockPool | null = null;
-    try {
-      const place = { store, directory, diskName: POOL_DISK };
-      const opened = await openEmbeddedStore(world, place, guard);
-      pool = opened.pool;
-      this.#engine = await this.#serve(arenas, guard, pool, opened.superblock.uuid);
-      return this.#engine;
-    } catch (thrown) {
-      guard.close();
-      await pool?.close();
-      throw thrown;
-    }
-  }
-
-  async #serve(
-    arenas: ParallaxArenas,
-    guard: FenceGuard,
-    pool: BlockPool,
-    uuid: Uint8Array,
-  ): Promise<Parallax> {
-    const { world, directory, store } = this.#parts;
-    const registry = new Registry(directory, store);
-    const images = new Images(world, pool, registry, formatUuid(uuid));
-    const names = new SnapshotNames(directory, store);
-    const payloads = new PayloadMemory(arenas.payloads);
-    const { session } = guard.attachment;
-    // A session is given once in a store: nobody else makes a log of this name.
-    const seed = `${formatUuid(uuid)}/${this.#parts.host}/${session}`;
-    const logUuid = await openLogIdentity(world, seed);
-    const vdis = await this.#startImages(images, payloads, logUuid);
-    const log = await this.#recover(vdis, registry, await names.all(), arenas.log);
-    for (const { vdi, before } of vdis) noteLoss(vdi, before);
-    const allocator = await ExtentAllocator.open({ world, directory, pool, guard, uuid });
-    const slab = await this.#openSlab(arenas.slab, uuid);
-    const serving = this.#build(arenas, { pool, log, payloads, allocator, slab, names });
-    const state = { guard, images, names, allocator, serving, vdis, logUuid };
-    return new Parallax(this.#parts, state);
-  }
-
-  /** Raises the generation of every image that this host may start. */
-  async #startImages(
-    images: Images,
-    payloads: PayloadMemory,
-    logUuid: string,
-  ): Promise<StartedVdi[]> {
-    const { world, host, sizes, plantedBug } = this.#parts;
-    const started: StartedVdi[] = [];
-    for (const { vdi, name, host: owner } of await images.registry.list()) {
-      if (owner !== host) continue;
-      try {
-        const { image, version, before } = await images.start(vdi, logUuid, plantedBug);
-        started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
-      } catch (thrown) {
-        // One image that cannot be started keeps no other from its guest.
-        if (!(thrown instanceof StorageError) || !UNUSABLE.has(thrown.code)) throw thrown;
-        world.log.note(`image ${name} is not started: ${thrown.message}`);
-      }
-    }
-    return started;
-  }
-
-  /** The log of this incarnation, and what the old ones hold in the dirty maps. */
-  async #recover(
-    vdis: readonly StartedVdi[],
-    registry: Registry,
-    snapshotNames: ReadonlyMap<string, string>,
-    arena: Arena,
-  ): Promise<DirtyLog> {
-    const { world, sizes } = this.#parts;
-    const byNumber = new Map(vdis.map(({ vdi }) => [vdi.id, vdi]));
-    const { toleratesUnreadable, together, plantedBug } = this.#parts;
-    const replayed = new ReplayedLog(world, byNumber, snapshotNames, plantedBug);
-    const options = { ...sizes.log, arena, plantedBug };
-    const enter = (entry: LogEntry, bytes: Uint8Array, at: number): void => {
-      replayed.enter(entry, bytes, at);
-    };
-    const found = await recoverLog(world, options, enter, !toleratesUnreadable);
-    for (const { reason, file, position, vdis: hit } of found.damage) {
-      world.log.note(`the log is damaged: ${file}, byte ${position}: ${reason}`);
-      for (const { vdi } of vdis) if (hit === null || hit.includes(vdi.id)) vdi.fail('damaged');
-    }
-    for (const { vdi } of vdis) {
-      const last = found.vdis.get(vdi.id);
-      if (last === undefined) continue;
-      vdi.nextSeq = Math.max(vdi.nextSeq, last.lastVdiSeq + 1, last.reservedVdiSeq + 1);
-    }
-    const onRoom = (): void => this.#engine?.pump();
-    const log = new DirtyLog(world, options, found, onRoom, together);
-    await log.start();
-    for (const { vdi } of vdis) log.published(vdi.id, vdi.watermark);
-    for (const [vdi, entries] of replayed.counts.orphans) {
-      const { name } = present(byNumber.get(vdi), 'an orphan is of an image that is served');
-      world.log.note(
-        `${entries} mutations of ${name} are not replayed: it went on with another log since`,
-      );
-    }
-    for (const [vdi, entries] of replayed.counts.foreign) {
-      const named = await registry.get(vdi);
-      if (named === null) log.forgetVdi(vdi);
-      else world.log.note(`the log keeps ${entries} mutations of ${named.name}, served elsewhere`);
-    }
-    return log;
-  }
-
-  async #openSlab(arena: Arena, uuid: Uint8Array): Promise<CleanSlab> {
-    const { world, sizes, failed } = this.#parts;
-    const createBytes = sizes.slabBytes;
-    const disk = await world.disks.open(SLAB_DISK, { writable: true, createBytes });
-    const checkpointNs = sizes.slabCheckpointNs;
-    return CleanSlab.open({ world, disk, arena, store: uuid, failed }, { checkpointNs });
-  }
-
-  #build(arenas: ParallaxArenas, made: MadeParts): ServingParts {
-    const { world, sizes, plantedBug, failed, together } = this.#parts;
-    const { pool, log, allocator, slab, payloads, names } = made;
-    const { memory } = world;
-    const loader = new NodeLoader({
-      world,
-      pool,
-      cache: new NodeCache({ memory, arena: arenas.nodes }),
-      arena: arenas.loader,
-      onDamage: ({ block, level }) => {
-        world.log.note(`node ${block} of level ${level} is damaged in the pool`);
-      },
-    });
-    const tree = new TreeReader(loader);
-    const salt = world.random.fork('cache').nextU32();
-    const cache = new MemoryCache(memory, arenas.cache, salt);
-    const pieces = new PieceReader(world, log, arenas.scratch.address);
-    const reads = new ReadPath({
-      world,
-      pool,
-      cache,
-      slab,
-      tree,
-      pieces,
-      pages: new PayloadMemory(arenas.reads),
-      onDamage: (vdi, index, block) => {
-        world.log.note(`block ${index} of ${vdi.name} cannot be read (pool block ${block})`);
-      },
-    });
-    return {
-      world,
-      sizes,
-      pool,
-      log,
-      cache,
-      slab,
-      reads,
-      payloads,
-      pieces,
-      runLog: new RunLog(world, log, arenas.runLog),
-      base: new BaseReader(world, pool, tree),
-      writer: new BlockWriter({ world, pool, space: allocator, arena: arenas.writer }),
-      tree: { loader, space: allocator, arena: arenas.update },
-      turn: new PublishTurn(),
-      plantedBug,
-      roomMade: () => this.#engine?.pump(),
-      logFull: () => this.#engine?.makeRoom(),
-      together,
-      failed,
-      superseded: (block, shared) => allocator.superseded(block, shared),
-      nameSnapshot: (vdi, id, name) => names.put(vdi, id, name),
-    };
-  }
-}
-
-interface MadeParts {
-  readonly pool: BlockPool;
-  readonly log: DirtyLog;
-  readonly payloads: PayloadMemory;
-  readonly allocator: ExtentAllocator;
-  readonly slab: CleanSlab;
-  readonly names: SnapshotNames;
-}
-
-/** An earlier life of the image did not end cleanly: what it had in memory alone is gone. */
-function noteLoss(vdi: Vdi, before: RootBlock): void {
-  if (before.open && isVolatile(vdi.clauses) && vdi.state === 'serving') vdi.fail('lost');
-}
-
-function newVdi(
-  name: string,
-  image: RootBlock,
-  version: number,
-  sizes: ParallaxSizes,
-  payloads: PayloadMemory,
-): Vdi {
-  return new Vdi(name, image, version, sizes, {
-    released: (address) => payloads.give(address),
-  });
+function notAnOrphan(name: string): UsageError {
+  return new UsageError(
+    'E_NO_ORPHAN',
+    `${name} is no orphan: expected one of those that stordom vdi orphan ls names`,
+    { fields: { image: name } },
+  );
 }

@@ -6,13 +6,16 @@
  * not needed. An image that went on with another log meanwhile, on another host or on one that took
  * this one's place when it was lost, left an *orphan suffix* behind: replayed on top of what came
  * after, it would be a mixture that the disk never held. The root block says since which generation
- * an image's mutations went to this log; older entries are counted, told, and not replayed.
+ * an image's mutations went to this log. What is older enters the image that the suffix has become
+ * (`store/orphans.ts`); where nothing was pinned for it, it is counted, told, and not replayed.
  */
 import { invariant } from '../base/invariant.ts';
 import { SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
 import { type LogEntry, MutationKind } from './formats/log-group.ts';
+import type { Pin } from './store/images.ts';
+import { isOfSuffix } from './store/orphans.ts';
 import { WHOLE, ZEROS } from './vdi/dirty-map.ts';
 import { isPolicy } from './vdi/policy.ts';
 import type { Vdi } from './vdi/vdi.ts';
@@ -26,6 +29,14 @@ export interface ReplayCounts {
   foreign: Map<number, number>;
   /** Of images that went on with another log meanwhile: they are not of what came after. */
   orphans: Map<number, number>;
+  /** The same, and they have entered the image that the suffix has become: by the old number. */
+  suffixes: Map<number, number>;
+}
+
+/** A suffix that this host's log has, and the image that it has become. */
+export interface RecoveredSuffix {
+  readonly pin: Pin;
+  readonly orphan: Vdi;
 }
 
 export class ReplayedLog {
@@ -35,9 +46,12 @@ export class ReplayedLog {
     published: 0,
     foreign: new Map(),
     orphans: new Map(),
+    suffixes: new Map(),
   };
   readonly #world: World;
   readonly #images: ReadonlyMap<number, Vdi>;
+  /** By number of the image that was taken over. */
+  readonly #suffixes: ReadonlyMap<number, RecoveredSuffix>;
   /** Names of snapshots that are in the log by number only. */
   readonly #snapshotNames: ReadonlyMap<string, string>;
   readonly #plantedBug: PlantedBug;
@@ -45,12 +59,14 @@ export class ReplayedLog {
   constructor(
     world: World,
     images: ReadonlyMap<number, Vdi>,
+    suffixes: ReadonlyMap<number, RecoveredSuffix>,
     snapshotNames: ReadonlyMap<string, string>,
     plantedBug: PlantedBug,
   ) {
     this.#plantedBug = plantedBug;
     this.#world = world;
     this.#images = images;
+    this.#suffixes = suffixes;
     this.#snapshotNames = snapshotNames;
   }
 
@@ -58,6 +74,12 @@ export class ReplayedLog {
   enter(entry: LogEntry, bytes: Uint8Array, at: number): void {
     const { counts } = this;
     counts.entries++;
+    const suffix = this.#suffixes.get(entry.vdi);
+    if (suffix !== undefined && isOfSuffix(suffix.pin.hidden, entry)) {
+      if (entry.vdiSeq <= suffix.orphan.watermark) counts.published++;
+      else this.#enterSuffix(suffix.orphan, entry, bytes, at);
+      return;
+    }
     const vdi = this.#images.get(entry.vdi);
     if (vdi === undefined) {
       counts.foreign.set(entry.vdi, (counts.foreign.get(entry.vdi) ?? 0) + 1);
@@ -71,6 +93,28 @@ export class ReplayedLog {
       counts.orphans.set(entry.vdi, (counts.orphans.get(entry.vdi) ?? 0) + 1);
       return;
     }
+    const name = this.#snapshotNames.get(`${entry.vdi}/${entry.detail}`);
+    this.#enterMutation(vdi, entry, bytes, at, { id: entry.detail, name });
+  }
+
+  /**
+   * Of a suffix the snapshots get numbers of their own, and none of the names that wait in the
+   * directory: those may be of snapshots that were taken after the take-over.
+   */
+  #enterSuffix(orphan: Vdi, entry: LogEntry, bytes: Uint8Array, at: number): void {
+    const { suffixes } = this.counts;
+    suffixes.set(entry.vdi, (suffixes.get(entry.vdi) ?? 0) + 1);
+    const id = orphan.image.snapshotCount + orphan.batches.snapshots + 1;
+    this.#enterMutation(orphan, entry, bytes, at, { id, name: undefined });
+  }
+
+  #enterMutation(
+    vdi: Vdi,
+    entry: LogEntry,
+    bytes: Uint8Array,
+    at: number,
+    snapshot: { readonly id: number; readonly name: string | undefined },
+  ): void {
     invariant(entry.vdiSeq > vdi.dirtySeq, 'the log has the mutations of an image in order');
     vdi.dirtySeq = entry.vdiSeq;
     vdi.nextSeq = entry.vdiSeq + 1;
@@ -86,8 +130,8 @@ export class ReplayedLog {
         vdi.batches.endEpoch(entry.vdiSeq, nowNs);
         return;
       case MutationKind.snapshot: {
-        const id = entry.detail;
-        const name = this.#snapshotNames.get(`${entry.vdi}/${id}`) ?? `snapshot-${id}`;
+        const { id } = snapshot;
+        const name = snapshot.name ?? `snapshot-${entry.detail}`;
         const mark = { kind: 'snapshot', id, name, isLocal: false } as const;
         vdi.batches.mark(mark, entry.vdiSeq, nowNs);
         return;

@@ -86,6 +86,8 @@ export const IMAGE_BUGS = [
   'old-log-tail',
   /** Images: a start does not raise the generation. */
   'same-generation',
+  /** Images: a host that takes an image over goes on in the generation of the one before. */
+  'quiet-take-over',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
@@ -240,6 +242,17 @@ export type SpineFault = { readonly when: Trigger } & (
    * disks, and its guests start there again on what the store has of their images.
    */
   | { readonly kind: 'host-loss'; readonly host: string }
+  /**
+   * A host is taken for dead, and stands still for a while. The host `by` takes the images of its
+   * guests over, and the guests start again there. The old one goes on as if nothing had happened,
+   * and its guests too, until it is switched off; then it comes back with its disks.
+   */
+  | {
+      readonly kind: 'take-over';
+      readonly host: string;
+      readonly by: string;
+      readonly forNs: number;
+    }
   /** Trouble with the disk below the pool of the store. */
   | { readonly kind: 'pool-disk'; readonly trouble: DiskTrouble; readonly forNs: number }
   /** The directory of the store answers nobody. */
@@ -286,6 +299,7 @@ export function victimOf(fault: Fault): string {
     case 'pause-driver':
     case 'power-cut':
     case 'host-loss':
+    case 'take-over':
       return driverName(fault.host);
     case 'kill-guest':
     case 'hang-guest':

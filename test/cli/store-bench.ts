@@ -85,6 +85,15 @@ export async function damageRoot(store: string, vdi: number): Promise<void> {
   await folder.close();
 }
 
+/** Lets go what an image has pinned, as a claim does that is cut short afterwards. */
+export async function dropPin(store: string, vdi: number, generation: number): Promise<void> {
+  const folder = await StoreFolder.open(store);
+  const view = await folder.view();
+  await view.images.releasePin(vdi, generation);
+  await view.close();
+  await folder.close();
+}
+
 /**
  * Changes a byte of the `group`th group (from 0) that the newest driver VM of a host has logged.
  */

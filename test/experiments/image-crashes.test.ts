@@ -107,15 +107,16 @@ for (const fault of STORE_FAULTS) {
 
 /** A seed of the crash scenario on images of W2 in which each planted bug shows. */
 const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
-  'ack-before-sync': 4,
+  'ack-before-sync': 9,
   'unsynced-log': 4,
   'merged-batches': 1,
   'early-watermark': 1,
   'unordered-log': 2,
   'late-snapshot': 5,
-  'stale-slab': 6,
+  'stale-slab': 24,
   'old-log-tail': 2,
   'same-generation': 1,
+  'quiet-take-over': 1,
 };
 
 for (const bug of IMAGE_BUGS) {

@@ -6,7 +6,10 @@
 
 import { formatUuid } from '../../src/base/formats/field-bytes.ts';
 import { NEVER, nanos, SECTOR_BYTES } from '../../src/base/units.ts';
-import { Parallax, POOL_DISK } from '../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../src/parallax/disk-names.ts';
+import { Parallax } from '../../src/parallax/engine.ts';
+import { fsckStore } from '../../src/parallax/fsck/fsck.ts';
+import type { FsckReport } from '../../src/parallax/fsck/report.ts';
 import { createEmbeddedStore, openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
 import { Images } from '../../src/parallax/store/images.ts';
 import { Registry } from '../../src/parallax/store/registry.ts';
@@ -137,6 +140,13 @@ export class EngineBench {
    * is not the host of that name: another machine that has taken its name.
    */
   async start(host: string = 'h0', place: string = host): Promise<EngineLife> {
+    const life = await this.tryStart(host, place);
+    if (life === null) throw new Error(`the driver VM of ${place} died before it served`);
+    return life;
+  }
+
+  /** The same for a driver VM that may be killed before it serves: then it gives null. */
+  async tryStart(host: string = 'h0', place: string = host): Promise<EngineLife | null> {
     const { sizes, plantedBug } = this.#options;
     const name = `${place}/driver-vm`;
     let tell: (life: Omit<EngineLife, 'handle' | 'image'>) => void = () => undefined;
@@ -180,12 +190,19 @@ export class EngineBench {
       links: [],
       config: null,
     });
-    const life = await started;
+    const life = await Promise.race([started, handle.exited.then(() => null)]);
+    if (life === null) return null;
     const image = async (imageName: string): Promise<ImageClient> => {
       const served = await life.engine.image(imageName);
       return new ImageClient(life.world, served, ++this.#lastFrontId);
     };
     return { ...life, handle, image };
+  }
+
+  /** Looks at all of the store, data too. */
+  async fsck(): Promise<FsckReport> {
+    const place = { store: STORE, directory: this.directory, diskName: POOL_DISK };
+    return (await fsckStore(this.viewWorld, place, { withData: true })).report;
   }
 
   /** Copies the disks of a host, as they can be read now, to another one. */

@@ -130,7 +130,7 @@ test('an image whose root block is damaged or of a newer version is not started,
       message: /image 1 is damaged/,
       changed: (bytes: Uint8Array) => bytes,
     },
-    { code: 'E_FORMAT_NEWER', message: /version 2, newer.*update stordom/, changed: resealed },
+    { code: 'E_FORMAT_NEWER', message: /version 3, newer.*update stordom/, changed: resealed },
   ];
   for (const { code, message, changed } of changes) {
     const bench = new EngineBench();
@@ -142,7 +142,7 @@ test('an image whose root block is damaged or of a newer version is not started,
       await bench.kill(before);
       const { images, pool } = await bench.look();
       const { data, version } = await pool.readConditional(1);
-      data[4] = 2;
+      data[4] = 3;
       await pool.writeIf(1, version, changed(data));
       const life = await bench.start();
       t.deepEqual(await (await life.image('b')).read(0, 8), same(7, 8));

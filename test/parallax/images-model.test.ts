@@ -5,7 +5,7 @@
  */
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
-import { POOL_DISK } from '../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../src/parallax/disk-names.ts';
 import type { TreeRoot } from '../../src/parallax/formats/tree-root.ts';
 import { copyOut } from '../../src/parallax/store/copy-out.ts';
 import { requireSnapshot, StoreView } from '../../src/parallax/store/store-view.ts';

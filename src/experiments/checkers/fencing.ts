@@ -5,8 +5,9 @@
  * Owners of a disk follow one another: incarnations of a guest, or the same disk attached on
  * another host. Each has its records, and a zombie goes on recording. A write of an ejected owner
  * that was submitted after the first acknowledgement of any later owner must not be found by any
- * read of anybody. (One that it submitted before may have been applied before the change, and then
- * stays; that such a one does not appear after it was found missing is `stability.ts`.)
+ * read of anybody else; what it holds in memory it may find itself. (One that it submitted before
+ * may have been applied before the change, and then stays; that such a one does not appear after it
+ * was found missing is `stability.ts`.)
  */
 import { HistoryKind, HistoryStatus } from '../../world/history.ts';
 import { broken, holds, type Verdict } from './check.ts';
@@ -43,7 +44,8 @@ export function judgeFencing(tenures: readonly Tenure[]): Verdict {
       reads++;
       for (const { value } of history.found(record)) {
         const found = outlawed.get(value);
-        if (found !== undefined) return broken(NAME, textOf(tenure, at, value, found));
+        if (found === undefined || found.tenure === tenure) continue;
+        return broken(NAME, textOf(tenure, at, value, found));
       }
     }
   }

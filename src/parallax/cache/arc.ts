@@ -20,7 +20,7 @@ type List = typeof ONCE | typeof OFTEN;
 
 export class ArcPolicy implements EvictionPolicy {
   readonly #slots: number;
-  readonly #keys: Uint32Array;
+  readonly #index: BlockIndex;
   readonly #lists: SlotLists;
   readonly #listOf: Uint8Array;
   readonly #ghosts: GhostLists;
@@ -32,7 +32,7 @@ export class ArcPolicy implements EvictionPolicy {
   /** `index`: of the cache, to read the keys of the slots from. */
   constructor(index: BlockIndex, salt: number) {
     this.#slots = index.slots;
-    this.#keys = index.keys;
+    this.#index = index;
     this.#lists = new SlotLists(index.slots, 2);
     this.#listOf = new Uint8Array(index.slots);
     // One more than the paper's c: a key that comes back is forgotten after its place is made.
@@ -83,7 +83,7 @@ export class ArcPolicy implements EvictionPolicy {
     const tooLong = length > this.#target || (forOften && length === this.#target);
     const list = this.#oftenCount === 0 || (length > 0 && tooLong) ? ONCE : OFTEN;
     const slot = this.#takeOldest(list);
-    this.#ghosts.add(list, this.#keys[slot * 2] as number, this.#keys[slot * 2 + 1] as number);
+    this.#ghosts.add(list, this.#index.highOf(slot), this.#index.lowOf(slot));
     return slot;
   }
 

@@ -1,6 +1,5 @@
 /**
- * The clean slab: copies of pool blocks in a file on the host's own disk, that outlive the driver
- * VM.
+ * The clean slab: copies of pool blocks in a file on the host's own disk. They outlive driver VMs.
  *
  * A slot is keyed by the number of its pool block, whose content never changes while the block is
  * in use: an entry that is out of date is dead, not wrong, and clones share slots. Links
@@ -25,8 +24,8 @@
  * off, with a note: every lookup is a miss then. When the file is being written to as fast as
  * allowed, more inserts are dropped.
  *
- * `readNow` counts on the page cache. The calls of a step are bounded (`beginStep`), and one that
- * takes longer than `slowReadNs` is the last of its step: the rest go by `read`.
+ * `readNow` counts on the page cache. The calls of a step are bounded (`beginStep`), and one after
+ * which more than `slowReadNs` has passed since the one before is the last: the rest go by `read`.
  */
 
 import { UUID_BYTES } from '../../base/formats/field-bytes.ts';
@@ -47,6 +46,7 @@ import { SlabLinks } from './slab-links.ts';
 import { DEFAULT_SLAB, type SlabOptions, type SlabParts, type SlabStats } from './slab-options.ts';
 import { NO_LINK, PINS_MAX, SlabSlots, TableMarks } from './slab-slots.ts';
 import {
+  blankSuperblock,
   firstSpaceAfter,
   readSuperblocks,
   type SlabFinding,
@@ -86,6 +86,8 @@ export class CleanSlab {
   readonly #freeWrites: SlotWrite[] = [];
   readonly #freeReads: SlotRead[] = [];
   #readsLeft = 0;
+  /** When the last `readNow` of this step ended; 0: there was none. */
+  #lastReadNs: Nanos = 0 as Nanos;
   #disabled: string | null = null;
   #closing = false;
   #writesInFlight = 0;
@@ -111,7 +113,9 @@ export class CleanSlab {
     const file = { world, disk, address: arena.address };
     const found = await readSuperblocks(file, store, slots);
     if (typeof found === 'string') {
-      const slab = new CleanSlab(parts, { ...DEFAULT_SLAB, ...options }, blank(store), 0);
+      // The file is left alone.
+      const none = blankSuperblock(store, MIN_SLOTS);
+      const slab = new CleanSlab(parts, { ...DEFAULT_SLAB, ...options }, none, 0);
       slab.#disable(WHY_OFF[found]);
       return slab;
     }
@@ -178,15 +182,17 @@ export class CleanSlab {
     }
     this.#links.touch(link);
     this.mappedBlock = this.#links.blockOf(link);
-    this.mappedCrc = this.#links.crc[link] as number;
-    const slot = this.#slotOf(this.mappedBlock, this.mappedCrc);
+    this.mappedCrc = this.#links.crcOf(link);
+    const hint = this.#links.slotHint(link);
+    const slot = this.#slotOf(this.mappedBlock, this.mappedCrc, hint);
     if (slot < 0) {
       this.#mapped++;
       return MAPPED;
     }
     this.#hits++;
-    if (this.#slots.link[slot] === NO_LINK) {
-      this.#slots.link[slot] = link;
+    if (slot !== hint) this.#links.noteSlot(link, slot);
+    if (this.#slots.linkOf(slot) === NO_LINK) {
+      this.#slots.setLink(slot, link);
       this.#marks.mark(slot);
     }
     return slot;
@@ -194,7 +200,7 @@ export class CleanSlab {
 
   /** The slot of a pool block whose content has this CRC, or `MISS`. */
   findBlock(block: PoolBlock, crc: number): number {
-    return this.#disabled === null ? this.#slotOf(block, crc) : MISS;
+    return this.#disabled === null ? this.#slotOf(block, crc, MISS) : MISS;
   }
 
   /** The link of a VDI's block, `NO_LINK` if there is none. */
@@ -205,6 +211,7 @@ export class CleanSlab {
   /** A step begins: `readNow` may be called anew. */
   beginStep(): void {
     this.#readsLeft = this.#options.readNowPerStep;
+    this.#lastReadNs = 0 as Nanos;
   }
 
   /** How many more `readNow` this step may do. */
@@ -219,11 +226,12 @@ export class CleanSlab {
     if (!this.#slots.isClean(slot)) return SlabStatus.miss;
     this.#readsLeft--;
     const { memory, clock } = this.#world;
-    const beganNs = clock.nowNs();
-    const position = this.#positionOf(slot);
-    const status = this.#disk.readNow(memory.u8, address, BLOCK_BYTES, position);
-    if (clock.nowNs() - beganNs > this.#options.slowReadNs) this.#readsLeft = 0;
-    return this.#judge(slot, this.#slots.crc[slot] as number, address, status);
+    if (this.#lastReadNs === 0) this.#lastReadNs = clock.nowNs();
+    const status = this.#disk.readNow(memory.u8, address, BLOCK_BYTES, this.#positionOf(slot));
+    const nowNs = clock.nowNs();
+    if (nowNs - this.#lastReadNs > this.#options.slowReadNs) this.#readsLeft = 0;
+    this.#lastReadNs = nowNs;
+    return this.#judge(slot, this.#slots.crcOf(slot), address, status);
   }
 
   /** Reads a slot that was found in this step; false if it is gone or too much is in flight. */
@@ -233,7 +241,7 @@ export class CleanSlab {
     if (io === undefined) return false;
     const { slot, address } = request;
     this.#slots.pin(slot);
-    io.begin(request, this.#slots.crc[slot] as number, address, this.#positionOf(slot));
+    io.begin(request, this.#slots.crcOf(slot), address, this.#positionOf(slot));
     this.#disk.read(io);
     return true;
   }
@@ -247,7 +255,7 @@ export class CleanSlab {
     invariant(block > 0 && block < 2 ** 48, 'a block of the pool has a number of 48 bits');
     if (this.#disabled !== null || this.#closing) return false;
     const present = this.#slots.find(block);
-    if (present >= 0 && this.#slots.crc[present] === crc) return true;
+    if (present >= 0 && this.#slots.crcOf(present) === crc) return true;
     if (present >= 0) this.#mismatch(present);
     const io = this.#freeWrites.pop();
     const slot = io === undefined ? -1 : this.#slots.take(block, crc);
@@ -258,7 +266,7 @@ export class CleanSlab {
     }
     this.#world.memory.copy(io.bufferOffset, address, BLOCK_BYTES);
     io.begin(slot, this.#positionOf(slot));
-    this.#slots.link[slot] = link;
+    this.#slots.setLink(slot, link);
     this.#inserted++;
     this.#writesInFlight++;
     this.#disk.write(io);
@@ -363,10 +371,10 @@ export class CleanSlab {
     };
   }
 
-  #slotOf(block: PoolBlock, crc: number): number {
-    const slot = this.#slots.findClean(block);
+  #slotOf(block: PoolBlock, crc: number, hint: number): number {
+    const slot = this.#slots.findClean(block, hint);
     if (slot < 0) return MISS;
-    if (this.#slots.crc[slot] !== crc) {
+    if (this.#slots.crcOf(slot) !== crc) {
       this.#mismatch(slot);
       return MISS;
     }
@@ -386,7 +394,7 @@ export class CleanSlab {
     if (link < 0) return false;
     const slot = this.#slots.find(at);
     if (slot >= 0) {
-      this.#slots.link[slot] = link;
+      this.#slots.setLink(slot, link);
       this.#marks.mark(slot);
     }
     return true;
@@ -489,9 +497,4 @@ export class CleanSlab {
         'what they said of its slots is ignored',
     );
   }
-}
-
-/** Stands for a file that is left alone. */
-function blank(store: Uint8Array): SlabSuperblock {
-  return { store, slots: MIN_SLOTS, sequence: 0, spacesEnd: 1, bindings: new Map() };
 }

@@ -8,6 +8,10 @@
  * An entry is visible from `insert` on, so the caller fills the frame in the same step. An address
  * is good until the next `insert`, which may give the frame away: copy in the same step, too.
  *
+ * Not everything that is read is worth a frame. What another cache near by has too is taken in when
+ * there is room, or when it is asked for again soon (`wants`): a block that is read once costs
+ * neither a copy nor a victim. What was written, or had to come from far, is taken in at once.
+ *
  * `invalidateVdi` takes one step whatever the VDI has cached: see `KeySpaces`. The frames it leaves
  * behind come back as victims of the policy; they are never hit, so they come soon.
  *
@@ -22,6 +26,9 @@ import { BlockIndex } from './block-index.ts';
 import type { EvictionKind, EvictionPolicy } from './eviction.ts';
 import { KeySpaces, NO_SPACE } from './key-spaces.ts';
 import { makeEviction } from './make-eviction.ts';
+
+/** Places for hashes of blocks that were not wanted. */
+const REFUSED_PER_FRAME = 2;
 
 export interface MemoryCacheStats {
   readonly frames: number;
@@ -43,6 +50,8 @@ export class MemoryCache {
   readonly #spaces = new KeySpaces(1, 2 ** 32);
   readonly #index: BlockIndex;
   readonly #policy: EvictionPolicy;
+  /** Hashes of blocks that were not wanted lately, each in the one place that is for it. */
+  readonly #refused: Uint32Array;
   /** Free frames, as a stack; those never used follow `#fresh`. */
   readonly #free: Int32Array;
   #freeCount = 0;
@@ -64,6 +73,7 @@ export class MemoryCache {
     this.#address = arena.address;
     this.#index = new BlockIndex(frames, salt);
     this.#policy = makeEviction(kind, this.#index, salt);
+    this.#refused = new Uint32Array(REFUSED_PER_FRAME * frames);
     this.#free = new Int32Array(frames);
   }
 
@@ -77,6 +87,19 @@ export class MemoryCache {
     this.#hits++;
     this.#policy.hit(frame);
     return this.#addressOf(frame);
+  }
+
+  /**
+   * Whether a block that is easily read again should be inserted: there is a free frame, or it was
+   * not wanted before and not many others since. Two blocks that hash alike cost a frame at most.
+   */
+  wants(vdi: number, block: number): boolean {
+    if (this.#freeCount > 0 || this.#fresh < this.#index.slots) return true;
+    const hash = this.#index.hash(vdi, block);
+    const at = hash % this.#refused.length;
+    if (this.#refused[at] === hash) return true;
+    this.#refused[at] = hash;
+    return false;
   }
 
   /** The address to fill with the block's newest content, at once. */
@@ -138,7 +161,7 @@ export class MemoryCache {
       evicted: this.#evicted,
       updated: this.#updated,
       invalidated: this.#invalidated,
-      indexBytes: this.#index.sizeBytes + this.#policy.sizeBytes + this.#free.byteLength,
+      indexBytes: this.#indexBytes(),
     };
   }
 
@@ -155,6 +178,11 @@ export class MemoryCache {
     this.#index.remove(frame);
     this.#evicted++;
     return frame;
+  }
+
+  #indexBytes(): number {
+    const own = this.#free.byteLength + this.#refused.byteLength;
+    return this.#index.sizeBytes + this.#policy.sizeBytes + own;
   }
 
   #addressOf(frame: number): number {

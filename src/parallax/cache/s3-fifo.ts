@@ -28,7 +28,7 @@ const IN_MAIN = 4;
 const USES = 3;
 
 export class S3FifoPolicy implements EvictionPolicy {
-  readonly #keys: Uint32Array;
+  readonly #index: BlockIndex;
   readonly #lists: SlotLists;
   readonly #state: Uint8Array;
   readonly #ghosts: GhostQueue;
@@ -38,7 +38,7 @@ export class S3FifoPolicy implements EvictionPolicy {
   /** `index`: of the cache, to read the keys of the slots from. */
   constructor(index: BlockIndex, salt: number) {
     const { slots } = index;
-    this.#keys = index.keys;
+    this.#index = index;
     this.#lists = new SlotLists(slots, 2);
     this.#state = new Uint8Array(slots);
     this.#smallTarget = Math.max(1, Math.floor(slots * SMALL_SHARE));
@@ -68,7 +68,7 @@ export class S3FifoPolicy implements EvictionPolicy {
       if (small >= 0 && (this.#smallCount >= this.#smallTarget || main < 0)) {
         this.#leaveSmall(small);
         if (uses(this.#state[small]) < PROMOTING_USES || looks >= LOOKS_MAX) {
-          this.#ghosts.add(this.#keys[small * 2] as number, this.#keys[small * 2 + 1] as number);
+          this.#ghosts.add(this.#index.highOf(small), this.#index.lowOf(small));
           return small;
         }
         this.#state[small] = IN_MAIN;

@@ -19,35 +19,37 @@
 import { invariant } from '../../base/invariant.ts';
 import type { PoolBlock } from '../../world/block-pool.ts';
 import { BINDINGS_MAX, type Binding, type RootIdentity, sameRoot } from '../formats/slab-table.ts';
-import { BlockIndex } from './block-index.ts';
+import { BlockIndex, KEY_WORDS } from './block-index.ts';
 import { KeySpaces, NO_SPACE } from './key-spaces.ts';
 
-const FREE = 0;
-const IDLE = 1;
-const REFERENCED = 2;
+/** Words of a link's record, behind its key: a lookup pays for one cache line. */
+const Word = {
+  blockLow: KEY_WORDS,
+  crc: KEY_WORDS + 1,
+  slot: KEY_WORDS + 2,
+  highAndState: KEY_WORDS + 3,
+} as const;
+const LINK_WORDS = KEY_WORDS + 4;
+/** In the last word, above the 16 high bits of the pool block's number. */
+const USED = 2 ** 16;
+const REFERENCED = 2 ** 17;
+const HIGH_MASK = USED - 1;
 /** Links that the hand passes over in one step at the most. */
 const PASSES_MAX = 64;
 const U32_RANGE = 2 ** 32;
 
 export class SlabLinks {
   readonly spaces: KeySpaces;
-  /** CRC of each link's pool block. */
-  readonly crc: Uint32Array;
   readonly #index: BlockIndex;
-  readonly #blockLow: Uint32Array;
-  readonly #blockHigh: Uint16Array;
-  readonly #state: Uint8Array;
+  readonly #words: Uint32Array;
   readonly #bindings = new Map<number, Binding>();
   #hand = 0;
   #edition = 0;
 
   constructor(links: number, salt: number, spaces: KeySpaces) {
     this.spaces = spaces;
-    this.#index = new BlockIndex(links, salt);
-    this.crc = new Uint32Array(links);
-    this.#blockLow = new Uint32Array(links);
-    this.#blockHigh = new Uint16Array(links);
-    this.#state = new Uint8Array(links);
+    this.#index = new BlockIndex(links, salt, LINK_WORDS);
+    this.#words = this.#index.records;
   }
 
   get used(): number {
@@ -60,8 +62,7 @@ export class SlabLinks {
   }
 
   get sizeBytes(): number {
-    const arrays = [this.crc, this.#blockLow, this.#blockHigh, this.#state];
-    return arrays.reduce((sum, array) => sum + array.byteLength, this.#index.sizeBytes);
+    return this.#index.sizeBytes;
   }
 
   /** For which roots the links are true, the VDI that was published last at the end. */
@@ -77,24 +78,42 @@ export class SlabLinks {
 
   /** A link was of use. */
   touch(link: number): void {
-    this.#state[link] = REFERENCED;
+    const last = this.#word(link, Word.highAndState);
+    if ((last & REFERENCED) !== 0) return;
+    this.#words[link * LINK_WORDS + Word.highAndState] = last | REFERENCED;
   }
 
   blockOf(link: number): PoolBlock {
-    return (this.#blockHigh[link] as number) * U32_RANGE + (this.#blockLow[link] as number);
+    const high = this.#word(link, Word.highAndState) & HIGH_MASK;
+    return high * U32_RANGE + this.#word(link, Word.blockLow);
+  }
+
+  /** CRC of its pool block. */
+  crcOf(link: number): number {
+    return this.#word(link, Word.crc);
+  }
+
+  /** A slot that had its pool block once, or any other number: see `noteSlot`. */
+  slotHint(link: number): number {
+    return this.#word(link, Word.slot);
+  }
+
+  /** The link's pool block is in this slot now: where to look first the next time. */
+  noteSlot(link: number, slot: number): void {
+    this.#words[link * LINK_WORDS + Word.slot] = slot;
   }
 
   /** Whether a link is in use and leads to this pool block. */
   leadsTo(link: number, block: PoolBlock, crc: number): boolean {
-    return this.#state[link] !== FREE && this.blockOf(link) === block && this.crc[link] === crc;
+    return this.#isUsed(link) && this.blockOf(link) === block && this.crcOf(link) === crc;
   }
 
   spaceOf(link: number): number {
-    return this.#index.keys[link * 2] as number;
+    return this.#index.highOf(link);
   }
 
   vdiBlockOf(link: number): number {
-    return this.#index.keys[link * 2 + 1] as number;
+    return this.#index.lowOf(link);
   }
 
   /** A publish changes links: what readers found before is not to be learned any more. */
@@ -112,20 +131,23 @@ export class SlabLinks {
   setIn(space: number, block: number, poolBlock: PoolBlock, crc: number): number {
     invariant(poolBlock > 0 && poolBlock < 2 ** 48, 'a link leads to a block of the pool');
     let link = this.#index.find(space, block);
+    let state = USED;
     if (link < 0) {
       link = this.#take();
       this.#index.insert(space, block, link);
-      this.#state[link] = IDLE;
+    } else {
+      state |= this.#word(link, Word.highAndState) & REFERENCED;
     }
-    this.#blockHigh[link] = Math.floor(poolBlock / U32_RANGE);
-    this.#blockLow[link] = poolBlock >>> 0;
-    this.crc[link] = crc;
+    const at = link * LINK_WORDS;
+    this.#words[at + Word.highAndState] = Math.floor(poolBlock / U32_RANGE) | state;
+    this.#words[at + Word.blockLow] = poolBlock >>> 0;
+    this.#words[at + Word.crc] = crc;
     return link;
   }
 
   remove(link: number): void {
     this.#index.remove(link);
-    this.#state[link] = FREE;
+    this.#words[link * LINK_WORDS + Word.highAndState] = 0;
   }
 
   /**
@@ -180,17 +202,25 @@ export class SlabLinks {
   }
 
   #take(): number {
-    const links = this.#state.length;
+    const links = this.#index.slots;
     for (let passed = 0; ; passed++) {
       const link = this.#hand;
       this.#hand = link + 1 === links ? 0 : link + 1;
-      const state = this.#state[link];
-      if (state === FREE) return link;
-      if (state === IDLE || passed >= PASSES_MAX) {
+      if (!this.#isUsed(link)) return link;
+      const last = this.#word(link, Word.highAndState);
+      if ((last & REFERENCED) === 0 || passed >= PASSES_MAX) {
         this.#index.remove(link);
         return link;
       }
-      this.#state[link] = IDLE;
+      this.#words[link * LINK_WORDS + Word.highAndState] = last & ~REFERENCED;
     }
+  }
+
+  #isUsed(link: number): boolean {
+    return (this.#word(link, Word.highAndState) & USED) !== 0;
+  }
+
+  #word(link: number, word: number): number {
+    return this.#words[link * LINK_WORDS + word] as number;
   }
 }

@@ -12,17 +12,20 @@
  * operation of the disk in flight on the slot: nobody else gets the slot until the last one is
  * over, though its entry may be gone long before.
  *
- * Free slots are chained through the array of CRCs, which they have no other use for.
+ * Free slots are chained through their CRCs, which they have no other use for.
  */
 import { invariant } from '../../base/invariant.ts';
 import type { PoolBlock } from '../../world/block-pool.ts';
 import { TABLE_SLOTS, tableBlocksOf } from '../formats/slab-table.ts';
-import { BlockIndex } from './block-index.ts';
+import { BlockIndex, KEY_WORDS } from './block-index.ts';
 import type { EvictionKind, EvictionPolicy } from './eviction.ts';
 import { makeEviction } from './make-eviction.ts';
 
 const SlotState = { free: 0, writing: 1, clean: 2, leaving: 3, failing: 4, retired: 5 } as const;
 
+/** Words of a slot's record, behind its key: a lookup pays for one cache line. */
+const Word = { crc: KEY_WORDS, linkPlusOne: KEY_WORDS + 1 } as const;
+const SLOT_WORDS = KEY_WORDS + 2;
 const U32_RANGE = 2 ** 32;
 /** End of the chain of free slots; no slot has this number. */
 const CHAIN_END = U32_RANGE - 1;
@@ -33,11 +36,8 @@ export const PINS_MAX = 255;
 export const NO_LINK: number = -1;
 
 export class SlabSlots {
-  /** CRC of each slot's content. */
-  readonly crc: Uint32Array;
-  /** The link that named the slot's block last: see `SlabLinks`. It may be another block's now. */
-  readonly link: Int32Array;
   readonly #index: BlockIndex;
+  readonly #words: Uint32Array;
   readonly #policy: EvictionPolicy;
   readonly #state: Uint8Array;
   readonly #pins: Uint8Array;
@@ -47,10 +47,9 @@ export class SlabSlots {
   #retired = 0;
 
   constructor(slots: number, kind: EvictionKind, salt: number, marks: TableMarks) {
-    this.#index = new BlockIndex(slots, salt);
+    this.#index = new BlockIndex(slots, salt, SLOT_WORDS);
+    this.#words = this.#index.records;
     this.#policy = makeEviction(kind, this.#index, salt);
-    this.crc = new Uint32Array(slots);
-    this.link = new Int32Array(slots).fill(NO_LINK);
     this.#state = new Uint8Array(slots);
     this.#pins = new Uint8Array(slots);
     this.#marks = marks;
@@ -74,8 +73,7 @@ export class SlabSlots {
   }
 
   get sizeBytes(): number {
-    const arrays = [this.crc, this.link, this.#state, this.#pins];
-    const own = arrays.reduce((sum, array) => sum + array.byteLength, 0);
+    const own = this.#state.byteLength + this.#pins.byteLength;
     return own + this.#index.sizeBytes + this.#policy.sizeBytes;
   }
 
@@ -84,8 +82,13 @@ export class SlabSlots {
     return this.#index.find(Math.floor(block / U32_RANGE), block >>> 0);
   }
 
-  /** The slot that a block can be read from; -1 if there is none. */
-  findClean(block: PoolBlock): number {
+  /**
+   * The slot that a block can be read from; -1 if there is none. `hint`, any number, is the slot to
+   * look at first: if it has the block nothing is searched.
+   */
+  findClean(block: PoolBlock, hint: number): number {
+    // Beyond the last slot there is no state.
+    if (this.#state[hint] === SlotState.clean && this.blockOf(hint) === block) return hint;
     const slot = this.find(block);
     return slot >= 0 && this.#state[slot] === SlotState.clean ? slot : -1;
   }
@@ -95,8 +98,24 @@ export class SlabSlots {
   }
 
   blockOf(slot: number): PoolBlock {
-    const { keys } = this.#index;
-    return (keys[slot * 2] as number) * U32_RANGE + (keys[slot * 2 + 1] as number);
+    return this.#index.highOf(slot) * U32_RANGE + this.#index.lowOf(slot);
+  }
+
+  /** CRC of a slot's content. */
+  crcOf(slot: number): number {
+    return this.#words[slot * SLOT_WORDS + Word.crc] as number;
+  }
+
+  /**
+   * The link that named the slot's block last, or `NO_LINK`: see `SlabLinks`. It may be another
+   * block's now.
+   */
+  linkOf(slot: number): number {
+    return (this.#words[slot * SLOT_WORDS + Word.linkPlusOne] as number) - 1;
+  }
+
+  setLink(slot: number, link: number): void {
+    this.#words[slot * SLOT_WORDS + Word.linkPlusOne] = link + 1;
   }
 
   hit(slot: number): void {
@@ -171,7 +190,7 @@ export class SlabSlots {
   /** Makes a slot free that holds nothing. */
   release(slot: number): void {
     this.#state[slot] = SlotState.free;
-    this.crc[slot] = this.#freeHead;
+    this.#setCrc(slot, this.#freeHead);
     this.#freeHead = slot;
   }
 
@@ -179,15 +198,19 @@ export class SlabSlots {
     this.#index.insert(high, low, slot);
     this.#policy.inserted(slot, high, low);
     this.#state[slot] = state;
-    this.crc[slot] = crc;
-    this.link[slot] = NO_LINK;
+    this.#setCrc(slot, crc);
+    this.setLink(slot, NO_LINK);
   }
 
   #popFree(): number {
     const slot = this.#freeHead;
     invariant(slot !== CHAIN_END, 'there is a free slot');
-    this.#freeHead = this.crc[slot] as number;
+    this.#freeHead = this.crcOf(slot);
     return slot;
+  }
+
+  #setCrc(slot: number, crc: number): void {
+    this.#words[slot * SLOT_WORDS + Word.crc] = crc;
   }
 
   /** Frees a slot that is not the policy's any more, now or when nobody uses it. */

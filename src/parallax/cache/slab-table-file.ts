@@ -103,10 +103,12 @@ export async function readSuperblocks(
   if (zeroed !== DiskStatus.ok) return 'write error';
   const flushed = await flushDisk(disk);
   if (flushed !== DiskStatus.ok) return 'write error';
-  return {
-    superblock: { store, slots, sequence: 0, spacesEnd: 1, bindings: new Map() },
-    damagedSuperblocks,
-  };
+  return { superblock: blankSuperblock(store, slots), damagedSuperblocks };
+}
+
+/** Of a slab in which nothing is. */
+export function blankSuperblock(store: Uint8Array, slots: number): SlabSuperblock {
+  return { store, slots, sequence: 0, spacesEnd: 1, bindings: new Map() };
 }
 
 /** First key space that this life of the slab may use. */
@@ -242,7 +244,7 @@ export class SlabTableFile {
       return this.#slots.release(slot);
     }
     if (space !== 0) {
-      this.#slots.link[slot] = this.#links.setIn(space, block, poolBlock, crc);
+      this.#slots.setLink(slot, this.#links.setIn(space, block, poolBlock, crc));
     }
   }
 
@@ -261,8 +263,8 @@ export class SlabTableFile {
       if (!this.#slots.isClean(slot)) continue;
       const entry = this.#entry;
       entry.poolBlock = this.#slots.blockOf(slot);
-      entry.crc = this.#slots.crc[slot] as number;
-      const link = this.#slots.link[slot] as number;
+      entry.crc = this.#slots.crcOf(slot);
+      const link = this.#slots.linkOf(slot);
       const linked = link >= 0 && this.#links.leadsTo(link, entry.poolBlock, entry.crc);
       entry.space = linked ? this.#links.spaceOf(link) : 0;
       entry.block = linked ? this.#links.vdiBlockOf(link) : 0;

@@ -8,7 +8,7 @@
  * | offset | bytes | what                                                               |
  * |-------:|------:|--------------------------------------------------------------------|
  * |      0 |     4 | magic 'PXRT'                                                       |
- * |      4 |     2 | version, 1                                                         |
+ * |      4 |     2 | version: 1, or 2 if bytes from 248 on are used                     |
  * |      6 |     2 | flags: bit 0 ordered (this image never was published out of order),|
  * |        |       | bit 1 open (begun by a start, and not closed cleanly since)        |
  * |      8 |     4 | CRC-32 of the block, this field being zero                         |
@@ -37,10 +37,17 @@
  * |    224 |     4 | origin of a clone: its snapshot, 0: its state when it was cloned   |
  * |    228 |    16 | uuid of the log that its mutations go to; zeros: never started     |
  * |    244 |     4 | first generation whose mutations went to that log                  |
+ * |    248 |    16 | uuid of the log in which the hidden root goes on                   |
+ * |    264 |     4 | first generation whose mutations went to that one                  |
+ * |    268 |     4 | birth that the hidden root's new entries would have had            |
+ * |    272 |     6 | its size in blocks                                                 |
+ * |    278 |     6 | blocks that it maps                                                |
+ * |    284 |     1 | write-back policy at its watermark, 0 to 5                         |
  *
  * Everything else is zero. The three counts of blocks are what `vdi ls` prints; the truth is in the
  * trees. A take-over pin keeps what a new host took over until the suffix of the lost host's log is
- * claimed or dropped; an orphan suffix is such a suffix, kept as an image of its own.
+ * claimed or dropped; an orphan suffix is such a suffix, kept as an image of its own. A hidden root
+ * of version 1 does not say in which log it goes on: then nothing can be made of it.
  */
 
 import {
@@ -67,6 +74,7 @@ import { decodeRoot, EMPTY_ROOT, encodeRoot, rootProblem, type TreeRoot } from '
 
 export const ROOT_BLOCK_BYTES = 4096;
 const FRAME = { magic: 0x54525850, version: 1 } as const;
+const FRAME_WITH_SUFFIX = { ...FRAME, version: 2 } as const;
 const STORE_UUID_AT = 16;
 const VDI_UUID_AT = 32;
 const FLAG_ORDERED = 1;
@@ -75,6 +83,8 @@ const POLICY_MAX = 5;
 const LOG_UUID_AT = 228;
 const LOG_SINCE_AT = 244;
 const END = 248;
+const SUFFIX_LOG_AT = 248;
+const END_WITH_SUFFIX = 285;
 
 /** In the place of a log's uuid. */
 export const NO_LOG = '00000000-0000-0000-0000-000000000000';
@@ -88,6 +98,20 @@ export interface HiddenRoot {
   readonly root: TreeRoot;
   readonly vdiSeq: number;
   readonly generation: number;
+  /** null: nobody knows in which log it went on. */
+  readonly suffix: SuffixPlace | null;
+}
+
+/** Where the mutations are that follow a hidden root, and what an image of them begins with. */
+export interface SuffixPlace {
+  readonly logUuid: string;
+  /** First generation whose mutations are in that log. */
+  readonly logSince: number;
+  readonly birth: number;
+  readonly sizeBlocks: number;
+  readonly mappedBlocks: number;
+  /** W0 to W5. */
+  readonly policy: number;
 }
 
 export interface RootBlock {
@@ -125,9 +149,10 @@ export interface RootBlock {
 export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   invariant(image.policy >= 0 && image.policy <= POLICY_MAX, 'a policy is W0 to W5');
   invariant(image.vdi > 0, 'an image has a number');
+  const suffix = image.hidden?.suffix ?? null;
   const bytes = new Uint8Array(ROOT_BLOCK_BYTES);
   const view = viewOf(bytes);
-  beginFrame(view, 0, FRAME);
+  beginFrame(view, 0, suffix === null ? FRAME : FRAME_WITH_SUFFIX);
   const flags = (image.ordered ? FLAG_ORDERED : 0) | (image.open ? FLAG_OPEN : 0);
   view.setUint16(6, flags, true);
   setU32(view, 12, image.vdi);
@@ -155,16 +180,33 @@ export function encodeRootBlock(digest: Digest, image: RootBlock): Uint8Array {
   setU32(view, LOG_SINCE_AT, image.logSince);
   setU32(view, 220, image.origin?.vdi ?? 0);
   setU32(view, 224, image.origin?.snapshot ?? 0);
+  if (suffix !== null) encodeSuffix(bytes, view, suffix);
   seal(digest, bytes, view, 0, ROOT_BLOCK_BYTES);
   return bytes;
+}
+
+function encodeSuffix(bytes: Uint8Array, view: DataView, suffix: SuffixPlace): void {
+  invariant(suffix.policy >= 0 && suffix.policy <= POLICY_MAX, 'a policy is W0 to W5');
+  bytes.set(uuidBytes(suffix.logUuid), SUFFIX_LOG_AT);
+  setU32(view, 264, suffix.logSince);
+  setU32(view, 268, suffix.birth);
+  setU48(view, 272, suffix.sizeBlocks);
+  setU48(view, 278, suffix.mappedBlocks);
+  view.setUint8(284, suffix.policy);
 }
 
 /** Reads a root block of `ROOT_BLOCK_BYTES` bytes; what is wrong with it is named, not thrown. */
 export function decodeRootBlock(digest: Digest, bytes: Uint8Array): RootBlock | Damage {
   invariant(bytes.length === ROOT_BLOCK_BYTES, 'a root block is one block');
   const view = viewOf(bytes);
-  const damage = frameDamage(digest, bytes, view, 0, ROOT_BLOCK_BYTES, FRAME);
+  const isFirst = hasVersion(view, FRAME.version);
+  const frame = isFirst ? FRAME : FRAME_WITH_SUFFIX;
+  const damage = frameDamage(digest, bytes, view, 0, ROOT_BLOCK_BYTES, frame);
   return damage ?? fieldDamage(bytes, view) ?? readFields(bytes, view);
+}
+
+function hasVersion(view: DataView, version: number): boolean {
+  return view.getUint16(4, true) === version;
 }
 
 function readFields(bytes: Uint8Array, view: DataView): RootBlock {
@@ -185,7 +227,7 @@ function readFields(bytes: Uint8Array, view: DataView): RootBlock {
     snapshotRoot: decodeRoot(view, 112) ?? EMPTY_ROOT,
     snapshotCount: view.getUint32(136, true),
     origin: originVdi === 0 ? null : { vdi: originVdi, snapshot: view.getUint32(224, true) },
-    hidden: readHidden(view),
+    hidden: readHidden(bytes, view),
     logUuid: uuidAt(bytes, LOG_UUID_AT),
     logSince: view.getUint32(LOG_SINCE_AT, true),
     gcCycle: view.getUint32(52, true),
@@ -200,7 +242,7 @@ function uuidAt(bytes: Uint8Array, at: number): string {
   return formatUuid(bytes.subarray(at, at + UUID_BYTES));
 }
 
-function readHidden(view: DataView): HiddenRoot | null {
+function readHidden(bytes: Uint8Array, view: DataView): HiddenRoot | null {
   const kind = view.getUint8(63);
   if (kind === 0) return null;
   return {
@@ -208,6 +250,18 @@ function readHidden(view: DataView): HiddenRoot | null {
     root: decodeRoot(view, 184) ?? EMPTY_ROOT,
     vdiSeq: getU48(view, 208),
     generation: view.getUint32(216, true),
+    suffix: hasVersion(view, FRAME.version) ? null : readSuffix(bytes, view),
+  };
+}
+
+function readSuffix(bytes: Uint8Array, view: DataView): SuffixPlace {
+  return {
+    logUuid: uuidAt(bytes, SUFFIX_LOG_AT),
+    logSince: view.getUint32(264, true),
+    birth: view.getUint32(268, true),
+    sizeBlocks: getU48(view, 272),
+    mappedBlocks: getU48(view, 278),
+    policy: view.getUint8(284),
   };
 }
 
@@ -221,6 +275,10 @@ function fieldDamage(bytes: Uint8Array, view: DataView): Damage | null {
   if (policy > POLICY_MAX) return damageAt(62, `policy ${policy}, expected 0 to ${POLICY_MAX}`);
   const kind = view.getUint8(63);
   if (kind > HiddenKind.orphanSuffix) return damageAt(63, `hidden root of kind ${kind}`);
+  const isFirst = hasVersion(view, FRAME.version);
+  if (!isFirst && kind === 0) return damageAt(63, 'no hidden root, expected one in version 2');
+  const after = isFirst ? 0 : view.getUint8(284);
+  if (after > POLICY_MAX) return damageAt(284, `policy ${after}, expected 0 to ${POLICY_MAX}`);
   for (const at of [64, 88, 112, 184]) {
     const problem = rootProblem(view, at);
     if (problem !== null) return damageAt(at, problem);
@@ -235,7 +293,7 @@ function fieldDamage(bytes: Uint8Array, view: DataView): Damage | null {
     [182, 184],
     [202, 208],
     [214, 216],
-    [END, ROOT_BLOCK_BYTES],
+    [isFirst ? END : END_WITH_SUFFIX, ROOT_BLOCK_BYTES],
   ];
   for (const [from, to] of gaps) {
     const at = firstNonZero(bytes, from, to);

@@ -5,7 +5,7 @@
  * nothing either. The hidden root of a take-over does.
  */
 import { BLOCK_BYTES, PoolStatus } from '../../world/block-pool.ts';
-import type { RootBlock } from '../formats/root-block.ts';
+import { HiddenKind, type RootBlock } from '../formats/root-block.ts';
 import {
   decodeSnapshotBlock,
   SNAPSHOTS_PER_BLOCK,
@@ -79,10 +79,12 @@ export class ImageCheck {
     if (sizeBlocks < 1 || sizeBlocks > MAX_IMAGE_BLOCKS) tell(`it has ${sizeBlocks} blocks`);
     if (birth < 1) tell('new blocks of it would have birth 0, expected 1 or more');
     if (root.block !== 0 && root.birth < 1) tell('its root has birth 0, expected 1 or more');
-    if (hidden !== null && hidden.generation > generation) {
+    // What an orphan was made of has the generation of the image that it was.
+    const isPin = hidden?.kind === HiddenKind.takeOverPin;
+    if (isPin && hidden.generation > generation) {
       tell(`its hidden root is of generation ${hidden.generation}, the image of ${generation}`);
     }
-    if (hidden !== null && hidden.vdiSeq > vdiSeq && hidden.generation === generation) {
+    if (isPin && hidden.vdiSeq > vdiSeq && hidden.generation === generation) {
       tell(`its hidden root is newer than its watermark ${vdiSeq}`);
     }
     if (!ordered) {

@@ -25,7 +25,7 @@ import {
 } from '../formats/log-group.ts';
 import { SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
 import type { LogSegment } from './segment.ts';
-import { SegmentReader } from './segment-reader.ts';
+import { ScanMemory, SegmentReader } from './segment-reader.ts';
 
 /** A segment of the chain, and the first group that is in it, 0 if none can be read. */
 interface ScanSegment {
@@ -99,8 +99,9 @@ export class ChainScan {
   ) {
     this.#trustsOldGroups = trustsOldGroups;
     this.#digest = digest;
+    const memory = new ScanMemory(segments.map(({ disk }) => disk));
     this.#segments = segments.map((segment) => {
-      return { segment, reader: new SegmentReader(segment.disk), firstGroupSeq: 0 };
+      return { segment, reader: new SegmentReader(segment.disk, memory), firstGroupSeq: 0 };
     });
     this.#next = start;
     this.#limit = limit;
@@ -265,6 +266,8 @@ export class ChainScan {
   }
 
   async #firstGroupOf(one: ScanSegment): Promise<number> {
+    if (!one.reader.holds(SEGMENT_HEADER_BYTES, PAGE_BYTES)) return 0;
+    await one.reader.loadAlone(SEGMENT_HEADER_BYTES, PAGE_BYTES);
     const problem = await this.#headerAt(one, SEGMENT_HEADER_BYTES);
     return problem === null ? this.#header.groupSeq : 0;
   }

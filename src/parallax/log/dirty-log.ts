@@ -117,7 +117,11 @@ export class DirtyLog implements CommitOwner {
       found.incarnation,
       found.table,
       this.#checkpointer,
-      { live: found.live, kept: found.chains.flatMap(({ segments }) => segments) },
+      {
+        live: found.live,
+        kept: found.chains.flatMap(({ segments }) => segments),
+        first: found.firstSegment,
+      },
       this.#rethrowInStep,
     );
     this.#commit = new GroupCommit(world, options, this.#store, found.table, this);
@@ -183,6 +187,25 @@ export class DirtyLog implements CommitOwner {
   /** Everything of the VDI up to `vdiSeq` is under a published root. */
   published(vdi: number, vdiSeq: number): void {
     if (this.#vdis.published(vdi, vdiSeq)) this.#retire();
+  }
+
+  /** A life of the VDI begins here, of which the root has everything up to `published`. */
+  beginVdi(vdi: number, published: number): void {
+    this.#vdis.begin(vdi, published);
+    this.#retire();
+  }
+
+  /**
+   * Keeps everything of the VDI, whatever is told to be published: what the log has of it is not of
+   * what its root stands for. To be called before `start`, for each incarnation anew.
+   */
+  holdVdi(vdi: number): void {
+    this.#vdis.hold(vdi, true);
+  }
+
+  releaseVdi(vdi: number): void {
+    this.#vdis.hold(vdi, false);
+    this.#retire();
   }
 
   /** The VDI is deleted: nothing of it in the log is needed. */

@@ -50,6 +50,23 @@ export async function openLogIdentity(
   }
 }
 
+/** The uuid of the log on these disks, without a change; null: there is none that can be read. */
+export async function readLogIdentity(
+  world: Pick<World, 'disks' | 'digest'>,
+): Promise<string | null> {
+  if (!(await world.disks.list()).includes(IDENTITY_DISK)) return null;
+  const disk = await world.disks.open(IDENTITY_DISK, { writable: false });
+  try {
+    for (let copy = 0; copy < COPIES; copy++) {
+      const found = decodeLogIdentity(world.digest, await readCopy(disk, copy));
+      if (typeof found === 'string') return found;
+    }
+    return null;
+  } finally {
+    await disk.close();
+  }
+}
+
 async function readCopy(disk: Disk, copy: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(BLOCK_BYTES);
   const status = await diskCall(disk, 'read', copy * BLOCK_BYTES, bytes);

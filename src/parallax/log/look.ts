@@ -3,9 +3,9 @@
  * has, and what of it is damaged. Nothing is changed.
  *
  * It is the recovery itself, so that it finds what a start would find. What a recovery writes
- * before it reads, the checkpoint files of a new incarnation, goes to disks that keep nothing.
+ * before and while it reads, files of a new incarnation, goes to disks that keep nothing.
  */
-import { fail } from '../../base/invariant.ts';
+import { invariant } from '../../base/invariant.ts';
 import { SECTOR_BYTES } from '../../base/units.ts';
 import {
   type Disk,
@@ -14,7 +14,7 @@ import {
   DiskStatus,
   type Disks,
 } from '../../world/world.ts';
-import { MutationKind } from '../formats/log-group.ts';
+import { type LogEntry, MutationKind } from '../formats/log-group.ts';
 import type { LogOptions } from './log-options.ts';
 import type { LogDamage } from './recovered-log.ts';
 import { type RecoveryWorld, recoverLog } from './recovery.ts';
@@ -32,28 +32,35 @@ export interface LogLook {
   readonly damage: readonly LogDamage[];
 }
 
+/** The image that an entry is of, and what is published of that one. */
+export interface EntryPlace {
+  readonly vdi: number;
+  readonly watermark: number;
+}
+
 /**
- * Looks at the log on the disks of `world`. `watermarkOf` gives what is published of an image, null
- * for one that is no more. Rejects with a `StorageError` as a recovery does.
+ * Looks at the log on the disks of `world`. `placeOf` says what an entry is of; null: of nothing
+ * that a start would go on with. Rejects with a `StorageError` as a recovery does.
  */
 export async function lookAtLog(
   world: RecoveryWorld,
   options: Omit<LogOptions, 'arena'>,
-  watermarkOf: (vdi: number) => number | null,
+  placeOf: (entry: LogEntry) => EntryPlace | null,
 ): Promise<LogLook> {
-  const { clock, digest } = world;
-  const looking = { clock, digest, disks: new LookingDisks(world.disks), crashPoint: () => {} };
+  const disks = new LookingDisks(world.disks);
+  const { clock, digest, log } = world;
+  const looking = { clock, digest, log, disks, crashPoint: () => {} };
   const unpublished = new Map<number, UnpublishedLog>();
   const found = await recoverLog(
     looking,
     { ...options, arena: { address: 0, bytes: 0 } },
-    ({ vdi, vdiSeq, kind, sectors }) => {
-      const watermark = watermarkOf(vdi);
-      if (watermark === null || vdiSeq <= watermark) return;
-      const known = unpublished.get(vdi) ?? { requests: 0, bytes: 0 };
+    (entry) => {
+      const place = placeOf(entry);
+      if (place === null || entry.vdiSeq <= place.watermark) return;
+      const known = unpublished.get(place.vdi) ?? { requests: 0, bytes: 0 };
       known.requests++;
-      if (kind === MutationKind.write) known.bytes += sectors * SECTOR_BYTES;
-      unpublished.set(vdi, known);
+      if (entry.kind === MutationKind.write) known.bytes += entry.sectors * SECTOR_BYTES;
+      unpublished.set(place.vdi, known);
     },
   );
   const segments = new Set(found.chains.flatMap((chain) => chain.segments));
@@ -64,6 +71,7 @@ export async function lookAtLog(
 /** The disks there are, read-only; those that would be made keep nothing. */
 class LookingDisks implements Disks {
   readonly #disks: Disks;
+  readonly #made = new Set<string>();
 
   constructor(disks: Disks) {
     this.#disks = disks;
@@ -71,6 +79,7 @@ class LookingDisks implements Disks {
 
   async open(name: string, options: DiskOpenOptions): Promise<Disk> {
     if (!options.writable) return this.#disks.open(name, options);
+    this.#made.add(name);
     return new ForgetfulDisk(name, options.createBytes ?? 0);
   }
 
@@ -78,8 +87,8 @@ class LookingDisks implements Disks {
     return this.#disks.list();
   }
 
-  remove(): Promise<void> {
-    return fail('a look at a log removes nothing');
+  async remove(name: string): Promise<void> {
+    invariant(this.#made.has(name), 'a look at a log removes nothing of it');
   }
 }
 

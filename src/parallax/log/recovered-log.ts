@@ -49,6 +49,8 @@ export interface RecoveredLog {
   readonly incarnation: number;
   /** The checkpoint files of the new incarnation. */
   readonly sides: readonly [Disk, Disk];
+  /** Of this incarnation, blank; null: there was no room for it. */
+  readonly firstSegment: Disk | null;
   readonly table: PlacementTable;
   /** Segments with recovered groups, in the order of the log. */
   readonly live: readonly LogSegment[];

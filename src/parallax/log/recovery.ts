@@ -12,6 +12,7 @@
  *  4. Where a chain ends early: a torn tail is cut; but a group that any checkpoint or later group
  *     says was durable, or that lies in blocks which cannot be read, is damage. It is reported,
  *     nothing behind it is recovered, in this or any later chain, and the files are kept.
+ *     All the while the file of this incarnation's first segment is made, with nothing in it yet.
  *  5. `DirtyLog.start` writes all this into the first checkpoint of the new incarnation. Until that
  *     is durable the old one counts, and a recovery that dies is repeated from the beginning.
  *
@@ -60,6 +61,7 @@ import type {
   RecoveryStatistics,
 } from './recovered-log.ts';
 import { LogSegment, PlacementTable } from './segment.ts';
+import { createSegmentFile, FIRST_SEGMENT, isBlank, removeSegmentFile } from './segment-file.ts';
 
 const NOTHING_AFTER = Number.POSITIVE_INFINITY;
 
@@ -85,7 +87,7 @@ export function recoverLog(
 }
 
 /** What of the world a recovery uses. */
-export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'crashPoint'>;
+export type RecoveryWorld = Pick<World, 'clock' | 'digest' | 'disks' | 'log' | 'crashPoint'>;
 
 /**
  * Looks at the log as a recovery would, and takes nothing: no incarnation, no file, no sync. The
@@ -142,11 +144,12 @@ class Recovery {
       await this.#createSide(incarnation, 'b'),
     ] as const;
     world.crashPoint('log.after-incarnation');
-    await this.#scan(before, incarnation);
+    const firstSegment = await this.#scanAndMakeSegment(before, incarnation);
     this.#statistics.durationNs = world.clock.nowNs() - startNs;
     return {
       incarnation,
       sides,
+      firstSegment,
       table: this.#table,
       live: this.#live,
       chains: this.#chains,
@@ -157,6 +160,22 @@ class Recovery {
       remarks: this.#remarks,
       statistics: this.#statistics,
     };
+  }
+
+  /** Gives the file of the first segment; null: there is no room for it. */
+  async #scanAndMakeSegment(names: readonly string[], incarnation: number): Promise<Disk | null> {
+    const first = createSegmentFile(this.#world, this.#options, incarnation, FIRST_SEGMENT);
+    // Heard of below; until then nobody listens.
+    first.catch(() => undefined);
+    try {
+      await this.#scan(names, incarnation);
+    } catch (thrown) {
+      // The next try makes a file of its own.
+      const disk = await first;
+      if (disk !== null) await removeSegmentFile(this.#world, disk);
+      throw thrown;
+    }
+    return first;
   }
 
   async inspect(): Promise<InspectedLog> {
@@ -230,8 +249,9 @@ class Recovery {
   }
 
   /**
-   * Chains of incarnations of which no checkpoint is left. As a segment is made only after the
-   * first checkpoint is durable, that is damage, and all of it.
+   * Chains of incarnations of which no checkpoint is left. As nothing is written to a segment
+   * before the first checkpoint is durable, that is damage, and all of it, unless the file is
+   * blank.
    */
   async #lostChains(newestKnown: number): Promise<CheckpointChain[]> {
     const lost = new Map<number, CheckpointSegment[]>();
@@ -240,7 +260,9 @@ class Recovery {
       if (file?.kind !== 'segment' || file.incarnation <= newestKnown) continue;
       const unused = { number: file.number, serial: 0, salt: 0, firstGroupSeq: 0 };
       const segments = lost.get(file.incarnation) ?? [];
-      segments.push((await this.#usedSegment(name)) ?? unused);
+      const used = await this.#usedSegment(name);
+      if (used === null && (await this.#isBlank(name))) continue;
+      segments.push(used ?? unused);
       lost.set(file.incarnation, segments);
       this.#remarks.push(`${name}: no checkpoint of its incarnation is whole`);
     }
@@ -284,6 +306,13 @@ class Recovery {
     const { number, serial, salt } = header;
     if (problem !== null || group.serial !== serial || group.salt !== salt) return null;
     return { number, serial, salt, firstGroupSeq: group.groupSeq };
+  }
+
+  async #isBlank(name: string): Promise<boolean> {
+    const disk = await this.#world.disks.open(name, { writable: false });
+    const blank = await isBlank(disk);
+    await disk.close();
+    return blank;
   }
 
   async #recoverChain(chain: CheckpointChain, checkpoint: Checkpoint | null): Promise<void> {

@@ -1,44 +1,75 @@
 /**
- * Reads a segment from front to back in large pieces, for a scan: few reads, however small the
- * groups are. A piece that cannot be read is read again block by block; blocks that still fail
- * read as zeros and are remembered, so that a group that is missing there is not taken for one
- * that was never written.
+ * Reads segments from front to back in large pieces, for a scan: few reads, however small the
+ * groups are. While one piece is looked at the next one is on its way, so that another core copies
+ * it from the page cache. A piece that cannot be read is read again block by block; blocks that
+ * still fail read as zeros and are remembered, so that a group that is missing there is not taken
+ * for one that was never written.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import { type Disk, DiskStatus } from '../../world/world.ts';
 import { diskCall } from '../story-io.ts';
 
-const PIECE_BYTES = 4 * 2 ** 20;
+const PIECE_BYTES = 2 * 2 ** 20;
+
+/** Memory for one piece, and before it as much for the end of the piece before. */
+class Piece {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Positions on the disk between which the piece lies. */
+  from = 0;
+  to = 0;
+
+  constructor(bytes: number) {
+    this.bytes = new Uint8Array(bytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+}
+
+/** What the readers of a scan share, which read one after the other. */
+export class ScanMemory {
+  readonly pieceBytes: number;
+  /** Whose bytes these are. */
+  owner: SegmentReader | null = null;
+  current: Piece;
+  ahead: Piece;
+  /** Until it settles a read fills `ahead`; null: nothing of use is in it. */
+  filling: Promise<void> | null = null;
+
+  constructor(disks: readonly Disk[], pieceBytes: number = PIECE_BYTES) {
+    const largest = Math.max(PAGE_BYTES, ...disks.map(({ sizeBytes }) => sizeBytes));
+    this.pieceBytes = Math.min(pieceBytes, largest);
+    this.current = new Piece(2 * this.pieceBytes);
+    this.ahead = new Piece(2 * this.pieceBytes);
+  }
+}
 
 export class SegmentReader {
   readonly disk: Disk;
-  readonly #pieceBytes: number;
-  #bytes: Uint8Array;
-  #view: DataView;
+  readonly #memory: ScanMemory;
+  /** What is in `bytes`: positions on the disk, and that of index 0. */
   #start = 0;
   #end = 0;
+  #zero = 0;
   /** Positions of blocks that cannot be read. */
   readonly #unreadable = new Set<number>();
   scannedBytes = 0;
 
-  constructor(disk: Disk) {
+  constructor(disk: Disk, memory: ScanMemory) {
     this.disk = disk;
-    this.#pieceBytes = Math.min(PIECE_BYTES, disk.sizeBytes);
-    this.#bytes = new Uint8Array(this.#pieceBytes);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#memory = memory;
   }
 
   get bytes(): Uint8Array {
-    return this.#bytes;
+    return this.#memory.current.bytes;
   }
 
   get view(): DataView {
-    return this.#view;
+    return this.#memory.current.view;
   }
 
   /** Index in `bytes` of a position that was loaded. */
   indexOf(position: number): number {
-    return position - this.#start;
+    return position - this.#zero;
   }
 
   /** Whether the range is inside the disk. */
@@ -47,31 +78,71 @@ export class SegmentReader {
   }
 
   has(position: number, lengthBytes: number): boolean {
-    return position >= this.#start && position + lengthBytes <= this.#end;
+    const isHere = this.#memory.owner === this;
+    return isHere && position >= this.#start && position + lengthBytes <= this.#end;
   }
 
   /** Makes the range available in `bytes`, which may be another array afterwards. */
   async load(position: number, lengthBytes: number): Promise<void> {
-    const wanted = Math.max(lengthBytes, this.#pieceBytes);
-    const end = Math.min(position + wanted, this.disk.sizeBytes);
-    // The beginning of a group that a piece ended in is there already.
-    const kept = position >= this.#start && position < this.#end ? this.#end - position : 0;
-    const from = position - this.#start;
-    const before = this.#bytes;
-    if (wanted > before.length) {
-      this.#bytes = new Uint8Array(wanted);
-      this.#view = new DataView(this.#bytes.buffer);
+    const memory = this.#memory;
+    const { filling } = memory;
+    memory.filling = null;
+    await filling;
+    if (filling === null || !this.#goesOn(position, lengthBytes)) {
+      await this.#readAt(position, Math.max(lengthBytes, memory.pieceBytes));
     }
-    if (kept > 0) this.#bytes.set(before.subarray(from, from + kept), 0);
-    this.#start = position;
-    this.#end = end;
-    await this.#read(kept, end - position);
+    this.#readAhead();
   }
 
-  /** Fills a part of the buffer. */
-  async #read(from: number, to: number): Promise<void> {
-    const into = this.#bytes.subarray(from, to);
-    const position = this.#start + from;
+  /** Makes a range available, and nothing behind it. */
+  async loadAlone(position: number, lengthBytes: number): Promise<void> {
+    const { filling } = this.#memory;
+    this.#memory.filling = null;
+    await filling;
+    await this.#readAt(position, lengthBytes);
+  }
+
+  /** Goes on to the piece ahead, if the range is in it and what is left of this one. */
+  #goesOn(position: number, lengthBytes: number): boolean {
+    const memory = this.#memory;
+    const { current, ahead, pieceBytes } = memory;
+    if (memory.owner !== this || ahead.from !== this.#end) return false;
+    const left = this.#end - position;
+    if (left < 0 || left > pieceBytes || position < this.#start) return false;
+    if (position + lengthBytes > ahead.to) return false;
+    const at = this.indexOf(position);
+    ahead.bytes.set(current.bytes.subarray(at, at + left), pieceBytes - left);
+    memory.current = ahead;
+    memory.ahead = current;
+    this.#start = position;
+    this.#end = ahead.to;
+    this.#zero = ahead.from - pieceBytes;
+    return true;
+  }
+
+  /** Reads a range that does not follow what is here, or is larger than a piece. */
+  async #readAt(position: number, lengthBytes: number): Promise<void> {
+    const memory = this.#memory;
+    const end = Math.min(position + lengthBytes, this.disk.sizeBytes);
+    if (end - position > memory.current.bytes.length) memory.current = new Piece(end - position);
+    memory.owner = this;
+    this.#start = position;
+    this.#end = end;
+    this.#zero = position;
+    await this.#read(memory.current.bytes.subarray(0, end - position), position);
+  }
+
+  #readAhead(): void {
+    const memory = this.#memory;
+    const { ahead, pieceBytes } = memory;
+    ahead.from = this.#end;
+    ahead.to = Math.min(this.#end + pieceBytes, this.disk.sizeBytes);
+    if (ahead.to === ahead.from) return;
+    const into = ahead.bytes.subarray(pieceBytes, pieceBytes + ahead.to - ahead.from);
+    memory.filling = this.#read(into, ahead.from);
+  }
+
+  async #read(into: Uint8Array, position: number): Promise<void> {
     this.scannedBytes += into.length;
     if ((await diskCall(this.disk, 'read', position, into)) === DiskStatus.ok) return;
     for (let at = 0; at < into.length; at += PAGE_BYTES) {

@@ -23,8 +23,8 @@ import { diskCall, flushDisk } from '../story-io.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { segmentName } from './log-names.ts';
 import type { LogOptions } from './log-options.ts';
-import { preallocate } from './preallocate.ts';
 import { LogSegment, type PlacementTable } from './segment.ts';
+import { createSegmentFile, FIRST_SEGMENT } from './segment-file.ts';
 
 interface SegmentFile {
   readonly number: number;
@@ -37,6 +37,8 @@ export interface InheritedSegments {
   readonly live: readonly LogSegment[];
   /** All whose files stay: the live ones, and evidence of damage. */
   readonly kept: readonly LogSegment[];
+  /** File of the first segment of this incarnation, if it was made already: blank. */
+  readonly first: Disk | null;
 }
 
 /** However much is inherited, an incarnation may have so many files of its own. */
@@ -83,6 +85,10 @@ export class SegmentStore {
     this.live = [...inherited.live];
     this.#evidence = inherited.kept.filter((segment) => segment.quarantined);
     this.#inheritedFiles = inherited.kept.length;
+    if (inherited.first === null) return;
+    this.#lastNumber = FIRST_SEGMENT;
+    this.#ownFiles = 1;
+    this.#free.push({ number: FIRST_SEGMENT, disk: inherited.first });
   }
 
   /** Files there are, and bytes in them. */
@@ -210,23 +216,10 @@ export class SegmentStore {
 
   async #create(): Promise<SegmentFile | null> {
     const number = ++this.#lastNumber;
-    const name = segmentName(this.#incarnation, number);
-    try {
-      const createBytes = this.#options.segmentBytes;
-      const options = { writable: true, createBytes, writesInline: true };
-      const disk = await this.#world.disks.open(name, options);
-      this.#world.crashPoint('log.after-create');
-      if ((await preallocate(disk)) === DiskStatus.ok) {
-        this.#ownFiles++;
-        return { number, disk };
-      }
-      await disk.close();
-      await this.#world.disks.remove(name);
-    } catch (thrown) {
-      if (!(thrown instanceof UsageError)) throw thrown;
-      this.#world.log.note(`no new log segment: ${thrown.message}`);
-    }
-    return null;
+    const disk = await createSegmentFile(this.#world, this.#options, this.#incarnation, number);
+    if (disk === null) return null;
+    this.#ownFiles++;
+    return { number, disk };
   }
 
   /** Begins a new life of a file. */

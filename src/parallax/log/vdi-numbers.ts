@@ -16,6 +16,8 @@ interface VdiNumbers {
   /** No number below this is given again. */
   next: number;
   published: number;
+  /** All of it is needed, whatever is published: it is not of what the number stands for now. */
+  held: boolean;
 }
 
 export class VdiTable {
@@ -61,13 +63,29 @@ export class VdiTable {
     return (this.#vdis.get(vdi)?.next ?? 1) - 1;
   }
 
+  /** A life of the VDI begins, whatever this log knew of it: its root has it up to `published`. */
+  begin(vdi: number, published: number): void {
+    const numbers = this.#of(vdi);
+    numbers.lastAppended = 0;
+    numbers.next = Math.max(numbers.next, published + 1);
+    numbers.published = published;
+  }
+
+  /** Nothing of it may go until it is held no more. */
+  hold(vdi: number, held: boolean): void {
+    this.#of(vdi).held = held;
+  }
+
   /** The VDI is gone: whatever of it is in the log is not needed. */
   forget(vdi: number): void {
     this.#of(vdi).published = FORGOTTEN;
   }
 
   needs(segment: LogSegment): boolean {
-    for (const [vdi, top] of segment.tops) if (this.#of(vdi).published < top) return true;
+    for (const [vdi, top] of segment.tops) {
+      const { held, published } = this.#of(vdi);
+      if (held || published < top) return true;
+    }
     return false;
   }
 
@@ -92,7 +110,7 @@ export class VdiTable {
     let numbers = this.#vdis.get(vdi);
     if (numbers === undefined) {
       invariant(this.#vdis.size < this.#maxVdis, 'a driver VM serves a bounded number of VDIs');
-      numbers = { vdi, generation: 0, lastAppended: 0, next: 1, published: 0 };
+      numbers = { vdi, generation: 0, lastAppended: 0, next: 1, published: 0, held: false };
       this.#vdis.set(vdi, numbers);
     }
     return numbers;

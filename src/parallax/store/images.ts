@@ -13,7 +13,15 @@ import type { BlockPool } from '../../world/block-pool.ts';
 import type { PlantedBug } from '../../world/faults.ts';
 import type { World } from '../../world/world.ts';
 import { nextBirth, nextGeneration } from '../formats/lineage-numbers.ts';
-import { decodeRootBlock, encodeRootBlock, NO_LOG, type RootBlock } from '../formats/root-block.ts';
+import {
+  decodeRootBlock,
+  encodeRootBlock,
+  HiddenKind,
+  type HiddenRoot,
+  NO_LOG,
+  type RootBlock,
+  type SuffixPlace,
+} from '../formats/root-block.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import { EMPTY_ROOT } from '../formats/tree-root.ts';
 import type { Policy } from '../vdi/policy.ts';
@@ -35,7 +43,18 @@ export interface ImageSpec {
   readonly host: string;
 }
 
-const START_TRIES = 8;
+/** A root that was pinned when a host took the image over, and where what followed it is. */
+export interface Pin {
+  /** The image that was taken over, as it is called now. */
+  readonly image: ImageName;
+  readonly hidden: HiddenRoot & { readonly suffix: SuffixPlace };
+}
+
+/** What a new image begins with. */
+type NewContent = Pick<RootBlock, 'sizeBlocks' | 'birth' | 'root' | 'origin' | 'mappedBlocks'>;
+
+/** A host that is taken over from may go on publishing, and be faster now and then. */
+const START_TRIES = 64;
 
 export class Images {
   readonly registry: Registry;
@@ -99,7 +118,8 @@ export class Images {
 
   /**
    * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
-   * Its mutations go to the log of that uuid from now on.
+   * Its mutations go to the log of that uuid from now on. If they went to another one, and that
+   * life has not ended cleanly, this is a take-over, and pins what it has found.
    */
   async start(
     vdi: number,
@@ -108,33 +128,78 @@ export class Images {
   ): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
-      const isKept = plantedBug === 'same-generation' && image.generation > 0;
+      const goesOn = image.logUuid === logUuid;
+      const isQuiet = plantedBug === 'quiet-take-over' && !goesOn;
+      const isKept = (plantedBug === 'same-generation' || isQuiet) && image.generation > 0;
       const generation = isKept ? image.generation : nextGeneration(image.generation);
-      const logSince = image.logUuid === logUuid ? image.logSince : generation;
-      const next = { ...image, generation, open: true, logUuid, logSince };
+      const logSince = goesOn ? image.logSince : generation;
+      const found = goesOn ? image : pinned(image);
+      const next = { ...found, generation, open: true, logUuid, logSince };
       const bytes = encodeRootBlock(this.#world.digest, next);
       const result = await this.#pool.writeIf(vdi, version, bytes);
       if (result.written) return { image: next, version: result.version, before: image };
     }
-    const text = `others keep changing the root of image ${vdi}: two hosts may be starting it`;
-    throw new StorageError('E_ROOT_BUSY', text, { fields: { vdi } });
+    throw rootBusy(vdi);
+  }
+
+  /** What an image has pinned for a suffix that may come back; null: nothing. */
+  async pinOf(image: ImageName): Promise<Pin | null> {
+    const { hidden } = (await this.read(image.vdi)).image;
+    const suffix = hidden?.suffix ?? null;
+    if (hidden?.kind !== HiddenKind.takeOverPin || suffix === null) return null;
+    return { image, hidden: { ...hidden, suffix } };
+  }
+
+  /**
+   * Gives up what a take-over had pinned when it found that generation: whatever comes back of its
+   * suffix is not made an image any more. One that is gone already stays so.
+   */
+  async releasePin(vdi: number, generation: number): Promise<void> {
+    for (let tries = 0; tries < START_TRIES; tries++) {
+      const { data, version } = await this.#pool.readConditional(vdi);
+      const image = decodeRootBlock(this.#world.digest, data);
+      const isPinned = !isDamage(image) && image.hidden?.kind === HiddenKind.takeOverPin;
+      const isThis = isPinned && image.hidden?.generation === generation;
+      if (!isThis) return this.registry.forgetOrphan(vdi, generation);
+      const bytes = encodeRootBlock(this.#world.digest, { ...image, hidden: null });
+      if ((await this.#pool.writeIf(vdi, version, bytes)).written) {
+        return this.registry.forgetOrphan(vdi, generation);
+      }
+    }
+    throw rootBusy(vdi);
+  }
+
+  /**
+   * Writes the root of the image that a suffix becomes, under its number: what was pinned, where
+   * the first mutation of the suffix comes next. One that is there already stays as it is.
+   */
+  async makeOrphan({ image, hidden }: Pin, vdi: number): Promise<void> {
+    const { root, suffix, vdiSeq } = hidden;
+    const { sizeBlocks, mappedBlocks, policy } = suffix;
+    const origin = { vdi: image.vdi, snapshot: 0 };
+    const content = { sizeBlocks, mappedBlocks, root, origin, birth: nextBirth(suffix.birth) };
+    const made = this.#newRoot(vdi, policy, this.#world.wallMs(), content);
+    const orphan = { ...made, vdiSeq, hidden: { ...hidden, kind: HiddenKind.orphanSuffix } };
+    await this.#pool.writeIf(vdi, 0, encodeRootBlock(this.#world.digest, orphan));
   }
 
   /**
    * Takes the image away: its name, and its root. Blocks that clones and their snapshots have are
-   * theirs; those that nobody has are found by a sweep.
+   * theirs; those that nobody has are found by a sweep. With an orphan the pin goes that it was
+   * made of, and goes first: what is left of its suffix must not become an image again.
    */
   async remove(name: string): Promise<void> {
     const { vdi } = await this.registry.byName(name);
+    const orphan = (await this.read(vdi).catch(() => null))?.image ?? null;
+    if (orphan?.hidden?.kind === HiddenKind.orphanSuffix && orphan.origin !== null) {
+      await this.releasePin(orphan.origin.vdi, orphan.hidden.generation);
+    }
     await this.registry.remove(vdi);
     const { data, version } = await this.#pool.readConditional(vdi);
     if (version > 0) await this.#pool.writeIf(vdi, version, new Uint8Array(data.length));
   }
 
-  async #make(
-    spec: ImageSpec,
-    content: Pick<RootBlock, 'sizeBlocks' | 'birth' | 'root' | 'origin' | 'mappedBlocks'>,
-  ): Promise<ImageName> {
+  async #make(spec: ImageSpec, content: NewContent): Promise<ImageName> {
     checkImageName(spec.name);
     if ((await this.registry.find(spec.name)) !== null) {
       throw new UsageError('E_NAME_TAKEN', `there is an image "${spec.name}" already`, {
@@ -143,7 +208,18 @@ export class Images {
     }
     const vdi = await this.registry.newNumber();
     const createdMs = this.#world.wallMs();
-    const image: RootBlock = {
+    const image = this.#newRoot(vdi, spec.policy, createdMs, content);
+    const result = await this.#pool.writeIf(vdi, 0, encodeRootBlock(this.#world.digest, image));
+    if (!result.written) {
+      throw new StorageError('E_ROOT_BUSY', `block ${vdi} of the pool is in use already`);
+    }
+    const named = { vdi, name: spec.name, host: spec.host, createdMs };
+    await this.registry.add(named);
+    return named;
+  }
+
+  #newRoot(vdi: number, policy: number, publishedMs: number, content: NewContent): RootBlock {
+    return {
       ...content,
       storeUuid: this.#storeUuid,
       vdi,
@@ -152,7 +228,7 @@ export class Images {
       vdiSeq: 0,
       ordered: true,
       open: false,
-      policy: spec.policy,
+      policy,
       previousRoot: EMPTY_ROOT,
       snapshotRoot: EMPTY_ROOT,
       snapshotCount: 0,
@@ -160,17 +236,10 @@ export class Images {
       logUuid: NO_LOG,
       logSince: 0,
       gcCycle: 0,
-      publishedMs: createdMs,
+      publishedMs,
       supersededPrivateBlocks: 0,
       supersededSharedBlocks: 0,
     };
-    const result = await this.#pool.writeIf(vdi, 0, encodeRootBlock(this.#world.digest, image));
-    if (!result.written) {
-      throw new StorageError('E_ROOT_BUSY', `block ${vdi} of the pool is in use already`);
-    }
-    const named = { vdi, name: spec.name, host: spec.host, createdMs };
-    await this.registry.add(named);
-    return named;
   }
 
   /** Version 4 (RFC 9562). */
@@ -182,6 +251,25 @@ export class Images {
       (digits[2 * at] as number) * 16 + (digits[2 * at + 1] as number);
     return formatUuid(Uint8Array.from({ length: UUID_BYTES }, (_, at) => byteAt(at)));
   }
+}
+
+/**
+ * The image with its root pinned for the log that it leaves, if there is anything to wait for: a
+ * life that was closed has published everything. What was pinned before and is not claimed stays.
+ * Nothing that is written from here on is as old as what the pin keeps.
+ */
+function pinned(image: RootBlock): RootBlock {
+  if (image.logUuid === NO_LOG || !image.open || image.hidden !== null) return image;
+  const { root, vdiSeq, generation, birth } = image;
+  const { logUuid, logSince, sizeBlocks, mappedBlocks, policy } = image;
+  const suffix = { logUuid, logSince, birth, sizeBlocks, mappedBlocks, policy };
+  const hidden = { kind: HiddenKind.takeOverPin, root, vdiSeq, generation, suffix };
+  return { ...image, birth: nextBirth(birth), hidden };
+}
+
+function rootBusy(vdi: number): StorageError {
+  const text = `others keep changing the root of image ${vdi}: two hosts may be starting it`;
+  return new StorageError('E_ROOT_BUSY', text, { fields: { vdi } });
 }
 
 /** Throws `UsageError` unless an image can have that size. */

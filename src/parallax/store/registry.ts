@@ -8,6 +8,8 @@
  * images/<store>            the highest number given so far
  * image/<store>/<number>    {"v":1,"name","host","createdMs"}: host "" is none
  * name/<store>/<name>       {"v":1,"vdi"}
+ * orphan/<store>/<number>/<generation>
+ *                           {"v":1,"vdi"}: what the image's pin of that generation becomes
  * ```
  * The number is given before the root block is written, and the name after it: a crash between
  * leaves a number that nobody uses, or an image without a name, which `fsck` reports.
@@ -76,15 +78,59 @@ export class Registry {
 
   /** A number that no image of the store ever had. */
   async newNumber(): Promise<number> {
-    const key = this.#counterKey;
     for (let tries = 0; tries < TRIES; tries++) {
-      const entry = await this.#directory.get(key);
-      const next = this.#lastOf(entry) + 1;
-      const change = { key, value: encode({ last: next }) };
-      const made = await this.#directory.txn([{ key, version: entry?.version ?? 0 }], [change]);
-      if (made) return next;
+      const next = await this.#giveNumber(() => ({ comparisons: [], changes: [] }));
+      if (next !== null) return next;
     }
     throw busy();
+  }
+
+  /**
+   * The number of the image that a pin's suffix becomes: the same one whoever asks, however often,
+   * until it is forgotten.
+   */
+  async orphanNumber(vdi: number, generation: number): Promise<number> {
+    const key = this.#orphanKey(vdi, generation);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const known = await this.findOrphan(vdi, generation);
+      if (known !== null) return known;
+      const next = await this.#giveNumber((number) => ({
+        comparisons: [{ key, version: 0 }],
+        changes: [{ key, value: encode({ vdi: number }) }],
+      }));
+      if (next !== null) return next;
+    }
+    throw busy();
+  }
+
+  /** null: the suffix has no number yet. */
+  async findOrphan(vdi: number, generation: number): Promise<number | null> {
+    const entry = await this.#directory.get(this.#orphanKey(vdi, generation));
+    if (entry === null) return null;
+    const { vdi: orphan } = parse(entry);
+    return typeof orphan === 'number' ? orphan : this.#refuse(entry);
+  }
+
+  async forgetOrphan(vdi: number, generation: number): Promise<void> {
+    await this.#directory.txn([], [{ key: this.#orphanKey(vdi, generation), value: null }]);
+  }
+
+  /** Gives the next number together with what else is to be written; null: others were faster. */
+  async #giveNumber(
+    also: (number: number) => {
+      readonly comparisons: readonly Comparison[];
+      readonly changes: readonly Change[];
+    },
+  ): Promise<number | null> {
+    const key = this.#counterKey;
+    const entry = await this.#directory.get(key);
+    const next = this.#lastOf(entry) + 1;
+    const { comparisons, changes } = also(next);
+    const made = await this.#directory.txn(
+      [{ key, version: entry?.version ?? 0 }, ...comparisons],
+      [{ key, value: encode({ last: next }) }, ...changes],
+    );
+    return made ? next : null;
   }
 
   /** Names a new image. Throws `UsageError` if the name is taken. */
@@ -161,6 +207,10 @@ export class Registry {
 
   #nameKey(name: string): string {
     return `name/${this.#store}/${name}`;
+  }
+
+  #orphanKey(vdi: number, generation: number): string {
+    return `orphan/${this.#store}/${vdi}/${generation}`;
   }
 
   #imageKey(vdi: number): string {

@@ -288,7 +288,9 @@ export class Read implements Lookup {
     if (isWhole && parts.slab.readsLeft > 0) {
       if (parts.slab.readNow(slot, this.#target()) === SlabStatus.ok) {
         counters.fromSlab++;
-        this.remember(this.#cursor, this.#target());
+        if (parts.cache.wants(this.vdi.id, this.#cursor)) {
+          this.remember(this.#cursor, this.#target());
+        }
         return 'taken';
       }
     }

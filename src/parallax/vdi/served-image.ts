@@ -232,6 +232,11 @@ export class ServedImage {
     this.#parts.slab.openVdi(this.vdi.id, identityOf(this.vdi.image));
   }
 
+  /** What is hidden in its root is not needed any more: of an orphan, that it is one. */
+  async claim(): Promise<void> {
+    await this.#destage.alter((image) => Promise.resolve({ ...image, hidden: null }));
+  }
+
   /** What the caches have of the image is not of it any more. */
   forgetCached(): void {
     this.#parts.cache.invalidateVdi(this.vdi.id);

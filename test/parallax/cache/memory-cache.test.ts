@@ -92,3 +92,19 @@ test('an update reaches only what is cached, and stays inside its block', (t) =>
   t.throws(() => cache.update(1, 7, 7, 2, 0), { instanceOf: InvariantError });
   t.is(cache.insert(1, 7), address, 'a block has one frame');
 });
+
+test('what is easily read again is wanted where there is room, or when it comes back soon', (t) => {
+  const { cache } = made(4);
+  for (let block = 0; block < 4; block++) {
+    t.true(cache.wants(1, block), 'there is a free frame');
+    cache.insert(1, block);
+  }
+  t.false(cache.wants(1, 100), 'it is asked for once');
+  t.true(cache.wants(1, 100), 'it is asked for again');
+  const hot = 200;
+  cache.wants(1, hot);
+  for (let block = 1000; block < 2000; block++) cache.wants(1, block);
+  t.false(cache.wants(1, hot), 'many others were asked for since');
+  cache.invalidate(1, 0);
+  t.true(cache.wants(1, 300), 'a frame is free again');
+});

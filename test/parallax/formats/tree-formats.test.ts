@@ -68,6 +68,7 @@ const IMAGE: RootBlock = {
     root: rootOf(0xd6d5d4d3d2d1),
     vdiSeq: 0xe6e5e4e3e2e1,
     generation: 0x17161514,
+    suffix: null,
   },
   logUuid: '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0',
   logSince: 0x4b4a4948,
@@ -76,6 +77,24 @@ const IMAGE: RootBlock = {
   mappedBlocks: 0x2b2a29282726,
   supersededPrivateBlocks: 0x3b3a39383736,
   supersededSharedBlocks: 0x4b4a49484746,
+};
+
+const PINNED: RootBlock = {
+  ...IMAGE,
+  hidden: {
+    kind: HiddenKind.takeOverPin,
+    root: rootOf(0xd6d5d4d3d2d1),
+    vdiSeq: 0xe6e5e4e3e2e1,
+    generation: 0x17161514,
+    suffix: {
+      logUuid: '10213243-5465-7687-98a9-bacbdcedfe0f',
+      logSince: 0x57565554,
+      birth: 0x67666564,
+      sizeBlocks: 0x767574737271,
+      mappedBlocks: 0x868584838281,
+      policy: 3,
+    },
+  },
 };
 
 const SNAPSHOT: SnapshotRecord = {
@@ -139,6 +158,11 @@ test('a root block has the bytes of its golden file, which reads as the same ima
   t.deepEqual(decodeRootBlock(simDigest, goldenBytes('root-block', BLOCK)), IMAGE);
 });
 
+test('a root block that says where its hidden root goes on has the bytes of its golden file', (t) => {
+  t.is(toGolden(encodeRootBlock(simDigest, PINNED)), goldenText('root-block-pin'));
+  t.deepEqual(decodeRootBlock(simDigest, goldenBytes('root-block-pin', BLOCK)), PINNED);
+});
+
 test('a block of snapshots has the bytes of its golden file, which reads as the same records', (t) => {
   t.is(toGolden(snapshotBytes()), goldenText('snapshot-block'));
   const { records, damage } = decodeSnapshotBlock(
@@ -195,10 +219,16 @@ test('damage of a root block is named by its byte, even under a CRC that holds',
     t.like(found, { byte, newer: false });
     t.regex(isDamage(found) ? found.problem : '', problem);
   }
+  const pinned = encodeRootBlock(simDigest, PINNED);
+  t.like(decodeRootBlock(simDigest, forged(pinned, 284, 6)), { byte: 284, newer: false });
+  t.like(decodeRootBlock(simDigest, forged(pinned, 63, 0)), { byte: 63, newer: false });
+  t.like(decodeRootBlock(simDigest, forged(pinned, 285, 1)), { byte: 285, newer: false });
+  const first = forged(pinned, 4, 1);
+  t.like(decodeRootBlock(simDigest, first), { byte: 248, newer: false }, 'zeros in version 1');
 });
 
 test('a format of a later version is said to be newer, not damaged', (t) => {
-  const found = decodeRootBlock(simDigest, forged(encodeRootBlock(simDigest, IMAGE), 4, 2));
+  const found = decodeRootBlock(simDigest, forged(encodeRootBlock(simDigest, IMAGE), 4, 3));
   t.like(found, { newer: true, byte: 4 });
   const bytes = snapshotBytes();
   bytes[4] = 2;

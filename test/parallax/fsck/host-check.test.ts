@@ -1,6 +1,6 @@
 /** The look at a host's own disk: its log and its cache, which it does not change. */
 import test from 'ava';
-import { SLAB_DISK } from '../../../src/parallax/engine.ts';
+import { SLAB_DISK } from '../../../src/parallax/disk-names.ts';
 import { Findings } from '../../../src/parallax/fsck/findings.ts';
 import { checkHost } from '../../../src/parallax/fsck/host-check.ts';
 import type { HostReport } from '../../../src/parallax/fsck/report.ts';

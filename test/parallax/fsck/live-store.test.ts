@@ -1,7 +1,7 @@
 /** The check of a store that is in use, and of one that its hosts left without a word. */
 import test from 'ava';
 import { Prng } from '../../../src/base/prng.ts';
-import { POOL_DISK } from '../../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../../src/parallax/disk-names.ts';
 import { fsckStore } from '../../../src/parallax/fsck/fsck.ts';
 import { BLOCK_BYTES } from '../../../src/world/block-pool.ts';
 import { SimDirectory } from '../../../src/world/sim/sim-directory.ts';

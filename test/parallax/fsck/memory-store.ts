@@ -6,7 +6,7 @@
 import { isDamage } from '../../../src/base/formats/sealed.ts';
 import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import { nanos } from '../../../src/base/units.ts';
-import { POOL_DISK } from '../../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../../src/parallax/disk-names.ts';
 import {
   decodeConditionalRecord,
   encodeConditionalRecord,

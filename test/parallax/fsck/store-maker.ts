@@ -1,6 +1,7 @@
 /** Makes stores to check: a real Parallax, driven by hand, in either world. */
 import { SECTORS_PER_PAGE } from '../../../src/base/units.ts';
-import { Parallax, POOL_DISK } from '../../../src/parallax/engine.ts';
+import { POOL_DISK } from '../../../src/parallax/disk-names.ts';
+import { Parallax } from '../../../src/parallax/engine.ts';
 import { createEmbeddedStore } from '../../../src/parallax/pool/embedded-store.ts';
 import { Policy } from '../../../src/parallax/vdi/policy.ts';
 import { ramBytes, SMALL_SIZES } from '../../../src/parallax/vdi/sizes.ts';

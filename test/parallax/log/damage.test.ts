@@ -197,6 +197,20 @@ test('both checkpoint files gone: everything is damage, nothing is removed, unti
   t.is(outcome.damage[0]?.vdis, null, 'nobody knows whose it was');
 });
 
+test('a recovery that died left a blank segment: nothing is lost by it', async (t) => {
+  const { bench, files } = await written(2, STUCK);
+  const all = await recoverFrom(files);
+  const blank = new Uint8Array(bench.options.segmentBytes);
+  const checkpoint = new Uint8Array((files.get('ckpt-1-a') as Uint8Array).length);
+  const died = new Map(files).set('ckpt-5-a', checkpoint).set('ckpt-5-b', checkpoint);
+  const outcome = await recoverFrom(new Map(died).set('log-5-1', blank), true);
+  t.deepEqual(outcome, all);
+  const last = blank.length - 1;
+  const touched = await recoverFrom(flipped(new Map(died).set('log-5-1', blank), 'log-5-1', last));
+  t.is(touched.damage.length, 1, 'a byte is in it, and no checkpoint says whose');
+  t.is(touched.damage[0]?.file, 'log-5-1');
+});
+
 test('a group header that is zeroed is damage and named, also that of the last durable group', async (t) => {
   const { files } = await written(5, STUCK);
   const all = await recoverFrom(files);
