@@ -28,6 +28,7 @@
 import { sameBytes } from '../../base/formats/field-bytes.ts';
 import type { SharedMemory } from '../../base/shared-memory.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import {
   SlabFormat,
@@ -37,7 +38,6 @@ import {
   type TableEntry,
   tableBlocksOf,
 } from '../formats/slab-table.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 import type { SlabLinks } from './slab-links.ts';
 import type { SlabSlots, TableMarks } from './slab-slots.ts';
 

@@ -10,6 +10,7 @@ import { UsageError } from '../../base/errors.ts';
 import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
 import { SECTOR_BYTES } from '../../base/units.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { ChainState } from '../formats/checkpoint.ts';
 import { type LogEntry, MutationKind } from '../formats/log-group.ts';
@@ -25,7 +26,6 @@ import {
 import { segmentName } from '../log/log-names.ts';
 import type { InspectedLog } from '../log/recovered-log.ts';
 import { inspectLog } from '../log/recovery.ts';
-import { diskCall } from '../story-io.ts';
 import type { Findings } from './findings.ts';
 import type { HostReport, IncarnationReport, SlabReport, UnpublishedReport } from './report.ts';
 

@@ -7,6 +7,7 @@ import { StorageError, UsageError } from '../../base/errors.ts';
 import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { decodePoolLabel, type PoolLabel } from '../formats/pool-label.ts';
 import {
@@ -19,7 +20,6 @@ import { ConditionalBlocks } from '../pool/conditional-blocks.ts';
 import type { EmbeddedPlace } from '../pool/embedded-store.ts';
 import { FilePool } from '../pool/file-pool.ts';
 import { conditionalKey } from '../pool/keys.ts';
-import { diskCall } from '../story-io.ts';
 import type { Findings } from './findings.ts';
 
 export type CheckWorld = Pick<World, 'clock' | 'timers' | 'digest' | 'poolDisks'>;

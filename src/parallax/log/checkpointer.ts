@@ -6,9 +6,10 @@
  * One is written at a time. Whoever asks while one is being written gets the next one, which is
  * built later and so contains whatever they had changed before they asked.
  */
+
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, encodeCheckpoint } from '../formats/checkpoint.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 
 export class Checkpointer {
   readonly #world: World;

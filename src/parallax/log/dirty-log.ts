@@ -29,10 +29,10 @@
  * in the end its host's guests: the destage of every VDI has a bound on age for that reason.
  */
 import { nanos } from '../../base/units.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { type DiskIo, DiskStatus, type World } from '../../world/world.ts';
 import { ChainState, type Checkpoint, type CheckpointChain } from '../formats/checkpoint.ts';
 import { LogEntry } from '../formats/log-group.ts';
-import { diskCall } from '../story-io.ts';
 import type { AnsweredWindow } from './answered-window.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Group } from './group.ts';

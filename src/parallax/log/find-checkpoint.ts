@@ -3,7 +3,7 @@ import { StorageError, UsageError } from '../../base/errors.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
-import { diskCall } from '../story-io.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { parseLogName } from './log-names.ts';
 
 export interface FoundCheckpoint {

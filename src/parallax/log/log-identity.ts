@@ -14,9 +14,9 @@ import { StorageError } from '../../base/errors.ts';
 import { formatUuid, UUID_BYTES } from '../../base/formats/field-bytes.ts';
 import { encodeUtf8 } from '../../base/formats/utf8.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Digest, type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { decodeLogIdentity, encodeLogIdentity } from '../formats/log-identity.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 
 export const IDENTITY_DISK = 'identity';
 const COPIES = 2;

@@ -1,6 +1,7 @@
 /** Makes a file of the log so that what is written to it later changes no metadata. */
+
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus } from '../../world/world.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 
 /** Zeros that are written, because a zeroed range may be deallocated and we want it allocated. */
 const ZEROS = new Uint8Array(256 * 1024);

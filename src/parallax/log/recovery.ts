@@ -25,6 +25,7 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import {
   ChainState,
@@ -40,7 +41,6 @@ import {
   payloadBytesOf,
 } from '../formats/log-group.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 import { AnsweredWindow } from './answered-window.ts';
 import { type BadPlace, ChainScan, type GroupVisitor } from './chain-scan.ts';
 import { findCheckpoint, unreadable } from './find-checkpoint.ts';

@@ -7,7 +7,7 @@
  */
 import { UsageError } from '../../base/errors.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
-import { diskCall } from '../story-io.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { segmentName } from './log-names.ts';
 import type { LogOptions } from './log-options.ts';
 import { preallocate } from './preallocate.ts';

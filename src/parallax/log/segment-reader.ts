@@ -6,8 +6,8 @@
  * for one that was never written.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus } from '../../world/world.ts';
-import { diskCall } from '../story-io.ts';
 
 const PIECE_BYTES = 2 * 2 ** 20;
 

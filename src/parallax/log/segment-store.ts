@@ -17,9 +17,9 @@
  * salt is for what the others are no help against: a guest that writes an image of a log.)
  */
 import { UsageError } from '../../base/errors.ts';
+import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../formats/segment-header.ts';
-import { diskCall, flushDisk } from '../story-io.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { segmentName } from './log-names.ts';
 import type { LogOptions } from './log-options.ts';

@@ -33,7 +33,10 @@ export type StoreStatus = (typeof StoreStatus)[keyof typeof StoreStatus];
 /** Borrowed by the store from the call to `storeDone`, which comes once, never inside the call. */
 export interface StoreMutation extends StorePlace, Origin, BlockVersion {
   readonly op: MutationOp;
-  /** Of every block, of kind write and writeIf. */
+  /**
+   * Of every block, of kind write and writeIf. The store compares them with the data and refuses
+   * (`ioError`) what does not hold.
+   */
   readonly crcs: readonly number[];
   /** Of kind writeIf: version of the block from now on. */
   readonly conditionalVersion: number;
@@ -46,7 +49,10 @@ export interface StoreMutation extends StorePlace, Origin, BlockVersion {
   storeDone(status: StoreStatus): void;
 }
 
-/** What is known of one block without reading it. */
+/**
+ * What is known of one block without reading it, as a read of the place's epoch would see it: of
+ * the newest epoch up to that one in which it was mutated.
+ */
 export interface BlockFacts {
   readonly version: BlockVersion;
   readonly conditionalVersion: number;
@@ -56,6 +62,20 @@ export interface BlockFacts {
   /** False: it was trimmed or never written, and reads as zeros. */
   readonly hasData: boolean;
   readonly dirty: boolean;
+}
+
+/** A block of which this server's data are not what was written. */
+export interface DamagedBlock extends DirtyBlock {
+  readonly gmap: number;
+  readonly group: number;
+}
+
+export interface ScrubStep {
+  readonly damaged: readonly DamagedBlock[];
+  /** Chunks that were read. */
+  readonly chunks: number;
+  /** All chunks have been looked at since the last step that said so. */
+  readonly isRoundDone: boolean;
 }
 
 export interface StoreRead extends StorePlace {
@@ -76,8 +96,14 @@ export interface PairNote {
 export interface ChunkStore {
   /** Raised, and durable, before `open` settled. Never 0. */
   readonly incarnation: number;
-  /** False: the log or a part of the disk was lost; nothing here may be believed complete. */
+  /**
+   * False: the log or a part of the disk was lost, or everything is new; nothing here may be
+   * believed complete. `open` has set all pair notes to 0 then, durably, so that a later start,
+   * which finds everything whole, has nothing to build upon either.
+   */
   readonly intact: boolean;
+  /** What was lost or damaged, as sentences; empty if intact. */
+  readonly losses: readonly string[];
   mutate(mutation: StoreMutation): void;
   read(read: StoreRead): void;
   facts(place: Omit<StorePlace, 'blocks'>): BlockFacts;
@@ -95,12 +121,21 @@ export interface ChunkStore {
   markAll(gmap: number, group: number, member: number): Promise<void>;
   pairNote(gmap: number, group: number): PairNote;
   setPair(gmap: number, group: number, note: PairNote): Promise<void>;
-  /** Highest n of the pair in this term that was ever mutated; 0: none. */
+  /**
+   * Highest n of the pair in this term that was ever mutated; 0: none. Known of the eight highest
+   * terms; of a lower one it is 2^48 - 1: no number may be given in it any more.
+   */
   lastN(gmap: number, group: number, term: Term): number;
-  /** Gives back the space of whole chunks that hold nothing. */
+  /**
+   * Gives back the space of whole chunks that hold nothing. What is known of their blocks stays (1
+   * % of the space), for a late duplicate of an older write must still be known as one.
+   */
   decommit(): void;
+  /** Reads up to `limit` chunks, going on where it ended, and says what is not what was written. */
+  scrub(limit: number): Promise<ScrubStep>;
   statistics(): StoreStatistics;
   checkInvariants(): void;
+  /** Ends when all is in its place, or a disk fails. What waits is done before. */
   close(): Promise<void>;
 }
 

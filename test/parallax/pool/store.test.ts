@@ -11,8 +11,8 @@ import {
 } from '../../../src/parallax/pool/embedded-store.ts';
 import { conditionalKey } from '../../../src/parallax/pool/keys.ts';
 import { openStore } from '../../../src/parallax/pool/store.ts';
-import { diskCall } from '../../../src/parallax/story-io.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../../src/world/block-pool.ts';
+import { diskCall } from '../../../src/world/disk-story.ts';
 import { resealed } from '../../helpers/golden.ts';
 import { FACTS, type SimPoolBench, simPoolBench, UUID } from './pool-bench.ts';
 
