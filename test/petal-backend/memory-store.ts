@@ -8,6 +8,7 @@ import type {
   BlockFacts,
   ChunkStore,
   PairNote,
+  ScrubStep,
   StoreMutation,
   StorePlace,
   StoreRead,
@@ -74,6 +75,14 @@ export class MemoryStore implements ChunkStore {
 
   get intact(): boolean {
     return this.#disk.intact;
+  }
+
+  get losses(): readonly string[] {
+    return this.intact ? [] : ['the disk was wiped'];
+  }
+
+  scrub(): Promise<ScrubStep> {
+    return Promise.resolve({ damaged: [], chunks: 0, isRoundDone: true });
   }
 
   mutate(mutation: StoreMutation): void {

@@ -29,6 +29,10 @@ export function applyEntry(
   const known = table.index.exact(gmap, group, vdisk, epoch, Math.floor(block / CHUNK_BLOCKS));
   if (known < 0 && !table.isUsed(row)) table.create(row, entry, pair);
   else if (known !== row) return false;
+  if (entry.op === IntentOp.mark) {
+    table.mark(row, block % CHUNK_BLOCKS, entry.blocks, entry.missing);
+    return true;
+  }
   table.apply(row, entry, page);
   pairs.raise(pair, entry.term, entry.n);
   return true;

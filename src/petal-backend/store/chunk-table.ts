@@ -229,6 +229,13 @@ export class ChunkTable {
     }
   }
 
+  /** A member lacks these blocks, whether anything is known of them or not. */
+  mark(row: number, first: number, blocks: number, member: number): void {
+    for (let block = first; block < first + blocks; block++) {
+      this.#setMissing(row, block, this.missingOf(row, block) | (1 << member));
+    }
+  }
+
   clearDirty(row: number, block: number): void {
     const at = blockRowAt(row, block) + BlockField.flags;
     this.view.setUint8(at, this.view.getUint8(at) & ~BlockFlag.dirty);

@@ -1,4 +1,5 @@
-/** An entry of the log that is about a pair as a whole, and whoever waits for it. */
+/** An entry of the log that writes no block, and whoever waits for it. */
+import type { DirtyBlock } from '../wire/messages.ts';
 import { type PairNote, StoreStatus } from './chunk-store.ts';
 import { type IntentEntry, IntentOp } from './formats/intent-group.ts';
 import type { EntryOwner } from './intent-arena.ts';
@@ -9,16 +10,25 @@ export class ControlEntry implements EntryOwner {
   readonly group: number;
   readonly #member: number;
   readonly #note: PairNote | null;
+  readonly #block: DirtyBlock | null;
   readonly done: Promise<StoreStatus>;
   #settle: (status: StoreStatus) => void = () => {};
 
-  /** `member`: of markAll. `note`: of setPair. */
-  constructor(op: IntentOp, gmap: number, group: number, member: number, note: PairNote | null) {
+  /** `member`: of markAll and mark. `note`: of setPair. `block`: of mark. */
+  constructor(
+    op: IntentOp,
+    gmap: number,
+    group: number,
+    member: number,
+    note: PairNote | null = null,
+    block: DirtyBlock | null = null,
+  ) {
     this.op = op;
     this.gmap = gmap;
     this.group = group;
     this.#member = member;
     this.#note = note;
+    this.#block = block;
     this.done = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -34,6 +44,7 @@ export class ControlEntry implements EntryOwner {
     entry.gmap = this.gmap;
     entry.group = this.group;
     entry.missing = this.#member;
+    if (this.#block !== null) Object.assign(entry, this.#block, { blocks: 1 });
     entry.term = this.#note?.lastTerm ?? 0;
     entry.words.fill(0);
     for (const [member, term] of (this.#note?.markedSince ?? []).entries()) {

@@ -20,12 +20,12 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { Fifo } from '../../base/fifo.ts';
-import { getU48 } from '../../base/formats/field-bytes.ts';
 import { invariant } from '../../base/invariant.ts';
-import { type Nanos, PAGE_BYTES, type Session, type Term } from '../../base/units.ts';
+import { type Nanos, PAGE_BYTES, type Term } from '../../base/units.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type BlockVersion, CHUNK_BLOCKS, type DirtyBlock } from '../wire/messages.ts';
 import { applyEntry } from './apply-entry.ts';
+import { factsOf, UNKNOWN } from './block-facts.ts';
 import { BlockReader } from './block-reader.ts';
 import {
   type BlockFacts,
@@ -39,7 +39,7 @@ import {
   StoreStatus,
 } from './chunk-store.ts';
 import { ControlEntry } from './control-entry.ts';
-import { BlockField, BlockFlag, blockRowAt } from './formats/chunk-page.ts';
+import { BlockFlag } from './formats/chunk-page.ts';
 import {
   decodeEntry,
   GROUP_ENTRIES_AT,
@@ -58,15 +58,6 @@ import { type RecoveredStore, recoverStore } from './store-recovery.ts';
 const NONE = -1;
 /** Rows that each call of `checkInvariants` looks at. */
 const CHECKED_ROWS = 4;
-
-const UNKNOWN: BlockFacts = {
-  version: { term: 0 as Term, n: 0 },
-  conditionalVersion: 0,
-  crc: 0,
-  origin: { session: 0 as Session, seq: 0 },
-  hasData: false,
-  dirty: false,
-};
 
 /** Settles when the store serves, under a new incarnation. Throws as `recoverStore`. */
 export async function openChunkStore(world: World, options: StoreOptions): Promise<FileChunkStore> {
@@ -147,24 +138,7 @@ export class FileChunkStore implements ChunkStore {
   facts(place: Omit<StorePlace, 'blocks'>): BlockFacts {
     const { table } = this.#recovered;
     const row = table.rowFor(this.#newest(place), place.epoch, place.block % CHUNK_BLOCKS);
-    if (row === NONE) return UNKNOWN;
-    const { view } = table;
-    const at = blockRowAt(row, place.block % CHUNK_BLOCKS);
-    const flags = view.getUint8(at + BlockField.flags);
-    return {
-      version: {
-        term: view.getUint32(at + BlockField.term, true) as Term,
-        n: getU48(view, at + BlockField.n),
-      },
-      conditionalVersion: getU48(view, at + BlockField.conditional),
-      crc: view.getUint32(at + BlockField.crc, true),
-      origin: {
-        session: view.getUint32(at + BlockField.session, true) as Session,
-        seq: getU48(view, at + BlockField.seq),
-      },
-      hasData: (flags & BlockFlag.hasData) !== 0,
-      dirty: (flags & BlockFlag.dirty) !== 0,
-    };
+    return row === NONE ? UNKNOWN : factsOf(table, row, place.block % CHUNK_BLOCKS);
   }
 
   commit(gmap: number, group: number, through: BlockVersion): void {
@@ -205,7 +179,7 @@ export class FileChunkStore implements ChunkStore {
     if (row === NONE) return;
     for (let i = 0; i < place.blocks; i++) {
       const block = (place.block % CHUNK_BLOCKS) + i;
-      if (!table.isKnown(row, block)) continue;
+      // Of a block of which nothing is known here, nothing is newer either.
       if (table.isUpTo(row, block, version.term, version.n)) table.clearMissing(row, block, member);
     }
   }
@@ -225,8 +199,21 @@ export class FileChunkStore implements ChunkStore {
     return found;
   }
 
+  async mark(
+    gmap: number,
+    group: number,
+    member: number,
+    blocks: readonly DirtyBlock[],
+  ): Promise<void> {
+    const marking = blocks.map(({ vdisk, epoch, block }) => {
+      const place = { vdisk, epoch, block };
+      return this.#control(new ControlEntry(IntentOp.mark, gmap, group, member, null, place));
+    });
+    await Promise.all(marking);
+  }
+
   markAll(gmap: number, group: number, member: number): Promise<void> {
-    return this.#control(new ControlEntry(IntentOp.markAll, gmap, group, member, null));
+    return this.#control(new ControlEntry(IntentOp.markAll, gmap, group, member));
   }
 
   pairNote(gmap: number, group: number): PairNote {
@@ -346,11 +333,24 @@ export class FileChunkStore implements ChunkStore {
       this.#refuse(what, StoreStatus.noSpace);
       return true;
     }
-    if (what instanceof ControlEntry) {
-      what.fill(this.#entry);
-      return this.#log.append(this.#entry, what) !== NONE;
+    return what instanceof ControlEntry ? this.#beginControl(what) : this.#beginMutation(what);
+  }
+
+  #beginControl(what: ControlEntry): boolean {
+    const { table } = this.#recovered;
+    const entry = this.#entry;
+    what.fill(entry);
+    if (what.op !== IntentOp.mark) return this.#log.append(entry, what) !== NONE;
+    const row = this.#rowFor(entry);
+    if (row === NONE) {
+      this.#refuse(what, StoreStatus.noSpace);
+      return true;
     }
-    return this.#beginMutation(what);
+    entry.rowDisk = table.diskOf(row);
+    entry.row = table.numberOf(row);
+    if (this.#log.append(entry, what) === NONE) return false;
+    table.busy[row] = (table.busy[row] as number) + 1;
+    return true;
   }
 
   #beginMutation(mutation: StoreMutation): boolean {

@@ -142,6 +142,30 @@ test('what a member lacks: marked with the write or all at once, until it has ar
   });
 });
 
+test('blocks are marked one by one, also those of which nothing is known, and that is durable', async (t) => {
+  const bench = new StoreBench(1);
+  const lacks = (store: FileChunkStore): number[] =>
+    store
+      .missingOf(GMAP, 0, 1, 9)
+      .map(({ block }) => block)
+      .toSorted((one, other) => one - other);
+  const marked = [3, 4, 40].map((block) => ({ vdisk: place.vdisk, epoch: place.epoch, block }));
+  await bench.serve(async (store, life) => {
+    await write(life, { block: 3, n: 1 });
+    await store.mark(GMAP, 0, 1, marked);
+    t.deepEqual(lacks(store), [3, 4, 40]);
+    t.false(store.facts({ ...place, block: 40 }).hasData);
+    t.deepEqual(store.missingOf(GMAP, 0, 2, 9), []);
+  });
+  bench.powerCut();
+  await bench.serve(async (store) => {
+    t.deepEqual(lacks(store), [3, 4, 40]);
+    store.arrived(1, { ...place, block: 40, blocks: 1 }, { term: 0 as Term, n: 0 });
+    store.arrived(1, { ...place, block: 3, blocks: 1 }, { term: 1 as Term, n: 1 });
+    t.deepEqual(lacks(store), [4]);
+  });
+});
+
 test('the last number of a term is known of eight terms; in older ones nobody gives any', async (t) => {
   const bench = new StoreBench(1);
   const lastN = (store: FileChunkStore, term: number): number => store.lastN(GMAP, 0, term as Term);
