@@ -1,5 +1,6 @@
 import test from 'ava';
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
+import { becomesClean } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
 import { SimPetal } from './sim-petal.ts';
 
@@ -43,6 +44,33 @@ test('a server is killed under load and comes back: nothing acknowledged is lost
       for (let group = 0; group < 4; group++) {
         t.is((await petal.record(group)).inSync.length, 2, `seed ${seed}, group ${group}`);
       }
+    });
+  }
+});
+
+test('on disks: servers are killed and lose their power under load; nothing acknowledged is lost', async (t) => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const petal = new SimPetal({ seed, servers: 4, onDisks: true });
+    await petal.run(async () => {
+      await petal.create();
+      const history = new History(petal.world);
+      const pool = await petal.client('h0');
+      const options = { blocks: 64, operations: 60, lanes: 4 };
+      const working = workload(history, pool, FIRST, options, randomOf(seed));
+      for (let round = 0; round < 2; round++) {
+        await petal.world.timers.sleep(20e6 + seed * 3e6);
+        const victim = 1 + ((seed + round) % 4);
+        if (round === 0) await petal.powerCut(victim);
+        else await petal.kill(victim);
+        await petal.world.timers.sleep(120e6);
+        petal.start(victim);
+        await becomesClean(petal, 2e9);
+      }
+      t.is(await working, 0);
+      for (let block = 0; block < 64; block++) {
+        t.is(await history.read(pool, FIRST + block), PoolStatus.ok);
+      }
+      t.is(history.conflict(), null, `seed ${seed}`);
     });
   }
 });

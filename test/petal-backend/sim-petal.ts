@@ -29,12 +29,16 @@ import {
 import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
+import { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
 import {
   DEFAULT_SERVER_OPTIONS,
   type PetalBug,
   type ServerOptions,
   serverName,
 } from '../../src/petal-backend/server/ports.ts';
+import type { ChunkStore } from '../../src/petal-backend/store/chunk-store.ts';
+import { openChunkStore } from '../../src/petal-backend/store/file-chunk-store.ts';
+import type { StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import { addressed, addressOf, frameOf, LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
@@ -60,6 +64,16 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+};
+const STORE: Omit<StoreOptions, 'server'> = {
+  dataDisks: 2,
+  dataBytes: 4 * 2 ** 20,
+  logBytes: 2 ** 20,
+  segmentBytes: 256 * 1024,
+  arenaBytes: 512 * 1024,
+  pairPages: 1,
+  applyDelayNs: 5e6,
+  retryNs: 5e6,
 };
 const FAST_POOL: PetalPoolOptions = {
   ...DEFAULT_PETAL_POOL_OPTIONS,
@@ -111,6 +125,8 @@ export interface SimPetalOptions {
   readonly servers: number;
   readonly copies?: number;
   readonly plantedBug?: PetalBug;
+  /** Servers keep their blocks on simulated disks; else in memory. */
+  readonly onDisks?: boolean;
 }
 
 export class SimPetal {
@@ -124,9 +140,12 @@ export class SimPetal {
   readonly #directoryServer: DirectoryServer;
   readonly #handles = new Map<number, ActorHandle>();
   readonly #plantedBug: PetalBug;
+  readonly #onDisks: boolean;
 
-  constructor({ seed, servers, copies = 2, plantedBug = 'none' }: SimPetalOptions) {
+  constructor(options: SimPetalOptions) {
+    const { seed, servers, copies = 2, plantedBug = 'none', onDisks = false } = options;
     this.#plantedBug = plantedBug;
+    this.#onDisks = onDisks;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
     this.map = { gmap: GMAP, servers: numbers, copies };
@@ -177,7 +196,7 @@ export class SimPetal {
   start(server: number): void {
     const name = `s${server}`;
     const spawner = this.simulator.spawner({
-      'petal-server': (world): HostedActor => this.#serverOn(world, server),
+      'petal-server': (world): HostedActor => this.#actorOn(world, server),
     });
     const links = ['petal', 'directory'];
     const spec = { kind: 'petal-server', name, host: `host${server}`, bellAddress: 0 } as const;
@@ -274,13 +293,29 @@ export class SimPetal {
     if (!over) throw new Error(`seed ${seed}: the story hangs: ${outcome.end}`);
   }
 
-  #serverOn(world: World, self: number): PetalServer {
+  /** The power of a server's host is cut: it is gone, and its disks keep what was synced. */
+  async powerCut(server: number): Promise<void> {
+    const handle = this.#handles.get(server) as ActorHandle;
+    this.#handles.delete(server);
+    this.servers.delete(server);
+    this.simulator.host(`host${server}`).powerCut();
+    await handle.exited;
+  }
+
+  #actorOn(world: World, self: number): HostedActor {
     const disk = this.disks.get(self) as MemoryDisk;
+    if (!this.#onDisks) return this.#serverOn(world, self, new MemoryStore(world, disk));
+    const server = new Uint8Array(16).fill(self);
+    const open = (): Promise<ChunkStore> => openChunkStore(world, { ...STORE, server });
+    return new PetalServerActor(open, (store) => this.#serverOn(world, self, store));
+  }
+
+  #serverOn(world: World, self: number, store: ChunkStore): PetalServer {
     const client = new DirectoryClient(world.net.link('directory'), world);
     const server = new PetalServer({
       world,
       self,
-      store: new MemoryStore(world, disk),
+      store,
       net: new LinkNet(world.net.link('petal'), world),
       directory: new ServerView(client, world, POOL),
       options: { ...FAST, plantedBug: this.#plantedBug },
