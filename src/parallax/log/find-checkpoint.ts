@@ -1,9 +1,9 @@
 /** Finds the newest valid checkpoint among the files of all incarnations. */
 import { StorageError, UsageError } from '../../base/errors.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
+import { diskCall } from '../../world/disk-story.ts';
 import { DiskStatus, type World } from '../../world/world.ts';
 import { type Checkpoint, decodeCheckpoint } from '../formats/checkpoint.ts';
-import { diskCall } from '../../world/disk-story.ts';
 import { parseLogName } from './log-names.ts';
 
 export interface FoundCheckpoint {

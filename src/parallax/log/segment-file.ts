@@ -6,8 +6,8 @@
  * alone. A file of zeros says nothing, whoever finds it: see `isBlank`.
  */
 import { UsageError } from '../../base/errors.ts';
-import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { diskCall } from '../../world/disk-story.ts';
+import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { segmentName } from './log-names.ts';
 import type { LogOptions } from './log-options.ts';
 import { preallocate } from './preallocate.ts';

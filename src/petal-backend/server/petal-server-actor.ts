@@ -1,6 +1,6 @@
 /**
- * A Petal server as an actor: it opens its store, which raises its incarnation, and serves. Until the
- * store is open nothing of what arrives is looked at; whoever sent it asks again.
+ * A Petal server as an actor: it opens its store, which raises its incarnation, and serves. Until
+ * the store is open nothing of what arrives is looked at; whoever sent it asks again.
  */
 import { type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor, StepResult } from '../../world/actor.ts';

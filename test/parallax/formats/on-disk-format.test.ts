@@ -3,7 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import test from 'ava';
 
-const FORMATS = ['src/base/formats', 'src/parallax/formats'] as const;
+const FORMATS = [
+  'src/base/formats',
+  'src/parallax/formats',
+  'src/petal-backend/store/formats',
+] as const;
 /** Formats that lie beside what uses them. */
 const FORMAT_FILES = [
   'src/petal-backend/directory/records.ts',
