@@ -14,6 +14,8 @@ const FENCE = /^\s*```/;
 const BULLET = /^(\s*)((?:- )?)/;
 
 function filesBelow(path) {
+  // Generated files are what their generator says, line by line.
+  if (path.endsWith('.pb.d.ts')) return [];
   if (!statSync(path).isDirectory()) return /\.(?:ts|mjs)$/.test(path) ? [path] : [];
   return readdirSync(path).flatMap((name) => filesBelow(join(path, name)));
 }

@@ -69,9 +69,10 @@ export namespace stordom {
             message?: ("hello"|"read"|"write"|"trim"|"writeIf"|"reply"|"replicate"|"replicated"|"probe"|"probed"|"rejoin"|"repair"|"repaired");
 
             /**
-             * Encodes the specified Envelope message. Does not implicitly {@link
-             * stordom.petal.Envelope.verify|verify} messages. @param message Envelope message or
-             * plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Envelope message. Does not implicitly {@link stordom.petal.Envelope.verify|verify} messages.
+             * @param message Envelope message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Envelope.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -193,9 +194,10 @@ export namespace stordom {
             incarnation: number;
 
             /**
-             * Encodes the specified Hello message. Does not implicitly {@link
-             * stordom.petal.Hello.verify|verify} messages. @param message Hello message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Hello message. Does not implicitly {@link stordom.petal.Hello.verify|verify} messages.
+             * @param message Hello message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Hello.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -294,9 +296,10 @@ export namespace stordom {
             conditional: boolean;
 
             /**
-             * Encodes the specified Read message. Does not implicitly {@link
-             * stordom.petal.Read.verify|verify} messages. @param message Read message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Read message. Does not implicitly {@link stordom.petal.Read.verify|verify} messages.
+             * @param message Read message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Read.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -419,9 +422,10 @@ export namespace stordom {
             crcs: number[];
 
             /**
-             * Encodes the specified Write message. Does not implicitly {@link
-             * stordom.petal.Write.verify|verify} messages. @param message Write message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Write message. Does not implicitly {@link stordom.petal.Write.verify|verify} messages.
+             * @param message Write message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Write.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -544,9 +548,10 @@ export namespace stordom {
             seq: number;
 
             /**
-             * Encodes the specified Trim message. Does not implicitly {@link
-             * stordom.petal.Trim.verify|verify} messages. @param message Trim message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Trim message. Does not implicitly {@link stordom.petal.Trim.verify|verify} messages.
+             * @param message Trim message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Trim.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -672,9 +677,10 @@ export namespace stordom {
             expectedVersion: number;
 
             /**
-             * Encodes the specified WriteIf message. Does not implicitly {@link
-             * stordom.petal.WriteIf.verify|verify} messages. @param message WriteIf message or
-             * plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified WriteIf message. Does not implicitly {@link stordom.petal.WriteIf.verify|verify} messages.
+             * @param message WriteIf message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.WriteIf.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -785,9 +791,10 @@ export namespace stordom {
             version: number;
 
             /**
-             * Encodes the specified Reply message. Does not implicitly {@link
-             * stordom.petal.Reply.verify|verify} messages. @param message Reply message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Reply message. Does not implicitly {@link stordom.petal.Reply.verify|verify} messages.
+             * @param message Reply message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Reply.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -901,9 +908,10 @@ export namespace stordom {
             conditionalVersion: number;
 
             /**
-             * Encodes the specified Replicate message. Does not implicitly {@link
-             * stordom.petal.Replicate.verify|verify} messages. @param message Replicate message or
-             * plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Replicate message. Does not implicitly {@link stordom.petal.Replicate.verify|verify} messages.
+             * @param message Replicate message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Replicate.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1011,9 +1019,10 @@ export namespace stordom {
             status: number;
 
             /**
-             * Encodes the specified Replicated message. Does not implicitly {@link
-             * stordom.petal.Replicated.verify|verify} messages. @param message Replicated message
-             * or plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Replicated message. Does not implicitly {@link stordom.petal.Replicated.verify|verify} messages.
+             * @param message Replicated message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Replicated.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1094,9 +1103,10 @@ export namespace stordom {
             wantsDirty: boolean;
 
             /**
-             * Encodes the specified Probe message. Does not implicitly {@link
-             * stordom.petal.Probe.verify|verify} messages. @param message Probe message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Probe message. Does not implicitly {@link stordom.petal.Probe.verify|verify} messages.
+             * @param message Probe message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Probe.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1180,9 +1190,10 @@ export namespace stordom {
             dirty: stordom.petal.DirtyBlock.$Properties[];
 
             /**
-             * Encodes the specified Probed message. Does not implicitly {@link
-             * stordom.petal.Probed.verify|verify} messages. @param message Probed message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Probed message. Does not implicitly {@link stordom.petal.Probed.verify|verify} messages.
+             * @param message Probed message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Probed.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1257,9 +1268,10 @@ export namespace stordom {
             block: number;
 
             /**
-             * Encodes the specified DirtyBlock message. Does not implicitly {@link
-             * stordom.petal.DirtyBlock.verify|verify} messages. @param message DirtyBlock message
-             * or plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified DirtyBlock message. Does not implicitly {@link stordom.petal.DirtyBlock.verify|verify} messages.
+             * @param message DirtyBlock message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.DirtyBlock.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1337,9 +1349,10 @@ export namespace stordom {
             dirty: stordom.petal.DirtyBlock.$Properties[];
 
             /**
-             * Encodes the specified Rejoin message. Does not implicitly {@link
-             * stordom.petal.Rejoin.verify|verify} messages. @param message Rejoin message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Rejoin message. Does not implicitly {@link stordom.petal.Rejoin.verify|verify} messages.
+             * @param message Rejoin message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Rejoin.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1414,18 +1427,20 @@ export namespace stordom {
             n: number;
 
             /**
-             * Encodes the specified BlockVersion message. Does not implicitly {@link
-             * stordom.petal.BlockVersion.verify|verify} messages. @param message BlockVersion
-             * message or plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified BlockVersion message. Does not implicitly {@link stordom.petal.BlockVersion.verify|verify} messages.
+             * @param message BlockVersion message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.BlockVersion.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
             /**
-             * Decodes a BlockVersion message from the specified reader or buffer. @param reader
-             * Reader or buffer to decode from @param [length] Message length if known beforehand
-             * @returns {stordom.petal.BlockVersion & stordom.petal.BlockVersion.$Shape}
-             * BlockVersion @throws {Error} If the payload is not a reader or valid buffer @throws
-             * {$protobuf.util.ProtocolError} If required fields are missing
+             * Decodes a BlockVersion message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {stordom.petal.BlockVersion & stordom.petal.BlockVersion.$Shape} BlockVersion
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
              */
             static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): stordom.petal.BlockVersion & stordom.petal.BlockVersion.$Shape;
         }
@@ -1493,9 +1508,10 @@ export namespace stordom {
             force: boolean;
 
             /**
-             * Encodes the specified RepairBlock message. Does not implicitly {@link
-             * stordom.petal.RepairBlock.verify|verify} messages. @param message RepairBlock message
-             * or plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified RepairBlock message. Does not implicitly {@link stordom.petal.RepairBlock.verify|verify} messages.
+             * @param message RepairBlock message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.RepairBlock.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1588,9 +1604,10 @@ export namespace stordom {
             blocks: stordom.petal.RepairBlock.$Properties[];
 
             /**
-             * Encodes the specified Repair message. Does not implicitly {@link
-             * stordom.petal.Repair.verify|verify} messages. @param message Repair message or plain
-             * object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Repair message. Does not implicitly {@link stordom.petal.Repair.verify|verify} messages.
+             * @param message Repair message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Repair.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
@@ -1674,9 +1691,10 @@ export namespace stordom {
             status: number;
 
             /**
-             * Encodes the specified Repaired message. Does not implicitly {@link
-             * stordom.petal.Repaired.verify|verify} messages. @param message Repaired message or
-             * plain object to encode @param [writer] Writer to encode to @returns Writer
+             * Encodes the specified Repaired message. Does not implicitly {@link stordom.petal.Repaired.verify|verify} messages.
+             * @param message Repaired message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
              */
             static encode(message: stordom.petal.Repaired.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
 
