@@ -108,6 +108,18 @@ test('images are taken over while their old host starts again: its log forgets n
   await seedsHold(t, [411, 779]);
 });
 
+test('a guest that is done while its image is taken over starts on the other host, and is waited for', async (t) => {
+  await seedsHold(t, [184]);
+});
+
+test('a guest whose rings are struck while its image is taken over is ejected where it is', async (t) => {
+  await seedsHold(t, [888]);
+});
+
+test('who has moved shared the fate of the host that it was on', async (t) => {
+  await seedsHold(t, [1298]);
+});
+
 test('a successor that does not raise the generation is caught by each checker that looks', async (t) => {
   const scenario = onImages(Policy.w2, [TAKE_OVER], { plantedBug: 'quiet-take-over' });
   const { checks } = await judgedRun(scenario, 1);
