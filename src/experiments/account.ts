@@ -59,7 +59,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     ...judgeStore(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
-    ...outages.map((outage) => judgeFates(outage, fateGuests(run), outages)),
+    ...outages.map((outage) => judgeFates(outage, fateGuests(run, outage.killedAtNs), outages)),
   ];
 }
 
@@ -72,7 +72,8 @@ export function outagesOf(run: Run, durationNs: number): Outage[] {
 function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
   const window = windowOf(outage, durationNs);
   const all = run.hosts.flatMap((host) => host.outages.map((one) => windowOf(one, durationNs)));
-  const { stalled, idle } = fatesOf(fateGuests(run), outage.host, window, all);
+  const guests = fateGuests(run, outage.killedAtNs);
+  const { stalled, idle } = fatesOf(guests, outage.host, window, all);
   const replayed = run.guests.filter((guest) => guest.wasOn(outage.host, outage.killedAtNs));
   return {
     host: outage.host,
@@ -89,16 +90,15 @@ function windowOf({ killedAtNs, servingAtNs }: OutageTrack, durationNs: number) 
   return { fromNs: killedAtNs, toNs: servingAtNs ?? durationNs + 1 };
 }
 
-function fateGuests(run: Run) {
+/** Each on the host that it was on when an outage began: it may have moved since. */
+function fateGuests(run: Run, atNs: number) {
   // A guest that was ejected waits for nothing, and what it had asked for is never answered.
   const guests = run.guests.filter(({ struckAtNs }) => struckAtNs === null);
-  return guests.map(({ name, host, history, lives, troubles }) => ({
-    name,
-    host,
-    history,
-    livingSince: lives[lives.length - 1]?.firstRecord ?? 0,
-    troubles,
-  }));
+  return guests.map((guest) => {
+    const { name, history, lives, troubles } = guest;
+    const livingSince = lives[lives.length - 1]?.firstRecord ?? 0;
+    return { name, host: guest.hostAt(atNs), history, livingSince, troubles };
+  });
 }
 
 function machinery(run: Run): Verdict {

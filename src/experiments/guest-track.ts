@@ -126,10 +126,14 @@ export class GuestTrack {
     return this.takeOver === null ? this.name : `${this.name}-on-${this.takeOver.to}`;
   }
 
-  /** Whether it was on that host at that time. */
-  wasOn(host: string, atNs: number): boolean {
+  /** The host that it was on at that time. */
+  hostAt(atNs: number): string {
     const { takeOver, scenario } = this;
-    return host === (takeOver !== null && atNs >= takeOver.atNs ? takeOver.to : scenario.host);
+    return takeOver !== null && atNs >= takeOver.atNs ? takeOver.to : scenario.host;
+  }
+
+  wasOn(host: string, atNs: number): boolean {
+    return this.hostAt(atNs) === host;
   }
 
   /** The numbers of its mutations, from all hosts that it was on; `tapOfHost`: of the last one. */
@@ -230,6 +234,8 @@ export class GuestTrack {
     this.#statsBuffer = copyOf(this.#statsBuffer);
     this.stats = new GuestStats(this.#statsBuffer);
     this.responses = copyOf(responses);
+    // It may have been done on the old host while that stood still: its successor is not.
+    this.result = null;
     this.lost('take-over', atNs, tap);
   }
 

@@ -204,7 +204,7 @@ export class HostKeeper {
     if (guest.exit !== null || track.struckAtNs !== null) return;
     const memory = stage.memoryOf(this.name);
     const pages = await sharedPagesOf(toolstack, guest, memory);
-    if (!this.#powered || toolstack !== this.#toolstack) return;
+    if (!this.#powered || toolstack !== this.#toolstack || track.host !== this.name) return;
     if (guest.exit !== null || track.struckAtNs !== null) return;
     track.struck(stage.clock.nowNs(), this.tap);
     scribble(memory, pages, new Prng(seed, 'ring-garbage'));
@@ -304,13 +304,17 @@ export class HostKeeper {
     await this.#drained();
   }
 
-  /** Takes the image of a guest over, as often as it takes, and starts the guest here. */
+  /**
+   * Takes the image of a guest over, as often as it takes, and starts the guest here. One whose
+   * rings are struck meanwhile stays where it is: it is ejected there and not started again.
+   */
   async #adopt(guest: GuestTrack, tap: OrderTap): Promise<void> {
     const { stage, tell } = this.#parts;
     while (!(await takeImage(this.#living, imageName(guest.name)))) {
       if (this.#ending) return;
       await stage.timers.sleep(TAKE_AGAIN_NS);
     }
+    if (guest.struckAtNs !== null) return;
     tell(`${this.name} has taken over the image of ${guest.name}`);
     guest.takenOver(this.name, stage.clock.nowNs(), tap);
     await this.startGuest(guest).catch((thrown: unknown) => this.#lost(this.toolstack, thrown));

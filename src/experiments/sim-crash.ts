@@ -57,7 +57,8 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     hosts: HOSTS,
     // Room for a driver VM for each kill in a row: frames of a dead one are kept until one serves.
     hostMemoryBytes: (images === null ? 40 : 64) * 2 ** 20,
-    driverHeapBytes: 4 * 2 ** 20,
+    // By a take-over a host may get the third guest, whose rings find half of what is left.
+    driverHeapBytes: (images === null ? 4 : 5) * 2 ** 20,
     guests,
     faults: options.calm ? [] : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond),
     driverRestartNs: random.between(0, 20) * 1e6,

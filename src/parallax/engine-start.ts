@@ -14,7 +14,7 @@ import { CleanSlab } from './cache/clean-slab.ts';
 import { MemoryCache } from './cache/memory-cache.ts';
 import { POOL_DISK, SLAB_DISK } from './disk-names.ts';
 import type { LogEntry } from './formats/log-group.ts';
-import type { RootBlock } from './formats/root-block.ts';
+import { HiddenKind, type RootBlock } from './formats/root-block.ts';
 import { DirtyLog } from './log/dirty-log.ts';
 import { openLogIdentity } from './log/log-identity.ts';
 import { recoverLog } from './log/recovery.ts';
@@ -100,14 +100,6 @@ export interface EngineHooks {
   readonly logFull: () => void;
 }
 
-/** What the log may have of images that go on elsewhere. */
-interface Elsewhere {
-  /** Pins that wait for this host's log. */
-  readonly pins: readonly Pin[];
-  /** Images of other hosts of which the log may not forget anything. */
-  readonly kept: ReadonlySet<number>;
-}
-
 /** The story of a start. */
 export class EngineStart {
   readonly #parts: EngineParts;
@@ -154,16 +146,17 @@ export class EngineStart {
     // A session is given once in a store: nobody else makes a log of this name.
     const seed = `${formatUuid(uuid)}/${this.#parts.host}/${session}`;
     const logUuid = await openLogIdentity(world, seed);
-    const elsewhere = await this.#lookElsewhere(images, logUuid);
-    const unmade = await this.#makeOrphans(images, elsewhere.pins);
+    const pins = await this.#pinsFor(images, logUuid);
+    const unmade = await this.#makeOrphans(images, pins);
     const vdis = await this.#startImages(images, payloads, logUuid);
-    const suffixes = await this.#suffixesOf(images, elsewhere.pins, vdis, unmade);
+    const suffixes = await this.#suffixesOf(images, pins, vdis, unmade);
+    const kept = await this.#keptOf(images, vdis, logUuid);
     const log = await this.#recover({
       images,
       vdis,
       suffixes,
       held: unmade,
-      kept: elsewhere.kept,
+      kept,
       snapshotNames: await names.all(),
       arena: arenas.log,
     });
@@ -174,25 +167,44 @@ export class EngineStart {
     return { guard, images, names, allocator, serving, vdis, logUuid, suffixes };
   }
 
-  /** Images that were this host's: what is pinned for its log, and of which it keeps all. */
-  async #lookElsewhere(images: Images, logUuid: string): Promise<Elsewhere> {
-    const { host } = this.#parts;
+  /** What waits for this host's log. */
+  async #pinsFor(images: Images, logUuid: string): Promise<Pin[]> {
     const pins: Pin[] = [];
-    const kept = new Set<number>();
     for (const image of await images.registry.list()) {
       try {
         const pin = await images.pinOf(image);
         if (pin?.hidden.suffix.logUuid === logUuid) pins.push(pin);
-        if (image.host === host) continue;
-        const { image: root } = await images.read(image.vdi);
-        // Whoever has its name has not started it yet: what is in the log is not pinned so far.
-        if (pin?.hidden.suffix.logUuid === logUuid || root.logUuid === logUuid) kept.add(image.vdi);
       } catch (thrown) {
         if (!isUnusable(thrown)) throw thrown;
-        kept.add(image.vdi);
       }
     }
-    return { pins, kept };
+    return pins;
+  }
+
+  /**
+   * Images that are not started here, and of which the log may not forget anything. They are looked
+   * at when those that are have been started: until then another host may take any of them over.
+   */
+  async #keptOf(
+    images: Images,
+    vdis: readonly StartedVdi[],
+    logUuid: string,
+  ): Promise<Set<number>> {
+    const started = new Set(vdis.map(({ vdi }) => vdi.id));
+    const kept = new Set<number>();
+    for (const { vdi } of await images.registry.list()) {
+      if (started.has(vdi)) continue;
+      try {
+        const { logUuid: log, hidden } = (await images.read(vdi)).image;
+        // Whoever has its name has not started it yet: what is in the log is not pinned so far.
+        const pinned = hidden?.kind === HiddenKind.takeOverPin ? hidden.suffix?.logUuid : null;
+        if (log === logUuid || pinned === logUuid) kept.add(vdi);
+      } catch (thrown) {
+        if (!isUnusable(thrown)) throw thrown;
+        kept.add(vdi);
+      }
+    }
+    return kept;
   }
 
   /** The numbers of those images of which a suffix is in the log and has become no image. */
@@ -388,6 +400,7 @@ interface RecoverParts {
   readonly suffixes: readonly RecoveredSuffix[];
   /** Images of which the log has a suffix that is not published: it keeps everything of them. */
   readonly held: ReadonlySet<number>;
+  /** Images that are not started here, and of which the log may not forget anything. */
   readonly kept: ReadonlySet<number>;
   readonly snapshotNames: ReadonlyMap<string, string>;
   readonly arena: Arena;

@@ -1,9 +1,10 @@
 /** K5 in a run: a host is taken for dead, another one takes its images, and the first goes on. */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { present } from '../../src/base/invariant.ts';
 import { checkFaults } from '../../src/experiments/check-faults.ts';
 import { coverageOf } from '../../src/experiments/coverage.ts';
 import type { Scenario } from '../../src/experiments/scenario.ts';
+import { simCrashScenario } from '../../src/experiments/sim-crash.ts';
 import { POLICY_NAMES, Policy } from '../../src/parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
@@ -92,6 +93,31 @@ test('a host that lost its power is taken over while it is away, and is not wait
   allHold(t, checks, 'seed 4');
   toldAtNs(t, run, 'h1 has taken over the image of g0');
   for (const { host } of run.guests) t.is(host, 'h1');
+});
+
+/** Seeds of the crash scenario in which a take-over and another fault fall together. */
+async function seedsHold(t: ExecutionContext, seeds: readonly number[]): Promise<void> {
+  const drawn = { plantedBug: 'none', calm: false, beyond: false, images: Policy.w2 } as const;
+  for (const seed of seeds) {
+    const { checks } = await judgedRun(simCrashScenario(seed, drawn), seed);
+    allHold(t, checks, `seed ${seed}`);
+  }
+}
+
+test('images are taken over while their old host starts again: its log forgets nothing of them', async (t) => {
+  await seedsHold(t, [411, 779]);
+});
+
+test('a guest that is done while its image is taken over starts on the other host, and is waited for', async (t) => {
+  await seedsHold(t, [184]);
+});
+
+test('a guest whose rings are struck while its image is taken over is ejected where it is', async (t) => {
+  await seedsHold(t, [888]);
+});
+
+test('who has moved shared the fate of the host that it was on', async (t) => {
+  await seedsHold(t, [1298]);
 });
 
 test('a successor that does not raise the generation is caught by each checker that looks', async (t) => {
