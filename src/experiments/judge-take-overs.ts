@@ -9,6 +9,7 @@ import { judgeFencing, type Tenure } from './checkers/fencing.ts';
 import { ImageOrder, type Tenure as OrderTenure } from './checkers/image-order.ts';
 import type { JudgedDisk } from './checkers/operations.ts';
 import type { GuestTrack, TakeOver } from './guest-track.ts';
+import { imageOrderOf } from './policy-losses.ts';
 import type { Run } from './runner.ts';
 
 const NAME = 'orphan';
@@ -44,10 +45,11 @@ function judgeOrphan(run: Run, guest: GuestTrack, takeOver: TakeOver): Verdict |
   const { name, disk, scenario, losses } = guest;
   const { history, tap, orphan, firstRecord } = takeOver;
   const policy = scenario.writeBack ?? Policy.w2;
-  if (orphan === null || !LOGGED.includes(policy)) return null;
+  if (!LOGGED.includes(policy)) return null;
   // A disk that fails may keep some of its log back, and one that is lost has nothing any more.
   const { faults } = run.scenario;
   const isSound = faults.every(({ kind }) => kind !== 'disk' && kind !== 'host-loss');
+  if (orphan === null) return policy === Policy.w2 && isSound ? judgeNothing(run, guest) : null;
   if (policy === Policy.w4 && !isSound) return null;
   const before = losses.filter(({ record }) => record < firstRecord);
   const sectors = scenario.diskSectors;
@@ -63,10 +65,29 @@ function judgeOrphan(run: Run, guest: GuestTrack, takeOver: TakeOver): Verdict |
       `its orphan is broken: ${clause}: it shows no state that the disk once had`,
     );
   }
-  const acknowledged = tenure.mutations.findLastIndex(({ doneNs }) => Number.isFinite(doneNs)) + 1;
+  const acknowledged = acknowledgedIn(tenure);
   if (SYNCED.includes(policy) && isSound && cut < acknowledged) {
     const text = `${cut} mutations are there, and ${acknowledged} had been acknowledged`;
     return broken(NAME, `its orphan is broken: ${clause}: ${text}`);
   }
   return holds(NAME, `the orphan of ${clause}: ${cut} of ${tenure.mutations.length} mutations`);
+}
+
+/** No orphan came back: then the new host had found all that the old one had acknowledged. */
+function judgeNothing(run: Run, guest: GuestTrack): Verdict | null {
+  const order = imageOrderOf(run, guest);
+  const loss = guest.losses.findIndex(({ crash }) => crash === 'take-over');
+  const search = order?.searches[loss];
+  const tenure = order?.tenures[loss];
+  if (tenure === undefined || search === undefined || search.fits === null) return null;
+  // Of several states that look the same the newest is taken for found.
+  const found = search.fits[search.fits.length - 1] ?? 0;
+  const acknowledged = acknowledgedIn(tenure);
+  if (found >= acknowledged) return null;
+  const text = `${found} mutations were found, and ${acknowledged} had been acknowledged`;
+  return broken(NAME, `its orphan is missing: ${guest.name} (W2): ${text}`);
+}
+
+function acknowledgedIn({ mutations }: OrderTenure): number {
+  return mutations.findLastIndex(({ doneNs }) => Number.isFinite(doneNs)) + 1;
 }
