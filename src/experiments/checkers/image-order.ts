@@ -75,6 +75,13 @@ export interface ToldPlace extends OrderPlace {
   readonly tapRecord: number;
 }
 
+/** What is told when a number is given, and not later of one that was given before. */
+const GIVES_A_NUMBER: ReadonlySet<TapKind> = new Set([
+  TapKind.mutation,
+  TapKind.extent,
+  TapKind.snapshot,
+  TapKind.policy,
+]);
 /** What a sector shows if nobody has read it, or if it held damage. */
 export const UNSEEN = -1;
 
@@ -219,7 +226,10 @@ export class ImageOrder {
       if (cut === undefined || cut === null || !track.inOrder) {
         kept = [];
         base = image;
-      } else kept = tenure.mutations.slice(0, cut);
+      } else {
+        const again = this.#firstGivenAfter(tapLength, losses[at + 1]?.tapLength ?? tap.length);
+        kept = tenure.mutations.slice(0, cut).filter(({ vdiSeq }) => vdiSeq < again);
+      }
       from = tapLength;
     });
     tenures.push(new Tenure(this.#order(kept, from, tap.length, history.length), base));
@@ -259,6 +269,20 @@ export class ImageOrder {
       } else if (kind !== HistoryKind.flush) image.fill(UNSEEN, lba, lba + sectors);
     }
     return image;
+  }
+
+  /**
+   * The first number that was given in this part of the tap: whoever gave it had found nothing with
+   * that number or a higher one, whatever the few sectors that were read would allow.
+   */
+  #firstGivenAfter(from: number, to: number): number {
+    const { tap, disk } = this.track;
+    for (let at = from; at < to; at++) {
+      const { kind, disk: of, vdiSeq } = tap.record(at);
+      if (of !== disk) continue;
+      if (GIVES_A_NUMBER.has(kind)) return vdiSeq;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   /** Mutations that were kept, and those of a part of the tap; of the history up to `end`. */

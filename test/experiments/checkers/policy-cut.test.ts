@@ -134,6 +134,18 @@ test('without order each sector may be of another time, but holds what it held o
   t.regex(text, /sector 0 shows write 2, which it never held/);
 });
 
+test('whoever goes on says how much was found: a number that is given again was not', (t) => {
+  const tale = threeWrites();
+  tale.lose([]);
+  tale.tell(TapKind.snapshot, 1);
+  tale.tell(TapKind.published, 1);
+  const atNs = tale.lose([0, 0]);
+  t.true(
+    verdict(tale, 'prefix', atNs, ANY, 1).ok,
+    'nothing was found, and nothing was told of more',
+  );
+});
+
 test('without order what one sector shows after a loss says nothing of another after the next', (t) => {
   const tale = threeWrites();
   tale.lose([0]);
