@@ -90,7 +90,6 @@ export class PetalServer implements HostedActor {
       locks: this.#locks,
       answer: (to, id, pair, { status, version, crcs, data }) =>
         this.#reply(to, id, pair, status, version, crcs, data),
-      damaged: () => undefined,
     });
     const mutationParts: MutationParts = {
       world,

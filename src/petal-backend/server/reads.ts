@@ -26,8 +26,6 @@ export interface ReadParts {
   readonly store: ChunkStore;
   readonly locks: BlockLocks;
   readonly answer: (to: string, id: number, pair: Pair, answer: ReadAnswer) => void;
-  /** These blocks of the own store cannot be read, or are not what was written. */
-  readonly damaged: (pair: Pair, message: ReadMessage, damaged: number) => void;
 }
 
 const NO_DATA = new Uint8Array(0);
@@ -64,8 +62,8 @@ class Read implements StoreRead, LockOwner {
     this.#reads.begin(this);
   }
 
-  storeDone(status: StoreStatus, damaged: number): void {
-    this.#reads.done(this, status, damaged);
+  storeDone(status: StoreStatus): void {
+    this.#reads.done(this, status);
   }
 }
 
@@ -91,7 +89,7 @@ export class Reads {
     this.#refuse(read, refusal);
   }
 
-  done(read: Read, status: StoreStatus, damaged: number): void {
+  done(read: Read, status: StoreStatus): void {
     const { store, locks, answer } = this.#parts;
     const { client, message, pair, data, gmap, group, vdisk, epoch, block } = read;
     // It may have been told meanwhile that it is out, or its lease may have ended.
@@ -105,11 +103,8 @@ export class Reads {
     }
     locks.release(read);
     if (refusal !== null) return this.#refuse(read, refusal);
-    if (status !== StoreStatus.ok) {
-      this.#refuse(read, PetalStatus.ioError);
-      if (damaged !== 0) this.#parts.damaged(pair, message, damaged);
-      return;
-    }
+    // The client goes to the other copy.
+    if (status !== StoreStatus.ok) return this.#refuse(read, PetalStatus.ioError);
     answer(client, message.id, pair, { status: PetalStatus.ok, version, crcs, data });
   }
 
