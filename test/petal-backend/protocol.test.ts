@@ -48,6 +48,27 @@ test('a server is killed under load and comes back: nothing acknowledged is lost
   }
 });
 
+test('a server that is back before anybody has missed it is in sync again, in its new life', async (t) => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const petal = new SimPetal({ seed, servers: 4, silenceNs: 300e6 });
+    await petal.run(async () => {
+      await petal.create();
+      const history = new History(petal.world);
+      const pool = await petal.client('h0');
+      const options = { blocks: 64, operations: 60, lanes: 4 };
+      const working = workload(history, pool, FIRST, options, randomOf(seed));
+      await petal.world.timers.sleep(60e6 + seed * 2e6);
+      const victim = 1 + (seed % 4);
+      await petal.kill(victim);
+      petal.start(victim);
+      await becomesClean(petal, 1e9);
+      t.is(petal.disks.get(victim)?.incarnation, 2, 'it has had a life before');
+      t.is(await working, 0);
+      t.is(history.conflict(), null, `seed ${seed}`);
+    });
+  }
+});
+
 test('on disks: servers are killed and lose their power under load; nothing acknowledged is lost', async (t) => {
   for (let seed = 1; seed <= 6; seed++) {
     const petal = new SimPetal({ seed, servers: 4, onDisks: true });

@@ -1,7 +1,7 @@
 /**
  * A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory.
  */
-import type { MapVersion, Term } from '../../src/base/units.ts';
+import type { MapVersion } from '../../src/base/units.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
@@ -125,6 +125,8 @@ export interface SimPetalOptions {
   readonly servers: number;
   readonly copies?: number;
   readonly plantedBug?: PetalBug;
+  /** After which a server takes another one for dead. */
+  readonly silenceNs?: number;
   /** Servers keep their blocks on simulated disks; else in memory. */
   readonly onDisks?: boolean;
 }
@@ -139,12 +141,12 @@ export class SimPetal {
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
   readonly #handles = new Map<number, ActorHandle>();
-  readonly #plantedBug: PetalBug;
+  readonly #options: ServerOptions;
   readonly #onDisks: boolean;
 
   constructor(options: SimPetalOptions) {
     const { seed, servers, copies = 2, plantedBug = 'none', onDisks = false } = options;
-    this.#plantedBug = plantedBug;
+    this.#options = { ...FAST, plantedBug, silenceNs: options.silenceNs ?? FAST.silenceNs };
     this.#onDisks = onDisks;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
@@ -187,6 +189,15 @@ export class SimPetal {
     const vdisk = { name: VDISK_NAME, mode: VdiskMode.shared, sizeBlocks: SIZE_BLOCKS };
     await make(createVdisk(at, await pool(), stored, vdisk));
     for (const server of this.map.servers) this.start(server);
+    while (!this.allKnowThemselvesInSync()) await this.world.timers.sleep(1e6);
+  }
+
+  /** Every server is up, and in sync in each of its pairs as far as it knows. */
+  allKnowThemselvesInSync(): boolean {
+    return this.map.servers.every((server) => {
+      const status = this.servers.get(server)?.status() ?? [];
+      return status.length > 0 && status.every(({ role }) => role !== 'outside');
+    });
   }
 
   isUp(server: number): boolean {
@@ -318,13 +329,9 @@ export class SimPetal {
       store,
       net: new LinkNet(world.net.link('petal'), world),
       directory: new ServerView(client, world, POOL),
-      options: { ...FAST, plantedBug: this.#plantedBug },
+      options: this.#options,
     });
     this.servers.set(self, server);
     return server;
   }
-}
-
-export function term(value: number): Term {
-  return value as Term;
 }

@@ -8,13 +8,7 @@ import type { Fence, Session } from '../../base/units.ts';
 import { u32 } from '../../base/units.ts';
 import type { Directory, DirectoryEntry } from '../../world/directory.ts';
 import type { World } from '../../world/world.ts';
-import type {
-  AccessDirectory,
-  PairChange,
-  PairDirectory,
-  PairRecord,
-  VdiskFacts,
-} from '../server/ports.ts';
+import type { AccessDirectory, PairChange, PairDirectory, PairRecord } from '../server/ports.ts';
 import { pairKey, pairsPrefix, vdiskKey } from './keys.ts';
 import { checkPairOrder } from './pair-transitions.ts';
 import { pairBecomes, pairIs } from './pool-transitions.ts';
@@ -52,22 +46,18 @@ export class ServerView implements PairDirectory, AccessDirectory {
     return now?.term === record.term ? now : null;
   }
 
-  async vdisk(vdisk: number): Promise<VdiskFacts | null> {
-    const entry = await this.#directory.get(vdiskKey(this.#pool, vdisk));
-    return entry === null ? null : decodeRecord(this.#world.digest, vdiskKind, entry);
-  }
-
   /** A virtual disk that hosts attach to is a store of its name: `attach/<name>/<host>`. */
-  async fenceOf(vdisk: number, session: Session): Promise<Fence | null> {
+  async accessOf(vdisk: number, session: Session): ReturnType<AccessDirectory['accessOf']> {
+    const { digest } = this.#world;
     const entry = await this.#directory.get(vdiskKey(this.#pool, vdisk));
-    if (entry === null) return null;
-    const { name } = decodeRecord(this.#world.digest, vdiskKind, entry);
-    for (const { value } of await this.#directory.list(`attach/${name}/`)) {
-      const kind = SessionRecordKind.attachment;
-      const attached = decodeSessionRecord(this.#world.digest, kind, value);
-      if (!isDamage(attached) && attached.session === session) return u32<Fence>(attached.fence);
+    if (entry === null) return { vdisk: null, fence: null };
+    const record = decodeRecord(digest, vdiskKind, entry);
+    for (const { value } of await this.#directory.list(`attach/${record.name}/`)) {
+      const attached = decodeSessionRecord(digest, SessionRecordKind.attachment, value);
+      if (isDamage(attached) || attached.session !== session) continue;
+      return { vdisk: record, fence: u32<Fence>(attached.fence) };
     }
-    return null;
+    return { vdisk: record, fence: null };
   }
 
   #pairOf(entry: DirectoryEntry): PairRecord {

@@ -65,8 +65,7 @@ export class Access {
   async #learn(key: string, { vdisk, session }: Asked): Promise<void> {
     const { leaseNs, plantedBug } = this.#options;
     const askedNs = this.#world.clock.nowNs();
-    const facts = await this.#directory.vdisk(vdisk);
-    const fence = await this.#directory.fenceOf(vdisk, session);
+    const { vdisk: facts, fence } = await this.#directory.accessOf(vdisk, session);
     const fromNs = plantedBug === 'late-lease' ? this.#world.clock.nowNs() : askedNs;
     this.#known.set(key, { facts, fence, untilNs: fromNs + leaseNs });
   }

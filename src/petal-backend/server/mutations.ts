@@ -56,8 +56,6 @@ export interface Joiner {
   readonly server: number;
   /** Its copy is waited for like that of one in sync. */
   required: boolean;
-  /** Writes that it has been sent and has not told to have. */
-  outstanding: number;
 }
 
 const NO_CRCS: readonly number[] = [];
@@ -211,7 +209,6 @@ export class PrimaryMutations {
   /** A server answers a `replicate` of version n. */
   replicated(server: number, n: number, status: PetalStatus): void {
     const mutation = this.#underWay.get(n);
-    const joiner = this.#joiners.get(server);
     if (status !== PetalStatus.ok) {
       if (status === PetalStatus.ioError || status === PetalStatus.noSpace) {
         this.#parts.failed(this.#pair, server);
@@ -220,14 +217,13 @@ export class PrimaryMutations {
     }
     if (mutation === undefined || mutation.has.has(server)) return;
     mutation.has.add(server);
-    if (joiner !== undefined) joiner.outstanding--;
     this.#arrived(server, mutation);
     this.#settle(mutation);
   }
 
   /** From now on this member is sent every mutation. */
   addJoiner(server: number): Joiner {
-    const joiner = { server, required: false, outstanding: 0 };
+    const joiner = { server, required: false };
     this.#joiners.set(server, joiner);
     for (const mutation of this.#underWay.values()) this.#send(mutation, server);
     return joiner;
@@ -273,16 +269,13 @@ export class PrimaryMutations {
     }
   }
 
-  /** Sends again what has been without an answer for too long; the oldest wait, for who asks. */
-  resend(beforeNs: number): number[] {
-    const silent = new Set<number>();
+  /** Sends again what has been without an answer for too long. */
+  resend(beforeNs: number): void {
     for (const mutation of this.#underWay.values()) {
       if (mutation.sentNs > beforeNs) continue;
-      for (const server of this.#awaitedOf(mutation)) silent.add(server);
       if (this.#bug === 'late-change') this.#settle(mutation);
       else this.#sendToAll(mutation);
     }
-    return [...silent];
   }
 
   /** The time of holding back is over, or nobody has to be waited for any more. */

@@ -17,7 +17,7 @@
  */
 import { invariant } from '../../base/invariant.ts';
 import type { Term } from '../../base/units.ts';
-import type { InSync, PairRecord } from './ports.ts';
+import type { PairRecord } from './ports.ts';
 
 export type PairRole = 'outside' | 'secondary' | 'primary';
 
@@ -50,9 +50,15 @@ export class Pair {
   }
 
   get role(): PairRole {
-    const { inSync, primary } = this.#record;
-    if (!inSync.some((one) => this.#isSelf(one))) return 'outside';
-    return primary === this.self ? 'primary' : 'secondary';
+    if (!this.isInSync(this.self, this.incarnation)) return 'outside';
+    return this.#record.primary === this.self ? 'primary' : 'secondary';
+  }
+
+  /** Whether this life of a server is in sync. */
+  isInSync(server: number, incarnation: number): boolean {
+    return this.#record.inSync.some(
+      (one) => one.server === server && one.incarnation === incarnation,
+    );
   }
 
   /** Place of a server among the members; -1: it is none. */
@@ -114,9 +120,5 @@ export class Pair {
 
   holdsBack(nowNs: number): boolean {
     return nowNs < this.#holdUntilNs;
-  }
-
-  #isSelf({ server, incarnation }: InSync): boolean {
-    return server === this.self && incarnation === this.incarnation;
   }
 }

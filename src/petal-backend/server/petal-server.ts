@@ -32,7 +32,7 @@ import { Calls } from './calls.ts';
 import { Copies } from './copies.ts';
 import { Membership } from './membership.ts';
 import type { MutationMessage, MutationParts } from './mutations.ts';
-import type { Pair } from './pair.ts';
+import type { Pair, PairRole } from './pair.ts';
 import {
   type AccessDirectory,
   type PairDirectory,
@@ -52,6 +52,19 @@ export interface PetalServerParts {
   readonly net: PeerNet;
   readonly directory: PairDirectory & AccessDirectory;
   readonly options: ServerOptions;
+}
+
+/** What an operator sees of a server's place in one pair. */
+export interface PairStatus {
+  readonly gmap: number;
+  readonly group: number;
+  readonly term: number;
+  readonly role: PairRole;
+  readonly inSync: readonly number[];
+  /** Mutations that are not answered. */
+  readonly underWay: number;
+  /** Members that are being brought up to date. */
+  readonly joining: readonly number[];
 }
 
 const NO_DATA = new Uint8Array(0);
@@ -78,9 +91,6 @@ export class PetalServer implements HostedActor {
   constructor(parts: PetalServerParts) {
     this.#parts = parts;
     const { world, self, store, net, directory, options } = parts;
-    const failed = (reason: unknown): void => {
-      this.#thrown ??= { reason };
-    };
     this.#access = new Access(world, directory, options);
     this.#calls = new Calls(world, net);
     this.#copies = new Copies(store, this.#locks, options.plantedBug !== 'early-clean');
@@ -109,7 +119,7 @@ export class PetalServer implements HostedActor {
       options,
       newSeat: (record: PairRecord) => new Seat(mutationParts, record, self, store.incarnation),
       rollForward: (seat) => this.#repairs.rollForward(seat),
-      failed,
+      failed: this.#failed,
     });
     this.#repairs = new Repairs({
       world,
@@ -158,7 +168,7 @@ export class PetalServer implements HostedActor {
     this.#parts.store.checkInvariants();
   }
 
-  status(): unknown {
+  status(): readonly PairStatus[] {
     return [...this.#membership.seats.values()].map(({ pair, mutations, joining }) => ({
       gmap: pair.gmap,
       group: pair.group,
@@ -168,11 +178,6 @@ export class PetalServer implements HostedActor {
       underWay: mutations.underWay,
       joining: [...joining.keys()],
     }));
-  }
-
-  /** What is known of each pair: for those who watch a run. */
-  get pairs(): readonly Pair[] {
-    return [...this.#membership.seats.values()].map(({ pair }) => pair);
   }
 
   #receive(from: string, { message, payload }: Frame): void {
@@ -453,8 +458,10 @@ export class PetalServer implements HostedActor {
   }
 
   #background(story: Promise<unknown>): void {
-    story.catch((reason: unknown) => {
-      this.#thrown ??= { reason };
-    });
+    story.catch(this.#failed);
   }
+
+  readonly #failed = (reason: unknown): void => {
+    this.#thrown ??= { reason };
+  };
 }

@@ -45,10 +45,11 @@ export interface PairDirectory {
 
 /** Who may write to a virtual disk. */
 export interface AccessDirectory {
-  /** Version of the map of a virtual disk and its epoch; null: there is none. */
-  vdisk(vdisk: number): Promise<VdiskFacts | null>;
-  /** The newest fence of an attachment; null: it is over or there never was one. */
-  fenceOf(vdisk: number, session: Session): Promise<Fence | null>;
+  /** `vdisk`: null if there is none. `fence`: null if the attachment is over or never was. */
+  accessOf(
+    vdisk: number,
+    session: Session,
+  ): Promise<{ readonly vdisk: VdiskFacts | null; readonly fence: Fence | null }>;
 }
 
 export interface VdiskFacts {

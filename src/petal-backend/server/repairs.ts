@@ -60,8 +60,13 @@ export class Repairs {
     const { pair, mutations, joining } = seat;
     if (pair.role !== 'primary' || !mutations.isOpen) return;
     const member = pair.memberOf(server);
-    if (member < 0 || pair.others.includes(server)) return;
+    if (member < 0 || pair.isInSync(server, asked.incarnation)) return;
     if (joining.get(server) === asked.incarnation) return;
+    // Its life before was in sync, and nobody has missed it: this one is not.
+    if (pair.others.includes(server)) {
+      await this.#parts.membership().drop(seat, server);
+      if (!mutations.isOpen || pair.others.includes(server)) return;
+    }
     joining.set(server, asked.incarnation);
     const joiner = mutations.addJoiner(server);
     try {
