@@ -12,20 +12,20 @@ import { join } from 'node:path';
 import { Prng } from '../src/base/prng.ts';
 
 const BLOCK_BYTES = 4096;
-const GROUP_BLOCKS = 32;
+const GROUP_BLOCKS_MAX = 32;
 const LOG_BYTES = 64 * 2 ** 20;
 const FILL_BYTES = 2 ** 20;
 /** Reads between two looks at the clock. */
 const READS_A_LOOK = 64;
 
 /**
- * A file that is appended to: 32 blocks, then fdatasync. Like the log's segments it is allocated
+ * A file that is appended to: some blocks, then fdatasync. Like the log's segments it is allocated
  * beforehand, which makes it faster: no sync writes metadata.
  */
 export class RawLog {
   readonly #path: string;
   readonly #fd: number;
-  readonly #group = new Uint8Array(GROUP_BLOCKS * BLOCK_BYTES);
+  readonly #group = new Uint8Array(GROUP_BLOCKS_MAX * BLOCK_BYTES);
   #position = 0;
 
   constructor(folder: string) {
@@ -40,16 +40,17 @@ export class RawLog {
     for (let i = 0; i < words.length; i++) words[i] = random.nextU32();
   }
 
-  /** Blocks a second. */
-  speed(durationMs: number): number {
+  /** Blocks a second, so many before each fdatasync: 32 at the most. */
+  speed(durationMs: number, groupBlocks: number): number {
+    const groupBytes = groupBlocks * BLOCK_BYTES;
     const startMs = performance.now();
     let blocks = 0;
     let nowMs = startMs;
     while (nowMs - startMs < durationMs) {
-      writeSync(this.#fd, this.#group, 0, this.#group.length, this.#position);
+      writeSync(this.#fd, this.#group, 0, groupBytes, this.#position);
       fdatasyncSync(this.#fd);
-      this.#position = (this.#position + this.#group.length) % LOG_BYTES;
-      blocks += GROUP_BLOCKS;
+      this.#position = (this.#position + groupBytes) % LOG_BYTES;
+      blocks += groupBlocks;
       nowMs = performance.now();
     }
     return (blocks * 1000) / (nowMs - startMs);

@@ -43,6 +43,8 @@ async function publishedOf(rig: VdiRig): Promise<Published> {
 export interface WriteLine {
   readonly imageSpeeds: number[];
   readonly rawLogSpeeds: number[];
+  /** With half of the depth before each sync, as the image has it. */
+  readonly halfGroupSpeeds: number[];
   readonly fileSyncSpeeds: number[];
   readonly logAmplifications: number[];
   readonly blocksAGroup: number[];
@@ -68,13 +70,15 @@ export async function measureWrites(scale: VdiScale, memory: WasmMemory): Promis
   const line = {
     imageSpeeds: [] as number[],
     rawLogSpeeds: [] as number[],
+    halfGroupSpeeds: [] as number[],
     fileSyncSpeeds: [] as number[],
     logAmplifications: [] as number[],
     blocksAGroup: [] as number[],
   };
   for (let round = 0; round < scale.rounds; round++) {
     await awaitQuiet(scale.quietMs);
-    line.rawLogSpeeds.push(rawLog.speed(scale.bareMs));
+    line.rawLogSpeeds.push(rawLog.speed(scale.bareMs, MAX_DEPTH));
+    line.halfGroupSpeeds.push(rawLog.speed(scale.bareMs, MAX_DEPTH / 2));
     const before = (await rig.store()).log;
     const speed = await rig.speed('writer', MAX_DEPTH, 2 * scale.measureMs, scale.warmMs);
     const { log } = await rig.store();

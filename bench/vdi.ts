@@ -118,6 +118,7 @@ function samplesOf(lines: Lines): unknown[] {
       line: 'write.w2.qd32',
       imagePerSecond: spreadOf(writes.imageSpeeds),
       rawLogPerSecond: spreadOf(writes.rawLogSpeeds),
+      rawLogOf16PerSecond: spreadOf(writes.halfGroupSpeeds),
       fileSyncPerSecond: spreadOf(writes.fileSyncSpeeds),
       logAmplification: spreadOf(writes.logAmplifications),
       blocksAGroup: spreadOf(writes.blocksAGroup),
