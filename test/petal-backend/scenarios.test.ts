@@ -85,9 +85,9 @@ async function lateCopy(petal: SimPetal, history: History): Promise<void> {
   const client = await petal.client('h0', { giveUpNs: 50e6 });
   await history.write(client, BLOCK);
   let late: Frame | null = null;
-  petal.net.watch = (from, to, frame) => {
+  petal.net.spy((from, to, frame) => {
     if (from === 's1' && to === 's2' && frame.message.kind === 'replicate') late ??= frame;
-  };
+  });
   petal.simulator.link('s2/petal').toActor.cut();
   const writing = history.write(client, BLOCK);
   await petal.world.timers.sleep(5e6);
@@ -177,11 +177,11 @@ test('a write that comes a second time, after a later one, is not done again', a
   const { history } = await scenario(1, async (petal, history) => {
     const client = await petal.client('h0');
     let first: Frame | null = null;
-    petal.net.watch = (from, to, frame) => {
+    petal.net.spy((from, to, frame) => {
       if (from === 'h0.1' && to === 's1' && frame.message.kind === 'write') first = frame;
-    };
+    });
     await history.write(client, BLOCK);
-    petal.net.watch = null;
+    petal.net.spy(null);
     await history.write(client, BLOCK);
     if (first === null) throw new Error('a write was sent');
     petal.net.inject('h0.1', 's1', first);

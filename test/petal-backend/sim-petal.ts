@@ -1,47 +1,41 @@
 /**
  * A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory.
  */
-import type { MapVersion } from '../../src/base/units.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
   PetalPool,
   type PetalPoolOptions,
 } from '../../src/petal-backend/client/petal-pool.ts';
-import { gmapKey, pairKey, poolKey, serverKey } from '../../src/petal-backend/directory/keys.ts';
 import {
-  addServer,
-  createGmap,
-  createPool,
-  createVdisk,
-  type Plan,
-  type Stored,
-} from '../../src/petal-backend/directory/pool-transitions.ts';
+  createPetalServer,
+  DIRECTORY_LINK,
+  PETAL_LINK,
+  PETAL_SERVER_LINKS,
+} from '../../src/petal-backend/create-petal-server.ts';
+import { pairKey } from '../../src/petal-backend/directory/keys.ts';
+import { createPetalPool, findVdisk } from '../../src/petal-backend/directory/pool-setup.ts';
 import {
   decodeRecord,
   type PairRecord,
-  type PoolRecord,
   pairKind,
-  poolKind,
-  type ServerRecord,
   VdiskMode,
 } from '../../src/petal-backend/directory/records.ts';
 import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
-import { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
+import type { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
 import {
   DEFAULT_SERVER_OPTIONS,
   type PetalBug,
   type ServerOptions,
   serverName,
 } from '../../src/petal-backend/server/ports.ts';
-import type { ChunkStore } from '../../src/petal-backend/store/chunk-store.ts';
-import { openChunkStore } from '../../src/petal-backend/store/file-chunk-store.ts';
 import type { StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
-import { addressed, addressOf, frameOf, LinkNet } from '../../src/petal-backend/wire/link-net.ts';
+import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
+import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
@@ -87,36 +81,16 @@ function decoded(bytes: Uint8Array): Frame {
   return frame;
 }
 
-/** Passes frames on by the name in them; who may not hear whom is cut. */
-class Switch {
-  readonly #ends = new Map<string, Link>();
-  readonly #cut = new Set<string>();
+/** Frames pass as bytes; tests look at them as messages. */
+class Switch extends Switchboard {
   /** Sees every frame that passes. */
-  watch: ((from: string, to: string, frame: Frame) => void) | null = null;
-
-  plug(name: string, far: Link): void {
-    this.#ends.set(name, far);
-    far.onFrame((bytes) => {
-      const to = addressOf(bytes) ?? '';
-      if (this.#cut.has(`${name}>${to}`)) return;
-      const frame = frameOf(bytes);
-      if (this.watch !== null) this.watch(name, to, decoded(frame));
-      this.#ends.get(to)?.send(addressed(name, frame));
-    });
-  }
-
-  cut(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
-  }
-
-  heal(): void {
-    this.#cut.clear();
+  spy(see: ((from: string, to: string, frame: Frame) => void) | null): void {
+    this.watch = see === null ? null : (from, to, bytes) => see(from, to, decoded(bytes));
   }
 
   /** A frame comes, late or again, as if `from` had sent it. */
   inject(from: string, to: string, frame: Frame): void {
-    const bytes = encodeFrame(frame.message, frame.payload, simDigest);
-    this.#ends.get(to)?.send(addressed(from, bytes));
+    this.deliver(from, to, encodeFrame(frame.message, frame.payload, simDigest));
   }
 }
 
@@ -137,7 +111,7 @@ export class SimPetal {
   readonly directory: SimDirectory;
   readonly net: Switch = new Switch();
   readonly disks: Map<number, MemoryDisk> = new Map();
-  readonly servers: Map<number, PetalServer> = new Map();
+  readonly servers: Map<number, Pick<PetalServer, 'status'>> = new Map();
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
   readonly #handles = new Map<number, ActorHandle>();
@@ -163,31 +137,17 @@ export class SimPetal {
 
   /** The directory of a new pool; all servers are started and in sync. */
   async create(): Promise<void> {
-    const { directory } = this;
-    const { digest } = this.world;
-    const at = { pool: POOL, digest };
-    const make = async <T>({ next, txn }: Plan<T>): Promise<T> => {
-      if (!(await directory.txn(txn.comparisons, txn.changes))) throw new Error('it was not made');
-      return next;
-    };
-    const versionOf = async (key: string): Promise<number> =>
-      (await directory.get(key))?.version ?? 0;
-    const pool = async (): Promise<Stored<PoolRecord>> => {
-      const entry = await directory.get(poolKey(POOL));
-      if (entry === null) throw new Error('there is no pool');
-      return { record: decodeRecord(digest, poolKind, entry), version: entry.version };
-    };
-    await make(createPool(at, new Uint8Array(16).fill(7), 0));
-    const servers: Stored<ServerRecord>[] = [];
-    for (const server of this.map.servers) {
-      const facts = { address: serverName(server), site: 'site', disks: [1] };
-      const record = await make(addServer(at, await pool(), facts));
-      servers.push({ record, version: await versionOf(serverKey(POOL, server)) });
-    }
-    const map = await make(createGmap(at, await pool(), servers, this.map.copies));
-    const stored = { record: map, version: await versionOf(gmapKey(POOL, map.gmap)) };
-    const vdisk = { name: VDISK_NAME, mode: VdiskMode.shared, sizeBlocks: SIZE_BLOCKS };
-    await make(createVdisk(at, await pool(), stored, vdisk));
+    const servers = this.map.servers.map((server) => {
+      return { address: serverName(server), site: 'site', disks: [1] };
+    });
+    await createPetalPool(this.directory, this.world.digest, {
+      pool: POOL,
+      uuid: new Uint8Array(16).fill(7),
+      createdMs: 0,
+      servers,
+      copies: this.map.copies,
+      vdisk: { name: VDISK_NAME, mode: VdiskMode.shared, sizeBlocks: SIZE_BLOCKS },
+    });
     for (const server of this.map.servers) this.start(server);
     while (!this.allKnowThemselvesInSync()) await this.world.timers.sleep(1e6);
   }
@@ -209,11 +169,10 @@ export class SimPetal {
     const spawner = this.simulator.spawner({
       'petal-server': (world): HostedActor => this.#actorOn(world, server),
     });
-    const links = ['petal', 'directory'];
     const spec = { kind: 'petal-server', name, host: `host${server}`, bellAddress: 0 } as const;
-    const handle = spawner.spawn({ ...spec, links, config: null });
-    this.net.plug(name, handle.links.get('petal') as Link);
-    this.#directoryServer.serve(handle.links.get('directory') as Link);
+    const handle = spawner.spawn({ ...spec, links: PETAL_SERVER_LINKS, config: null });
+    this.net.plug(name, handle.links.get(PETAL_LINK) as Link);
+    this.#directoryServer.serve(handle.links.get(DIRECTORY_LINK) as Link);
     this.#handles.set(server, handle);
   }
 
@@ -253,6 +212,7 @@ export class SimPetal {
     options: Partial<PetalPoolOptions> = {},
   ): Promise<{ readonly pool: PetalPool; readonly attachment: Attachment }> {
     const { world } = this;
+    const { map, vdisk } = await findVdisk(this.directory, world.digest, POOL, VDISK_NAME);
     const attachment = await attach(this.directory, world.digest, VDISK_NAME, host);
     const { session, fence } = attachment;
     const name = `${host}.${session}`;
@@ -262,13 +222,13 @@ export class SimPetal {
     const pool = new PetalPool({
       world,
       net: new LinkNet(near, world),
-      map: this.map,
+      map,
       host,
       store: VDISK_NAME,
-      vdisk: VDISK,
-      epoch: 1,
-      mapVersion: 1 as MapVersion,
-      sizeBlocks: SIZE_BLOCKS,
+      vdisk: vdisk.vdisk,
+      epoch: vdisk.epoch,
+      mapVersion: vdisk.mapVersion,
+      sizeBlocks: vdisk.sizeBlocks,
       session,
       fence,
       options: { ...FAST_POOL, ...options },
@@ -314,24 +274,25 @@ export class SimPetal {
   }
 
   #actorOn(world: World, self: number): HostedActor {
-    const disk = this.disks.get(self) as MemoryDisk;
-    if (!this.#onDisks) return this.#serverOn(world, self, new MemoryStore(world, disk));
-    const server = new Uint8Array(16).fill(self);
-    const open = (): Promise<ChunkStore> => openChunkStore(world, { ...STORE, server });
-    return new PetalServerActor(open, (store) => this.#serverOn(world, self, store));
+    const made = this.#onDisks ? this.#onRealStore(world, self) : this.#inMemory(world, self);
+    this.servers.set(self, made);
+    return made;
   }
 
-  #serverOn(world: World, self: number, store: ChunkStore): PetalServer {
-    const client = new DirectoryClient(world.net.link('directory'), world);
-    const server = new PetalServer({
+  #onRealStore(world: World, self: number): PetalServerActor {
+    const store = { ...STORE, server: new Uint8Array(16).fill(self) };
+    return createPetalServer(world, { pool: POOL, server: self, store, options: this.#options });
+  }
+
+  #inMemory(world: World, self: number): PetalServer {
+    const client = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+    return new PetalServer({
       world,
       self,
-      store,
-      net: new LinkNet(world.net.link('petal'), world),
+      store: new MemoryStore(world, this.disks.get(self) as MemoryDisk),
+      net: new LinkNet(world.net.link(PETAL_LINK), world),
       directory: new ServerView(client, world, POOL),
       options: this.#options,
     });
-    this.servers.set(self, server);
-    return server;
   }
 }

@@ -129,7 +129,7 @@ const MAGIC = {
 const CHAINED = 1;
 
 /** How one kind of record becomes bytes and is read; `field` is the u16 at byte 6. */
-interface Kind<T> {
+export interface RecordKind<T> {
   readonly magic: number;
   readonly field: (record: T) => number;
   readonly write: (writer: ByteWriter, record: T) => void;
@@ -137,7 +137,7 @@ interface Kind<T> {
   readonly read: (reader: ByteReader, field: number) => T | null;
 }
 
-export const poolKind: Kind<PoolRecord> = {
+export const poolKind: RecordKind<PoolRecord> = {
   magic: MAGIC.pool,
   field: ({ state }) => state,
   write(writer, record) {
@@ -159,7 +159,7 @@ export const poolKind: Kind<PoolRecord> = {
   },
 };
 
-export const serverKind: Kind<ServerRecord> = {
+export const serverKind: RecordKind<ServerRecord> = {
   magic: MAGIC.server,
   field: () => 0,
   write(writer, record) {
@@ -178,7 +178,7 @@ export const serverKind: Kind<ServerRecord> = {
   }),
 };
 
-export const gmapKind: Kind<GmapRecord> = {
+export const gmapKind: RecordKind<GmapRecord> = {
   magic: MAGIC.gmap,
   field: () => CHAINED,
   write(writer, record) {
@@ -196,7 +196,7 @@ export const gmapKind: Kind<GmapRecord> = {
   },
 };
 
-export const pairKind: Kind<PairRecord> = {
+export const pairKind: RecordKind<PairRecord> = {
   magic: MAGIC.pair,
   field: () => 0,
   write(writer, record) {
@@ -241,7 +241,7 @@ export function pairProblem({ inSync, members, primary, term }: PairRecord): str
   return servers.includes(primary) ? null : 'the primary is in sync';
 }
 
-export const vdiskKind: Kind<VdiskRecord> = {
+export const vdiskKind: RecordKind<VdiskRecord> = {
   magic: MAGIC.vdisk,
   field: ({ mode }) => mode,
   write(writer, record) {
@@ -264,14 +264,14 @@ export const vdiskKind: Kind<VdiskRecord> = {
 };
 
 /** The number of the virtual disk that has a name. */
-export const nameKind: Kind<number> = {
+export const nameKind: RecordKind<number> = {
   magic: MAGIC.name,
   field: () => 0,
   write: (writer, vdisk) => writer.u32(vdisk),
   read: (reader) => reader.u32(),
 };
 
-export const forcedKind: Kind<ForcedRecord> = {
+export const forcedKind: RecordKind<ForcedRecord> = {
   magic: MAGIC.forced,
   field: ({ kind }) => kind,
   write(writer, record) {
@@ -305,7 +305,7 @@ export const forcedKind: Kind<ForcedRecord> = {
   },
 };
 
-export function encodeRecord<T>(digest: Crc, kind: Kind<T>, record: T): Uint8Array {
+export function encodeRecord<T>(digest: Crc, kind: RecordKind<T>, record: T): Uint8Array {
   const writer = new ByteWriter();
   writer.raw(new Uint8Array(BODY_AT));
   kind.write(writer, record);
@@ -318,7 +318,7 @@ export function encodeRecord<T>(digest: Crc, kind: Kind<T>, record: T): Uint8Arr
 }
 
 /** Throws what says which key is damaged, or was written by a later version. */
-export function decodeRecord<T>(digest: Crc, kind: Kind<T>, entry: DirectoryEntry): T {
+export function decodeRecord<T>(digest: Crc, kind: RecordKind<T>, entry: DirectoryEntry): T {
   const { key, value } = entry;
   const view = viewOf(value);
   const frame = { magic: kind.magic, version: VERSION };

@@ -5,11 +5,11 @@
 import { type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor, StepResult } from '../../world/actor.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';
-import type { PetalServer } from './petal-server.ts';
+import type { PairStatus, PetalServer } from './petal-server.ts';
 
 export class PetalServerActor implements HostedActor {
   readonly control: HostedActor['control'] = {
-    status: () => this.#server?.status() ?? null,
+    status: () => this.status(),
     stop: () => this.#stop(),
   };
   readonly #open: () => Promise<ChunkStore>;
@@ -27,6 +27,11 @@ export class PetalServerActor implements HostedActor {
     this.#store = await this.#open();
     this.#server = this.#serve(this.#store);
     await this.#server.start();
+  }
+
+  /** Empty until the store is open. */
+  status(): readonly PairStatus[] {
+    return this.#server?.status() ?? [];
   }
 
   step(): StepResult {

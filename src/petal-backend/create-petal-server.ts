@@ -1,0 +1,44 @@
+/** The `ActorFactory` of Petal servers, in both worlds. */
+import { invariant } from '../base/invariant.ts';
+import { DirectoryClient } from '../world/directory-client.ts';
+import type { World } from '../world/world.ts';
+import { ServerView } from './directory/server-view.ts';
+import { PetalServer } from './server/petal-server.ts';
+import { PetalServerActor } from './server/petal-server-actor.ts';
+import type { ServerOptions } from './server/ports.ts';
+import type { ChunkStore } from './store/chunk-store.ts';
+import { openChunkStore } from './store/file-chunk-store.ts';
+import type { StoreOptions } from './store/store-options.ts';
+import { LinkNet } from './wire/link-net.ts';
+
+/** Links that a server is started with: to its peers and clients, and to the directory. */
+export const PETAL_LINK = 'petal';
+export const DIRECTORY_LINK = 'directory';
+export const PETAL_SERVER_LINKS: readonly string[] = [PETAL_LINK, DIRECTORY_LINK];
+
+/** Structured-cloneable. */
+export interface PetalServerConfig {
+  /** Name of the pool in the directory. */
+  readonly pool: string;
+  /** Number of the server in the pool. */
+  readonly server: number;
+  readonly store: StoreOptions;
+  readonly options: ServerOptions;
+}
+
+export function createPetalServer(world: World, config: unknown): PetalServerActor {
+  invariant(typeof config === 'object' && config !== null, 'a server is started with a config');
+  const { pool, server, store, options } = config as PetalServerConfig;
+  const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+  const net = new LinkNet(world.net.link(PETAL_LINK), world);
+  const serve = (chunks: ChunkStore): PetalServer =>
+    new PetalServer({
+      world,
+      self: server,
+      store: chunks,
+      net,
+      directory: new ServerView(directory, world, pool),
+      options,
+    });
+  return new PetalServerActor(() => openChunkStore(world, store), serve);
+}
