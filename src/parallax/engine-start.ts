@@ -30,10 +30,12 @@ import { NodeCache } from './tree/node-cache.ts';
 import { NodeLoader } from './tree/node-loader.ts';
 import { TreeReader } from './tree/tree-reader.ts';
 import { BaseReader } from './vdi/base-reader.ts';
+import { Batches } from './vdi/batches.ts';
 import { BlockWriter } from './vdi/block-writer.ts';
+import { DirtyMap } from './vdi/dirty-map.ts';
 import { PayloadMemory } from './vdi/payload-memory.ts';
 import { PieceReader } from './vdi/piece-reader.ts';
-import { isVolatile } from './vdi/policy.ts';
+import { clausesOf, isVolatile, type Policy } from './vdi/policy.ts';
 import { PublishTurn } from './vdi/publish-turn.ts';
 import { ReadPath } from './vdi/read-path.ts';
 import { RunLog } from './vdi/run-log.ts';
@@ -432,7 +434,7 @@ export function newVdi(
   sizes: ParallaxSizes,
   payloads: PayloadMemory,
 ): Vdi {
-  return new Vdi(name, image, version, sizes, {
-    released: (address) => payloads.give(address),
-  });
+  const dirty = new DirtyMap({ released: (address) => payloads.give(address) });
+  const batches = new Batches(sizes, clausesOf(image.policy as Policy));
+  return new Vdi(name, image, version, { dirty, batches });
 }

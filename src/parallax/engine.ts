@@ -26,10 +26,12 @@ import {
   noteLoss,
 } from './engine-start.ts';
 import { HiddenKind, type RootBlock } from './formats/root-block.ts';
+import { keepLiveSuffix } from './live-suffix.ts';
 import type { DirtyLog } from './log/dirty-log.ts';
 import { detach, type FenceGuard } from './pool/attach.ts';
 import type { ExtentAllocator } from './pool/extents.ts';
 import type { Images } from './store/images.ts';
+import type { ImageName } from './store/registry.ts';
 import type { SnapshotNames } from './store/snapshot-names.ts';
 import type { NodeLoader } from './tree/node-loader.ts';
 import type { ReadPath } from './vdi/read-path.ts';
@@ -79,14 +81,7 @@ export class Parallax {
     this.#serving = made.serving;
     this.#names = made.names;
     for (const { vdi, before } of made.vdis) this.#serve(vdi, before);
-    for (const { pin, orphan } of made.suffixes) {
-      this.#origins.set(orphan.id, pin.image.vdi);
-      // No flush is to be awaited of who is gone.
-      this.#served.get(orphan.id)?.hurry(true);
-      void orphan.published(orphan.dirtySeq).then((ok) => {
-        if (ok) this.#suffixDone(orphan.id);
-      });
-    }
+    for (const { pin, orphan } of made.suffixes) this.#publishSuffix(orphan, pin.image.vdi);
   }
 
   /** At each step of the driver VM, after its rings. */
@@ -150,7 +145,7 @@ export class Parallax {
       throw new UsageError('E_IMAGE_HERE', text, { fields: { image: name, host } });
     }
     // A life of the image that another host has ended.
-    if (own !== undefined) await this.#giveUp(own);
+    if (own !== undefined) await this.#giveUp(own, named);
     await registry.moveTo(named.vdi, named.host, host);
     return this.image(name);
   }
@@ -175,10 +170,30 @@ export class Parallax {
     this.#suffixDone(vdi);
   }
 
-  async #giveUp(image: ServedImage): Promise<void> {
+  /** `named`: another host has ended this life, and what it had is kept if it is waited for. */
+  async #giveUp(image: ServedImage, named: ImageName | null = null): Promise<void> {
     await image.giveUp();
     image.forgetCached();
+    if (named !== null) {
+      const { world, host } = this.#parts;
+      const parts = { world, images: this.images, log: this.log, logUuid: this.#logUuid, host };
+      const suffix = await keepLiveSuffix(parts, named, image.vdi);
+      if (suffix !== null) {
+        this.#serve(suffix.vdi, suffix.before);
+        this.#publishSuffix(suffix.vdi, named.vdi);
+      }
+    }
     this.#served.delete(image.vdi.id);
+  }
+
+  /** An orphan is published soon; then nothing of the suffix is needed in the log any more. */
+  #publishSuffix(orphan: Vdi, origin: number): void {
+    this.#origins.set(orphan.id, origin);
+    // No flush is to be awaited of who is gone.
+    this.#served.get(orphan.id)?.hurry(true);
+    void orphan.published(orphan.dirtySeq).then((ok) => {
+      if (ok) this.#suffixDone(orphan.id);
+    });
   }
 
   /** Nothing of a suffix is needed in the log any more. */

@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { HiddenKind } from '../../src/parallax/formats/root-block.ts';
 import type { FsckReport } from '../../src/parallax/fsck/report.ts';
 import { Policy } from '../../src/parallax/vdi/policy.ts';
+import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { DeviceStatus } from '../../src/world/block-device.ts';
 import { EngineBench, type EngineLife } from '../helpers/engine-bench.ts';
 
@@ -201,28 +202,80 @@ test('an image that was closed cleanly is taken over without a pin: nothing of i
   });
 });
 
+/** The image of `h0` is of `h1` now, published there, and `h0` knows that it is cut off. */
+async function cutOff(t: ExecutionContext, bench: EngineBench): Promise<EngineLife> {
+  const lives: EngineLife[] = [];
+  const h1 = await takeOver(t, bench, (old) => {
+    lives.push(old);
+    return standStill(bench);
+  });
+  const there = await mustHold(t, h1, 'a', 1);
+  for (let i = 0; i < 40; i++) t.is(await there.write(i * 8, 8, 1 + (i % 10)), OK);
+  await there.served.drain();
+  const [h0] = lives as [EngineLife];
+  await (await h0.image('a')).served.drain().catch(() => undefined);
+  return h0;
+}
+
+/** So much is written and published that the log has used all its segments again. */
+async function wearLog(t: ExecutionContext, { engine, image }: EngineLife): Promise<void> {
+  const { log } = engine;
+  const disk = await image('a');
+  const { segmentBytes, maxSegments } = SMALL_SIZES.log;
+  const enough = log.statistics().writtenBytes + 2 * maxSegments * segmentBytes;
+  while (log.statistics().writtenBytes < enough) {
+    for (let i = 0; i < 20; i++) t.is(await disk.write(800, 8, 7), OK);
+    await disk.served.drain();
+  }
+}
+
 test('an image goes to another host and back while both live on: nothing is lost on the way', async (t) => {
   const bench = new EngineBench({ seed: 48 });
   await bench.run(async () => {
-    const lives: EngineLife[] = [];
-    const h1 = await takeOver(t, bench, (old) => {
-      lives.push(old);
-      return standStill(bench);
-    });
-    const [h0] = lives as [EngineLife];
-    const there = await mustHold(t, h1, 'a', 1);
-    for (let i = 0; i < 40; i++) t.is(await there.write(i * 8, 8, 1 + (i % 10)), OK);
-    await there.served.drain();
-    await (await h0.image('a')).served.drain().catch(() => undefined);
+    const h0 = await cutOff(t, bench);
     await h0.engine.takeOver('a');
+    const orphan = await mustHold(t, h0, ORPHAN, 101);
     const here = await mustHold(t, h0, 'a', 1);
     for (let i = 0; i < 5; i++) t.is(await here.write(i * 8, 8, 31 + i), OK);
+    t.is(await orphan.write(80, 8, 9), OK, 'it is an image as any other');
+    await wearLog(t, h0);
+    await mustHold(t, h0, ORPHAN, 101);
     await bench.kill(h0);
     const back = await bench.start();
     await mustHold(t, back, 'a', 31);
-    await mustHold(t, back, ORPHAN, 101);
+    const again = await mustHold(t, back, ORPHAN, 101);
+    t.deepEqual(await again.read(80, 8), same(9, 8));
+    t.deepEqual(await namesOf(bench), ['a of h0', `${ORPHAN} of h0`]);
     mustBeClean(t, await bench.fsck());
   });
+});
+
+/** A host dies so long after it began to take its image back. False: it was done before. */
+async function dieTakingBack(t: ExecutionContext, afterNs: number): Promise<boolean> {
+  const bench = new EngineBench({ seed: 52 });
+  let died = true;
+  await bench.run(async () => {
+    const h0 = await cutOff(t, bench);
+    const taken = h0.engine.takeOver('a').then(() => h0.image(ORPHAN));
+    const drained = taken.then((image) => image.served.drain()).then(() => 'drained');
+    const late = bench.world.timers.sleep(afterNs).then(() => 'late');
+    died = (await Promise.race([drained, late])) === 'late';
+    if (!died) return;
+    await bench.kill(h0);
+    const back = await bench.start();
+    await (await mustHold(t, back, ORPHAN, 101)).served.drain();
+    await mustHold(t, back, ORPHAN, 101);
+    if ((await namesOf(bench)).includes('a of h1')) await back.engine.takeOver('a');
+    await mustHold(t, back, 'a', 1);
+    mustBeClean(t, await bench.fsck());
+  });
+  return died;
+}
+
+test('a host that takes its image back is killed at any moment: its suffix becomes one image', async (t) => {
+  let steps = 0;
+  while (await dieTakingBack(t, steps * 50e3)) steps++;
+  t.true(steps > 30, `${steps} moments`);
 });
 
 test('snapshots and policies of a suffix are in the orphan', async (t) => {

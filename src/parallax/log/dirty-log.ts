@@ -197,7 +197,8 @@ export class DirtyLog implements CommitOwner {
 
   /**
    * Keeps everything of the VDI, whatever is told to be published: what the log has of it is not of
-   * what its root stands for. To be called before `start`, for each incarnation anew.
+   * what its root stands for. To be called for each incarnation anew: before `start`, or before a
+   * life of the VDI begins.
    */
   holdVdi(vdi: number): void {
     this.#vdis.hold(vdi, true);

@@ -11,6 +11,10 @@
  * publish  the mutations enter it from the log, by their numbers, and destage publishes them
  * claim    by command it is kept or dropped, and the pin goes; the log may forget the suffix
  * ```
+ * A host that was cut off and never died has the suffix in memory too: if it takes the image back
+ * itself, the orphan is made then, of what is there, because the image goes on with the same log
+ * and would have it forget (`live-suffix.ts`).
+ *
  * Each step finds what an earlier try has left and does only what is missing, so a host that dies
  * in any of them makes the same orphan, once, when it starts again. What it promises: under the
  * orphan's name there is the pinned root with a prefix of the suffix, never less than a start had
@@ -58,7 +62,20 @@ export async function makeOrphan(
   await inspectLog(world, (entry) => {
     isThere ||= entry.vdi === pin.image.vdi && isOfSuffix(pin.hidden, entry);
   });
-  if (!isThere) return null;
+  return isThere ? await makeImage(world, images, pin, host) : null;
+}
+
+/** The image of a suffix that is known to be there; one that an earlier try has made is taken. */
+export async function orphanOf(
+  world: World,
+  images: Images,
+  pin: Pin,
+  host: string,
+): Promise<ImageName> {
+  return (await findOrphan(images, pin)) ?? (await makeImage(world, images, pin, host));
+}
+
+async function makeImage(world: World, images: Images, pin: Pin, host: string): Promise<ImageName> {
   const vdi = await images.registry.orphanNumber(pin.image.vdi, pin.hidden.generation);
   await images.makeOrphan(pin, vdi);
   return nameOrphan(world, images, pin, { vdi, host });

@@ -81,6 +81,15 @@ export class Batches {
     return this.#sealed.filter(({ mark }) => mark?.kind === 'snapshot').length;
   }
 
+  /** They are of another image from now on, which counts its snapshots anew. */
+  renumberSnapshots(first: number): void {
+    let id = first;
+    for (const batch of this.#sealed) {
+      const { mark } = batch;
+      if (mark?.kind === 'snapshot') batch.mark = { ...mark, id: id++ };
+    }
+  }
+
   unpublished(): Unpublished {
     let { requests, bytes, openedNs: sinceNs } = this.#open;
     for (const batch of this.#sealed) {

@@ -244,14 +244,15 @@ export class ServedImage {
   }
 
   /**
-   * The image is deleted: nothing of it is published any more, and whatever waits is answered with
-   * an error. No front end has it open.
+   * The image is deleted, or another host has it: nothing of it is published any more, and whatever
+   * waits is answered with an error. Settles when the log has nothing of it under way either.
    */
   async giveUp(): Promise<void> {
     this.vdi.fail('closed');
     this.#destage.stop();
     await this.#destaging;
     this.writes.failAll();
+    await this.writes.settled();
   }
 
   /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */

@@ -17,8 +17,8 @@ import { invariant } from '../../base/invariant.ts';
 import { SECTORS_PER_PAGE } from '../../base/units.ts';
 import type { RootBlock } from '../formats/root-block.ts';
 import type { TreeRoot } from '../formats/tree-root.ts';
-import { Batches, type BatchLimits } from './batches.ts';
-import { DirtyMap, type DirtyMapEvents } from './dirty-map.ts';
+import type { Batches } from './batches.ts';
+import type { DirtyMap } from './dirty-map.ts';
 import { type Clauses, clausesOf, type Policy } from './policy.ts';
 
 export type VdiState =
@@ -34,6 +34,12 @@ export type VdiState =
   /** Its log is damaged where it must not be: nothing is served until the cut is accepted. */
   | 'damaged'
   | 'closed';
+
+/** What an image has acknowledged and not published. */
+export interface Acknowledged {
+  readonly dirty: DirtyMap;
+  readonly batches: Batches;
+}
 
 export interface LossNow {
   readonly requests: number;
@@ -70,20 +76,14 @@ export class Vdi {
   #listener: VdiListener | null = null;
   #waiting: { readonly vdiSeq: number; readonly done: (ok: boolean) => void }[] = [];
 
-  constructor(
-    name: string,
-    image: RootBlock,
-    version: number,
-    limits: BatchLimits,
-    events: DirtyMapEvents,
-  ) {
+  constructor(name: string, image: RootBlock, version: number, { dirty, batches }: Acknowledged) {
     this.id = image.vdi;
     this.name = name;
     this.image = image;
     this.version = version;
     this.clauses = clausesOf(image.policy as Policy);
-    this.dirty = new DirtyMap(events);
-    this.batches = new Batches(limits, this.clauses);
+    this.dirty = dirty;
+    this.batches = batches;
     this.nextSeq = image.vdiSeq + 1;
     this.dirtySeq = image.vdiSeq;
   }

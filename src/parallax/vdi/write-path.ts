@@ -70,6 +70,9 @@ export class WritePath {
   #lateMark: BatchMark | null = null;
   /** Of guests' mutations that the log has and that are not in the dirty map yet. */
   #loggingBytes = 0;
+  /** Records of all kinds that the log has been given and has not answered. */
+  #logging = 0;
+  #whenSettled: (() => void)[] = [];
 
   constructor(parts: WritePathParts) {
     this.#parts = parts;
@@ -143,11 +146,18 @@ export class WritePath {
   }
 
   logged(record: MutationRecord, status: LogStatus): void {
+    this.#logging--;
     if (record.request !== null) this.#loggingBytes -= record.sectors * SECTOR_BYTES;
     if (status === LogStatus.ok) this.#enterDirty(record);
     this.#answer(record, status === LogStatus.ok);
     // What was parked for the sake of these alone is not waited for by any publish.
     if (this.#loggingBytes === 0 && this.#parked.length > 0) this.pump();
+    if (this.#logging === 0) for (const settle of this.#whenSettled.splice(0)) settle();
+  }
+
+  /** Settles when the log has answered everything that it was given. */
+  async settled(): Promise<void> {
+    if (this.#logging > 0) await new Promise<void>((resolve) => this.#whenSettled.push(resolve));
   }
 
   /** Everything up to the watermark is under a published root. */
@@ -197,6 +207,7 @@ export class WritePath {
       this.#answer(record, false);
       return true;
     }
+    this.#logging++;
     if (record.request !== null) this.#loggingBytes += bytes;
     this.#numbered(record);
     throttle.taken(bytes);
