@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { formatBytesExact } from '../base/format-units.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
+import { HiddenKind, type RootBlock } from '../parallax/formats/root-block.ts';
 import type { SnapshotRecord } from '../parallax/formats/snapshot-record.ts';
 import { checkImageSize } from '../parallax/store/images.ts';
 import { requireFreeSnapshotName, requireSnapshot } from '../parallax/store/store-view.ts';
@@ -226,7 +227,7 @@ function addRemove(vdi: Command): void {
     .command('rm')
     .description('remove an image with its snapshots, or one snapshot; clones keep what they have')
     .argument('<name>', 'as NAME or NAME@SNAPSHOT')
-    .option('--force', 'also if a template is among what goes', false);
+    .option('--force', 'also a template, or an image that a lost host has a part of', false);
   addVdiFlags(command).action(remove);
   addExamples(
     command,
@@ -254,6 +255,7 @@ async function remove(given: string, flags: VdiFlags & { readonly force: boolean
     const records = read === null ? [] : (await view.snapshots(read.image)).records;
     const snapshots = records.filter(({ deleted }) => !deleted);
     requireForce(snapshots, name, flags.force);
+    if (read !== null && !flags.force) requireNoPin(name, read.image);
     await session.withEngine(source.host, ({ engine }) => engine.remove(name));
     const count = snapshots.length;
     const also = count === 0 ? '' : ` with ${count} snapshot${count === 1 ? '' : 's'}`;
@@ -268,6 +270,18 @@ function requireForce(snapshots: readonly SnapshotRecord[], image: string, force
     'E_TEMPLATE',
     `${image}: ${templates.join(', ')} is a template, made to be cloned; add --force to remove it`,
     { fields: { image, templates: templates.join(' ') } },
+  );
+}
+
+/** With the image its pin goes, and then what a lost host has beyond it belongs to nothing. */
+function requireNoPin(name: string, { hidden }: RootBlock): void {
+  if (hidden?.kind !== HiddenKind.takeOverPin) return;
+  throw new UsageError(
+    'E_IMAGE_PINNED',
+    `${name} was taken over from a host that was lost, and what that one had acknowledged beyond ` +
+      'it is not settled: stordom vdi orphan ls shows it, orphan keep or drop settles it; or add ' +
+      '--force to remove the image all the same',
+    { fields: { image: name, generation: hidden.generation } },
   );
 }
 

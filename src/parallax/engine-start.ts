@@ -172,6 +172,7 @@ export class EngineStart {
   /** What waits for this host's log. */
   async #pinsFor(images: Images, logUuid: string): Promise<Pin[]> {
     const pins: Pin[] = [];
+    if (this.#parts.plantedBug === 'forgotten-suffix') return pins;
     for (const image of await images.registry.list()) {
       try {
         const pin = await images.pinOf(image);

@@ -88,6 +88,8 @@ export const IMAGE_BUGS = [
   'same-generation',
   /** Images: a host that takes an image over goes on in the generation of the one before. */
   'quiet-take-over',
+  /** Images: a host that comes back makes no image of what it had beyond a take-over. */
+  'forgotten-suffix',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';

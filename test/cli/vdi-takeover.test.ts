@@ -116,6 +116,17 @@ test('what is left behind by force is said, and dropped by command, before or af
   t.is((await fsckOf(store)).code, 0);
 });
 
+test('an image that a lost host has a part of is removed only by who says so twice', async (t) => {
+  const { ok, vdi } = await benchOf(t);
+  await ok('takeover a --to h1 --force');
+  const refused = await vdi('rm a');
+  t.is(refused.code, 2);
+  t.regex(refused.stderr, /a was taken over from a host that was lost.*orphan ls.*E_IMAGE_PINNED/s);
+  await ok('orphan drop a');
+  await ok('rm a');
+  t.regex(await ok('ls'), /no images/);
+});
+
 test('what was dropped is told by nobody as a loss, when the image is back on the host whose log has it', async (t) => {
   const { ok, fills } = await benchOf(t);
   await ok('takeover a --to h1 --force');

@@ -117,6 +117,7 @@ const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
   'old-log-tail': 2,
   'same-generation': 1,
   'quiet-take-over': 1,
+  'forgotten-suffix': 6,
 };
 
 for (const bug of IMAGE_BUGS) {
