@@ -264,6 +264,9 @@ export class HostKeeper {
     await this.open();
     this.#powered = true;
     for (const guest of unfinished) await this.startGuest(guest);
+    // Their images had just been taken over when the power went, and they have not run here yet.
+    const adopted = this.#own.filter((guest) => !guests.includes(guest));
+    for (const guest of adopted) if (guest.struckAtNs === null) await this.startGuest(guest);
     await this.#untilServing();
   }
 

@@ -96,8 +96,12 @@ test('a host that lost its power is taken over while it is away, and is not wait
 });
 
 /** Seeds of the crash scenario in which a take-over and another fault fall together. */
-async function seedsHold(t: ExecutionContext, seeds: readonly number[]): Promise<void> {
-  const drawn = { plantedBug: 'none', calm: false, beyond: false, images: Policy.w2 } as const;
+async function seedsHold(
+  t: ExecutionContext,
+  seeds: readonly number[],
+  images: Policy = Policy.w2,
+): Promise<void> {
+  const drawn = { plantedBug: 'none', calm: false, beyond: false, images } as const;
   for (const seed of seeds) {
     const { checks } = await judgedRun(simCrashScenario(seed, drawn), seed);
     allHold(t, checks, `seed ${seed}`);
@@ -118,6 +122,10 @@ test('a guest whose rings are struck while its image is taken over is ejected wh
 
 test('who has moved shared the fate of the host that it was on', async (t) => {
   await seedsHold(t, [1298]);
+});
+
+test('a host that loses its power as it has taken an image over starts its guest when it is back', async (t) => {
+  await seedsHold(t, [5325], Policy.w4);
 });
 
 test('a successor that does not raise the generation is caught by each checker that looks', async (t) => {
