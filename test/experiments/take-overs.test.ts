@@ -120,6 +120,10 @@ test('a guest whose rings are struck while its image is taken over is ejected wh
   await seedsHold(t, [888]);
 });
 
+test('what a log has refused of an image that is idle since does not keep it full for others', async (t) => {
+  await seedsHold(t, [4715]);
+});
+
 test('who has moved shared the fate of the host that it was on', async (t) => {
   await seedsHold(t, [1298]);
 });

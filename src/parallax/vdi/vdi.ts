@@ -6,7 +6,7 @@
  * dirty        pieces in batches, acknowledged, not published           enter by `WritePath`
  * in flight    in the log's open groups, not acknowledged               nobody reads them
  * ```
- * Numbers: `nextSeq` is given to the next mutation; `dirtySeq` is the last one acknowledged;
+ * Numbers: `nextSeq` is given to the next mutation; `dirtySeq` is the last one answered;
  * `watermark` the last one under the published root. watermark <= dirtySeq < nextSeq.
  *
  * A read takes the newest dirty pieces, and what no piece has from the published tree. Publishing

@@ -149,6 +149,7 @@ export class WritePath {
     this.#logging--;
     if (record.request !== null) this.#loggingBytes -= record.sectors * SECTOR_BYTES;
     if (status === LogStatus.ok) this.#enterDirty(record);
+    else this.#enterVoid(record);
     this.#answer(record, status === LogStatus.ok);
     // What was parked for the sake of these alone is not waited for by any publish.
     if (this.#loggingBytes === 0 && this.#parked.length > 0) this.pump();
@@ -252,6 +253,19 @@ export class WritePath {
     this.#enterDirty(record);
     this.#answer(record, true);
     return true;
+  }
+
+  /**
+   * The log has refused it, and may have it all the same. Its number was given and stands for
+   * nothing in this life: the watermark goes past it like past any other, or the log would keep it
+   * for an image that nobody writes to any more.
+   */
+  #enterVoid({ vdiSeq }: MutationRecord): void {
+    const { vdi, world, onDirty } = this.#parts;
+    invariant(vdiSeq > vdi.dirtySeq, 'mutations are refused in the order of the disk');
+    vdi.dirtySeq = vdiSeq;
+    vdi.batches.add(vdiSeq, 0, world.clock.nowNs());
+    onDirty();
   }
 
   /** The mutation counts: what it wrote is in the map, and its number in a batch. */
