@@ -136,7 +136,7 @@ class Filler {
   async make({ name, sizeBlocks, filled, content }: BenchImage, host: string): Promise<void> {
     const { vdi } = await this.#images.create({ name, sizeBlocks, policy: Policy.w2, host });
     if (filled.length === 0) return;
-    const { image, version } = await this.#images.start(vdi, NO_LOG);
+    const { image, version } = await this.#images.start(vdi, host, NO_LOG);
     const changes = new ChangeList(filled.length);
     for (let from = 0; from < filled.length; from += WRITE_BLOCKS) {
       await this.#writeSome(filled, from, content, changes);

@@ -71,6 +71,7 @@ const UNUSABLE = new Set([
   'E_GENERATIONS_EXHAUSTED',
   'E_BIRTHS_EXHAUSTED',
   'E_ORPHAN_NAMES',
+  'E_IMAGE_ELSEWHERE',
 ]);
 
 export interface StartedVdi {
@@ -261,7 +262,7 @@ export class EngineStart {
     for (const { vdi, name, host: owner } of await images.registry.list()) {
       if (owner !== host) continue;
       try {
-        const { image, version, before } = await images.start(vdi, logUuid, plantedBug);
+        const { image, version, before } = await images.start(vdi, host, logUuid, plantedBug);
         started.push({ vdi: newVdi(name, image, version, sizes, payloads), before });
       } catch (thrown) {
         // One image that cannot be started keeps no other from its guest.

@@ -15,7 +15,7 @@
  *
  * Nothing here outlives the driver VM but the log's files, the slab's file and the pool.
  */
-import { StorageError, UsageError } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import type { CleanSlab } from './cache/clean-slab.ts';
 import {
@@ -30,7 +30,7 @@ import { keepLiveSuffix } from './live-suffix.ts';
 import type { DirtyLog } from './log/dirty-log.ts';
 import { detach, type FenceGuard } from './pool/attach.ts';
 import type { ExtentAllocator } from './pool/extents.ts';
-import type { Images } from './store/images.ts';
+import { elsewhere, type Images } from './store/images.ts';
 import type { ImageName } from './store/registry.ts';
 import type { SnapshotNames } from './store/snapshot-names.ts';
 import type { NodeLoader } from './tree/node-loader.ts';
@@ -248,14 +248,15 @@ export class Parallax {
     const named = present(await registry.get(vdi), 'an image is named before it is started');
     const mayStart = named.host === '' || named.host === host;
     if (!mayStart || !(await registry.moveTo(vdi, named.host, host))) {
-      throw new StorageError(
-        'E_IMAGE_ELSEWHERE',
-        `image ${named.name} is served by host ${named.host}: take it over first`,
-        { fields: { image: named.name, host: named.host } },
-      );
+      throw elsewhere(vdi, named);
     }
     const { plantedBug } = this.#parts;
-    const { image, version, before } = await this.images.start(vdi, this.#logUuid, plantedBug);
+    const { image, version, before } = await this.images.start(
+      vdi,
+      host,
+      this.#logUuid,
+      plantedBug,
+    );
     const { payloads } = this.#serving;
     const state = newVdi(named.name, image, version, sizes, payloads);
     noteLoss(state, before);

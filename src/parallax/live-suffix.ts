@@ -43,7 +43,7 @@ export async function keepLiveSuffix(
   if (!isOfThisLife || old.dirtySeq <= vdiSeq) return null;
   log.holdVdi(named.vdi);
   const orphan = await orphanOf(world, images, pin, host);
-  const { image, version, before } = await images.start(orphan.vdi, logUuid);
+  const { image, version, before } = await images.start(orphan.vdi, host, logUuid);
   // The last publish of the old life may have been made without its knowing.
   for (const batch of old.batches.publishedBy(vdiSeq)) old.dirty.dropBatch(batch.number);
   old.batches.renumberSnapshots(image.snapshotCount + 1);

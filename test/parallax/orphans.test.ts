@@ -389,6 +389,45 @@ test('the log forgets nothing of a suffix whose image has gone on beyond its num
   t.true(nth > 40, `${nth} events`);
 });
 
+/**
+ * A host starts again and stands still at its n-th event, while another one takes its image over.
+ * False: it had fewer.
+ */
+async function standStillStarting(t: ExecutionContext, nth: number): Promise<boolean> {
+  const bench = new EngineBench({ seed: 61 });
+  let struck = true;
+  await bench.run(async () => {
+    await bench.create(['a'], 1024);
+    const old = await bench.start();
+    t.is(await (await old.image('a')).write(0, 8, 1), OK);
+    await bench.kill(old);
+    bench.addHost('h1');
+    const h1 = await bench.start('h1');
+    const taking = new Promise<void>((resolve, reject) => {
+      bench.simulator.armKillAtEvent('h0/driver-vm', nth, () => {
+        bench.simulator.pause('h0/driver-vm', 50e6);
+        h1.engine.takeOver('a').then(() => resolve(), reject);
+      });
+    });
+    await bench.start();
+    struck = bench.simulator.armedCount === 0;
+    if (!struck) return;
+    await taking;
+    const there = await h1.image('a');
+    t.is(await there.write(8, 8, 2), OK, `event ${nth}`);
+    await there.served.drain();
+    t.is(there.served.status().state, 'serving', `event ${nth}`);
+    mustBeClean(t, await bench.fsck());
+  });
+  return struck;
+}
+
+test('a start that stands still at any event, while its image is taken over, fences nobody', async (t) => {
+  let nth = 2;
+  while (await standStillStarting(t, nth)) nth++;
+  t.true(nth > 20, `${nth} events`);
+});
+
 test('under every policy with a log the suffix of a lost host becomes an image', async (t) => {
   for (const policy of [Policy.w1, Policy.w2, Policy.w3, Policy.w4]) {
     const bench = new EngineBench({ seed: 51 + policy });

@@ -119,15 +119,22 @@ export class Images {
   /**
    * Begins a life of the image: its generation is raised, whatever else happens to it meanwhile.
    * Its mutations go to the log of that uuid from now on. If they went to another one, and that
-   * life has not ended cleanly, this is a take-over, and pins what it has found.
+   * life has not ended cleanly, this is a take-over, and pins what it has found. Rejects with
+   * `E_IMAGE_ELSEWHERE` if the image is not of this host.
+   *
+   * Whose it is is asked between the reading of the root and the writing. A host that takes it over
+   * becomes its owner first and raises the generation then: so whoever is late, a start that stood
+   * still in between, finds another root, asks again, and fences nobody.
    */
   async start(
     vdi: number,
+    host: string,
     logUuid: string,
     plantedBug: PlantedBug = 'none',
   ): Promise<PublishedImage & { readonly before: RootBlock }> {
     for (let tries = 0; tries < START_TRIES; tries++) {
       const { image, version } = await this.read(vdi);
+      await this.#checkOwner(vdi, host);
       const goesOn = image.logUuid === logUuid;
       const isQuiet = plantedBug === 'quiet-take-over' && !goesOn;
       const isKept = (plantedBug === 'same-generation' || isQuiet) && image.generation > 0;
@@ -140,6 +147,11 @@ export class Images {
       if (result.written) return { image: next, version: result.version, before: image };
     }
     throw rootBusy(vdi);
+  }
+
+  async #checkOwner(vdi: number, host: string): Promise<void> {
+    const named = await this.registry.get(vdi);
+    if (named?.host !== host) throw elsewhere(vdi, named);
   }
 
   /** What an image has pinned for a suffix that may come back; null: nothing. */
@@ -265,6 +277,17 @@ function pinned(image: RootBlock): RootBlock {
   const suffix = { logUuid, logSince, birth, sizeBlocks, mappedBlocks, policy };
   const hidden = { kind: HiddenKind.takeOverPin, root, vdiSeq, generation, suffix };
   return { ...image, birth: nextBirth(birth), hidden };
+}
+
+/** `named`: null if it has no name any more. */
+export function elsewhere(vdi: number, named: ImageName | null): StorageError {
+  const text =
+    named === null
+      ? `image ${vdi} was removed`
+      : `image ${named.name} is served by host ${named.host}: take it over first`;
+  return new StorageError('E_IMAGE_ELSEWHERE', text, {
+    fields: { image: named?.name ?? vdi, host: named?.host ?? '' },
+  });
 }
 
 function rootBusy(vdi: number): StorageError {
