@@ -58,6 +58,7 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+  scrubPauseNs: 5e6,
 };
 const STORE: Omit<StoreOptions, 'server'> = {
   dataDisks: 2,
@@ -101,6 +102,7 @@ export interface SimPetalOptions {
   readonly plantedBug?: PetalBug;
   /** After which a server takes another one for dead. */
   readonly silenceNs?: number;
+  readonly scrubPauseNs?: number;
   /** Servers keep their blocks on simulated disks; else in memory. */
   readonly onDisks?: boolean;
 }
@@ -117,10 +119,12 @@ export class SimPetal {
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
+  #lastSession = 0;
 
   constructor(options: SimPetalOptions) {
     const { seed, servers, copies = 2, plantedBug = 'none', onDisks = false } = options;
-    this.#options = { ...FAST, plantedBug, silenceNs: options.silenceNs ?? FAST.silenceNs };
+    const { silenceNs = FAST.silenceNs, scrubPauseNs = FAST.scrubPauseNs } = options;
+    this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs };
     this.#onDisks = onDisks;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
@@ -158,6 +162,11 @@ export class SimPetal {
       const status = this.servers.get(server)?.status() ?? [];
       return status.length > 0 && status.every(({ role }) => role !== 'outside');
     });
+  }
+
+  /** Of the client that was made last: its name on the net is that of its host and this. */
+  get lastSession(): number {
+    return this.#lastSession;
   }
 
   isUp(server: number): boolean {
@@ -215,6 +224,7 @@ export class SimPetal {
     const { map, vdisk } = await findVdisk(this.directory, world.digest, POOL, VDISK_NAME);
     const attachment = await attach(this.directory, world.digest, VDISK_NAME, host);
     const { session, fence } = attachment;
+    this.#lastSession = session;
     const name = `${host}.${session}`;
     const life = this.simulator.newIncarnation(name, this.simulator.host('dom0'));
     const { near, far } = this.simulator.link(`${name}/petal`).connect(this.simulator, life);

@@ -82,6 +82,8 @@ export const PETAL_BUGS = [
   'no-hold',
   /** A returning server keeps what nobody acknowledged. */
   'keeps-dirty',
+  /** What is read is taken for what was written. */
+  'no-crc',
 ] as const;
 export type PetalBug = 'none' | (typeof PETAL_BUGS)[number];
 
@@ -98,6 +100,8 @@ export interface ServerOptions {
   readonly heartbeatNs: number;
   /** Blocks that a rejoining server is sent before it has answered. */
   readonly repairBlocks: number;
+  /** Between two chunks that are looked at for damage. */
+  readonly scrubPauseNs: number;
   readonly plantedBug: PetalBug;
 }
 
@@ -107,6 +111,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   silenceNs: 500e6,
   heartbeatNs: 100e6,
   repairBlocks: 64,
+  scrubPauseNs: 50e6,
   plantedBug: 'none',
 };
 
