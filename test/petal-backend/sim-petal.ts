@@ -24,7 +24,7 @@ import {
 import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
-import type { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
+import { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
 import {
   DEFAULT_SERVER_OPTIONS,
   type PetalBug,
@@ -294,15 +294,15 @@ export class SimPetal {
     return createPetalServer(world, { pool: POOL, server: self, store, options: this.#options });
   }
 
-  #inMemory(world: World, self: number): PetalServer {
+  #inMemory(world: World, self: number): PetalServerActor {
     const client = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
-    return new PetalServer({
-      world,
-      self,
-      store: new MemoryStore(world, this.disks.get(self) as MemoryDisk),
-      net: new LinkNet(world.net.link(PETAL_LINK), world),
-      directory: new ServerView(client, world, POOL),
-      options: this.#options,
+    const directory = new ServerView(client, world, POOL);
+    const net = new LinkNet(world.net.link(PETAL_LINK), world);
+    const options = this.#options;
+    return new PetalServerActor({
+      open: () => Promise.resolve(new MemoryStore(world, this.disks.get(self) as MemoryDisk)),
+      raise: (incarnation) => directory.raiseIncarnation(self, incarnation),
+      serve: (store) => new PetalServer({ world, self, store, net, directory, options }),
     });
   }
 }

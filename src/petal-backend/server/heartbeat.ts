@@ -5,7 +5,7 @@
  * ```
  * primary    tells what is on all copies; drops who is silent; sends again what is not answered
  * secondary  takes over from a primary that is silent
- * outside    claims its place if nobody has gone on; else asks the primary to be let in again
+ * outside    resumes its place if nobody has gone on; else asks to be let in again
  * ```
  */
 import type { World } from '../../world/world.ts';
@@ -72,19 +72,18 @@ export class Heartbeat {
   }
 
   #outside(seat: Seat, nowNs: number): void {
-    const { membership, options } = this.#parts;
+    const { store, membership, options } = this.#parts;
     const { pair } = seat;
     const { primary, inSync } = pair.record;
-    this.#probe(seat, primary, NO_VERSION);
-    const isSilent = primary !== pair.self && seat.silenceNs(primary) > options.silenceNs;
+    // In the life before; this one has nothing to build upon if its disks are not whole.
     const was = inSync.some(({ server }) => server === pair.self);
-    const isAlone = inSync.every(({ server }) => server === pair.self);
-    if (was && (isAlone || isSilent || primary === pair.self)) {
-      this.#background(membership.claim(seat));
-    } else if (primary !== pair.self && nowNs >= seat.askedToRejoinNs + options.silenceNs) {
-      seat.askedToRejoinNs = nowNs;
-      this.#askToRejoin(seat, primary);
-    }
+    if (was && store.intact) return this.#background(membership.resume(seat));
+    const asked = primary === pair.self ? pair.others[0] : primary;
+    if (asked === undefined) return;
+    this.#probe(seat, asked, NO_VERSION);
+    if (nowNs < seat.askedToRejoinNs + options.silenceNs) return;
+    seat.askedToRejoinNs = nowNs;
+    this.#askToRejoin(seat, asked);
   }
 
   #probe({ pair }: Seat, server: number, committed: ProbeMessage['committed']): void {

@@ -39,8 +39,7 @@ import type { MutationMessage, MutationParts } from './mutations.ts';
 import type { Pair, PairRole } from './pair.ts';
 import {
   type AccessDirectory,
-  type PairDirectory,
-  type PairRecord,
+  type PairsDirectory,
   type PeerNet,
   type ServerOptions,
   serverName,
@@ -55,7 +54,7 @@ export interface PetalServerParts {
   readonly self: number;
   readonly store: ChunkStore;
   readonly net: PeerNet;
-  readonly directory: PairDirectory & AccessDirectory;
+  readonly directory: PairsDirectory & AccessDirectory;
   readonly options: ServerOptions;
 }
 
@@ -64,6 +63,8 @@ export interface PairStatus {
   readonly gmap: number;
   readonly group: number;
   readonly term: number;
+  /** Last term in which this server was in sync with all its data. */
+  readonly lastTerm: number;
   readonly role: PairRole;
   readonly inSync: readonly number[];
   /** Mutations that are not answered. */
@@ -143,7 +144,7 @@ export class PetalServer implements HostedActor {
       store,
       directory,
       options,
-      newSeat: (record: PairRecord) => new Seat(mutationParts, record, self, store.incarnation),
+      newSeat: (view) => new Seat(mutationParts, view, self, store.incarnation),
       rollForward: (seat) => this.#repairs.rollForward(seat),
       failed: this.#failed,
     });
@@ -215,6 +216,7 @@ export class PetalServer implements HostedActor {
       gmap: pair.gmap,
       group: pair.group,
       term: pair.term,
+      lastTerm: this.#parts.store.pairNote(pair.gmap, pair.group).lastTerm,
       role: pair.role,
       inSync: pair.record.inSync.map(({ server }) => server),
       underWay: mutations.underWay,
@@ -263,6 +265,7 @@ export class PetalServer implements HostedActor {
       return;
     }
     if (access !== PetalStatus.ok) return this.#refuse(from, message, pair, access);
+    if (!this.#membership.isReady) return this.#refuse(from, message, pair, PetalStatus.noLease);
     if (message.term < pair.term) return this.#refuse(from, message, pair, PetalStatus.wrongTerm);
     if (message.term > pair.term) {
       this.#refreshSoon();

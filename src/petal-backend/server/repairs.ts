@@ -14,7 +14,7 @@
  * A block is locked while it is read and sent: no mutation of it is under way, and the copy that
  * arrives is the newest.
  */
-import type { Term } from '../../base/units.ts';
+import { type Incarnation, type Term, u32 } from '../../base/units.ts';
 import type { World } from '../../world/world.ts';
 import type { ChunkStore, StorePlace } from '../store/chunk-store.ts';
 import { DIRTY_BLOCKS_MAX } from '../wire/message-rules.ts';
@@ -60,12 +60,17 @@ export class Repairs {
   /** A member wants to come back: settles when it is in sync, or not. */
   async join(seat: Seat, server: number, asked: RejoinMessage): Promise<void> {
     const { pair, mutations, joining } = seat;
-    if (pair.role !== 'primary' || !mutations.isOpen) return;
     const member = pair.memberOf(server);
-    if (member < 0 || pair.isInSync(server, asked.incarnation)) return;
+    const was = pair.record.inSync.find((one) => one.server === server);
+    // Of a life that is over.
+    if (was !== undefined && was.incarnation >= asked.incarnation) return;
+    // Its life before was the primary, and this one cannot go on.
+    const isOrphan = pair.role === 'secondary' && server === pair.record.primary;
+    if (isOrphan) return await this.#parts.membership().takeOver(seat);
+    if (pair.role !== 'primary' || !mutations.isOpen || member < 0) return;
     if (joining.get(server) === asked.incarnation) return;
     // Its life before was in sync, and nobody has missed it: this one is not.
-    if (pair.others.includes(server)) {
+    if (was !== undefined) {
       await this.#parts.membership().drop(seat, server);
       if (!mutations.isOpen || pair.others.includes(server)) return;
     }
@@ -77,7 +82,7 @@ export class Repairs {
       if (!(await this.#sendMissing(seat, joiner, asked.incarnation, forced))) return;
       joiner.required = true;
       if (!(await this.#sendMissing(seat, joiner, asked.incarnation, forced))) return;
-      const joined = { server, incarnation: asked.incarnation };
+      const joined = { server, incarnation: u32<Incarnation>(asked.incarnation) };
       await this.#parts.membership().admit(seat, joined);
     } finally {
       if (joining.get(server) === asked.incarnation) joining.delete(server);
