@@ -1,5 +1,6 @@
 /** What goes wrong in a Petal pool of the simulator: drawn from a seed, and healed at the end. */
 import type { Prng } from '../../src/base/prng.ts';
+import type { PairRecord } from '../../src/petal-backend/directory/records.ts';
 import { StoreStatus } from '../../src/petal-backend/store/chunk-store.ts';
 import type { MemoryDisk } from './memory-store.ts';
 import type { SimPetal } from './sim-petal.ts';
@@ -53,10 +54,30 @@ const TROUBLES: readonly Trouble[] = [
     return `a direction of the ${link} link of ${name} held everything back`;
   },
   async (petal, random) => {
-    petal.directory.setHealth('down');
+    const health = random.chance(0.5) ? 'down' : 'no-majority';
+    petal.directory.setHealth(health);
     await petal.world.timers.sleep(random.between(1e6, 60e6));
     petal.directory.setHealth('up');
-    return 'the directory was down';
+    return `the directory was ${health}`;
+  },
+  async (petal, random) => {
+    petal.directory.set({ lostAnswers: 0.5 });
+    await petal.world.timers.sleep(random.between(20e6, 200e6));
+    petal.directory.set({ lostAnswers: 0 });
+    return 'the directory did not say what it had done';
+  },
+  // Always of the same server, and what others have too: one good copy remains.
+  async (petal, random) => {
+    const disk = petal.disks.get(1) as MemoryDisk;
+    const records = await Promise.all(petal.map.servers.map((_, group) => petal.record(group)));
+    const isWhole = ({ inSync, members }: PairRecord): boolean => inSync.length === members.length;
+    for (const [key, { group, data, dirty }] of disk.blocks) {
+      if (data === null || dirty || !random.chance(0.2)) continue;
+      if (!isWhole(records[group] as PairRecord)) continue;
+      if (random.chance(0.5)) disk.unreadable.add(key);
+      else data[random.below(data.length)] = 0xee;
+    }
+    return 'blocks of s1 were damaged';
   },
   async (petal, random) => {
     const server = anyServer(petal, random);
@@ -80,6 +101,7 @@ export async function strike(petal: SimPetal, random: Prng, troubles: number): P
   }
   petal.net.heal();
   petal.directory.setHealth('up');
+  petal.directory.set({ lostAnswers: 0 });
   for (const server of petal.map.servers) {
     if (!petal.isUp(server)) petal.start(server);
   }

@@ -131,7 +131,7 @@ export class SimPetal {
     this.map = { gmap: GMAP, servers: numbers, copies };
     const host = this.simulator.addHost('dom0', { memoryBytes: 65_536 });
     this.world = this.simulator.toolstackWorld('dom0', host);
-    this.directory = new SimDirectory(this.simulator, 'd');
+    this.directory = new SimDirectory(this.simulator, 'd', { timeoutNs: 50e6 });
     this.#directoryServer = new DirectoryServer(this.directory);
     for (const server of numbers) {
       this.simulator.addHost(`host${server}`, { memoryBytes: 65_536 });

@@ -133,7 +133,8 @@ export function raiseIncarnation(
       { fields: { server, incarnation, known } },
     );
   }
-  const next: ServerRecord = { server, incarnation, ...facts };
+  const { address, site, disks } = facts;
+  const next: ServerRecord = { server, incarnation, address, site, disks };
   const key = serverKey(at.pool, server);
   const changes = [{ key, value: encodeRecord(at.digest, serverKind, next) }];
   return { next, txn: { comparisons: [{ key, version: stored.version }], changes } };

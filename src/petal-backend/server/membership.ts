@@ -96,22 +96,23 @@ export class Membership {
     }
     this.#isReady = view.isReady;
     if (!view.isReady) {
+      // A server that starts now says what its disks have of a pair, and goes by no record of it.
+      for (const pair of view.pairs) this.#seatOf(pair);
       for (const { pair } of this.seats.values()) pair.endLease();
       return;
     }
     for (const pair of view.pairs) {
       const isLate = options.plantedBug === 'late-lease';
-      this.#seen(isLate ? { ...pair, askedNs: world.clock.nowNs() } : pair);
+      const seen = isLate ? { ...pair, askedNs: world.clock.nowNs() } : pair;
+      this.#background(this.#observe(this.#seatOf(pair), seen));
     }
   }
 
-  #seen(view: PairView): void {
-    const { gmap, group } = view.record;
-    const key = seatKey(gmap, group);
-    const known = this.seats.get(key);
-    const seat = known ?? this.#parts.newSeat(view);
+  #seatOf(view: PairView): Seat {
+    const key = seatKey(view.record.gmap, view.record.group);
+    const seat = this.seats.get(key) ?? this.#parts.newSeat(view);
     this.seats.set(key, seat);
-    this.#background(this.#observe(seat, view, known === undefined));
+    return seat;
   }
 
   /** The primary goes on without a member. */
@@ -191,7 +192,7 @@ export class Membership {
       const { view } = outcome;
       const { group, term } = view.record;
       if (outcome.kind === 'made') world.log.note(`pair ${group}, term ${term}: ${why}`);
-      await this.#observe(seat, view, false);
+      await this.#observe(seat, view);
     } catch (thrown) {
       if (!(thrown instanceof StorageError)) throw thrown;
       world.log.note(`pair ${seat.pair.group}: ${toErrorRecord(thrown).message}`);
@@ -201,9 +202,10 @@ export class Membership {
   }
 
   /** A record that somebody may have written. */
-  async #observe(seat: Seat, view: PairView, isNew: boolean): Promise<void> {
+  async #observe(seat: Seat, view: PairView): Promise<void> {
     const { pair, mutations } = seat;
     const before = pair.record;
+    const isNew = !seat.isEntered;
     const wasPrimary = !isNew && pair.role === 'primary';
     const wasOpen = wasPrimary && mutations.isOpen;
     pair.observe(view, this.#parts.options.leaseNs);

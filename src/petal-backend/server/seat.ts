@@ -18,6 +18,8 @@ export class Seat {
   changing = false;
   /** A mutation is on some copies and not on the own one: this server must not go on as primary. */
   isBroken = false;
+  /** What the directory says of the pair has been acted upon. */
+  isEntered = false;
   askedToRejoinNs: number = Number.NEGATIVE_INFINITY;
   /** When this server learned of the term. */
   beganNs = 0;
@@ -31,6 +33,7 @@ export class Seat {
 
   /** A new term: whatever was wrong before, and whoever was silent, counts from now on. */
   began(): void {
+    this.isEntered = true;
     this.isBroken = false;
     this.beganNs = this.#world.clock.nowNs();
     for (const server of this.pair.record.members) this.heard(server);
