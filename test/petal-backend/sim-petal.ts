@@ -58,6 +58,7 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+  handBackNs: 100e6,
   scrubPauseNs: 5e6,
 };
 const STORE: Omit<StoreOptions, 'server'> = {

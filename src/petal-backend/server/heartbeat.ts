@@ -3,7 +3,8 @@
  * does something about those that it has not heard of for too long, or about itself.
  *
  * ```
- * primary    tells what is on all copies; drops who is silent; sends again what is not answered
+ * primary    tells what is on all copies; drops who is silent; sends again what is not answered;
+ *            hands the pair back when it is well
  * secondary  takes over from a primary that is silent
  * outside    resumes its place if nobody has gone on; else asks to be let in again
  * ```
@@ -11,6 +12,7 @@
 import type { World } from '../../world/world.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';
 import type { PetalMessage, ProbeMessage } from '../wire/messages.ts';
+import type { HandBack } from './hand-back.ts';
 import type { Membership } from './membership.ts';
 import { type PeerNet, type ServerOptions, serverName } from './ports.ts';
 import { FIRST } from './repairs.ts';
@@ -21,6 +23,7 @@ export interface HeartbeatParts {
   readonly store: ChunkStore;
   readonly net: PeerNet;
   readonly membership: Membership;
+  readonly handBack: HandBack;
   readonly options: ServerOptions;
   /** A story threw: a bug. */
   readonly failed: (thrown: unknown) => void;
@@ -50,7 +53,7 @@ export class Heartbeat {
   }
 
   #asPrimary(seat: Seat, nowNs: number): void {
-    const { store, membership, options } = this.#parts;
+    const { store, membership, handBack, options } = this.#parts;
     const { pair, mutations } = seat;
     const committed = mutations.isOpen ? mutations.committed : NO_VERSION;
     if (mutations.isOpen) {
@@ -62,6 +65,7 @@ export class Heartbeat {
     }
     const silent = pair.others.find((server) => seat.silenceNs(server) > options.silenceNs);
     if (silent !== undefined) this.#background(membership.drop(seat, silent));
+    else if (handBack.isDue(seat, nowNs)) this.#background(handBack.run(seat));
   }
 
   #asSecondary(seat: Seat): void {

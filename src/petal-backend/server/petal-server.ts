@@ -32,6 +32,7 @@ import { Access } from './access.ts';
 import { BlockLocks } from './block-locks.ts';
 import { Calls } from './calls.ts';
 import { Copies } from './copies.ts';
+import { HandBack } from './hand-back.ts';
 import { Healing } from './healing.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Membership } from './membership.ts';
@@ -158,7 +159,9 @@ export class PetalServer implements HostedActor {
       membership: () => this.#membership,
     });
     const membership = this.#membership;
+    const handBack = new HandBack({ world, store, calls, membership, options });
     this.#heartbeat = new Heartbeat({
+      handBack,
       world,
       store,
       net,
@@ -275,6 +278,7 @@ export class PetalServer implements HostedActor {
     if (message.kind === 'read') this.#reads.take(from, message, seat);
     else if (pair.role !== 'primary') this.#refuse(from, message, pair, PetalStatus.notHere, true);
     else if (!seat.mutations.isOpen) this.#refuse(from, message, pair, PetalStatus.noLease, true);
+    else if (seat.isDraining) this.#refuse(from, message, pair, PetalStatus.busy, true);
     else seat.mutations.take(from, message, payload);
   }
 

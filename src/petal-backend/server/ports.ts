@@ -82,6 +82,8 @@ export interface ServerOptions {
   readonly heartbeatNs: number;
   /** Blocks that a rejoining server is sent before it has answered. */
   readonly repairBlocks: number;
+  /** After which a primary gives its part back to the first choice of the map. */
+  readonly handBackNs: number;
   /** Between two chunks that are looked at for damage. */
   readonly scrubPauseNs: number;
   readonly plantedBug: PetalBug;
@@ -93,6 +95,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   silenceNs: 500e6,
   heartbeatNs: 100e6,
   repairBlocks: 64,
+  handBackNs: 10e9,
   scrubPauseNs: 50e6,
   plantedBug: 'none',
 };

@@ -21,8 +21,10 @@ export class Seat {
   /** What the directory says of the pair has been acted upon. */
   isEntered = false;
   askedToRejoinNs: number = Number.NEGATIVE_INFINITY;
-  /** When this server learned of the term. */
-  beganNs = 0;
+  /** When this server learned of the term, or last tried to hand the pair back. */
+  steadySinceNs = 0;
+  /** No mutation is begun: the pair is being handed back. */
+  isDraining = false;
 
   constructor(parts: MutationParts, view: PairView, self: number, incarnation: number) {
     this.#world = parts.world;
@@ -35,7 +37,7 @@ export class Seat {
   began(): void {
     this.isEntered = true;
     this.isBroken = false;
-    this.beganNs = this.#world.clock.nowNs();
+    this.steadySinceNs = this.#world.clock.nowNs();
     for (const server of this.pair.record.members) this.heard(server);
   }
 
