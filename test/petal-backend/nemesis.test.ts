@@ -8,14 +8,15 @@ const FIRST = EXTENT_BLOCKS;
 const BLOCKS = 64;
 const SEEDS = 8;
 
-for (const { servers, copies } of [
-  { servers: 4, copies: 2 },
-  { servers: 3, copies: 2 },
-  { servers: 5, copies: 3 },
+for (const { servers, copies, voters } of [
+  { servers: 4, copies: 2, voters: 0 },
+  { servers: 3, copies: 2, voters: 0 },
+  { servers: 5, copies: 3, voters: 0 },
+  { servers: 4, copies: 2, voters: 3 },
 ]) {
-  test(`${servers} servers, ${copies} copies: whatever happens, each block is linearizable, and all is clean again`, async (t) => {
+  test(`${servers} servers, ${copies} copies, ${voters} voters: whatever happens, each block is linearizable, and all is clean again`, async (t) => {
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const petal = new SimPetal({ seed, servers, copies });
+      const petal = new SimPetal({ seed, servers, copies, voters });
       let story: string[] = [];
       await petal.run(async () => {
         await petal.create();

@@ -22,8 +22,10 @@ import {
   raiseAbove,
   type Seen,
 } from '../../src/petal-backend/directory/restore.ts';
+import { DIRTY_BLOCKS_MAX } from '../../src/petal-backend/wire/message-rules.ts';
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
 import { make, stored } from '../helpers/petal-pool.ts';
+import type { MemoryDisk } from './memory-store.ts';
 import { becomesClean, differingCopies } from './nemesis.ts';
 import { History } from './petal-workload.ts';
 import { FAST, GMAP, POOL, SimPetal, VDISK, VDISK_NAME } from './sim-petal.ts';
@@ -112,6 +114,38 @@ test('a server is back at once with empty disks: whoever is in sync goes on, and
       for (let i = 0; i < 16; i++) t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
     });
   }
+});
+
+test('a member is back with more dirty blocks than a message takes: all of them are asked for, and replaced', async (t) => {
+  const blocks = DIRTY_BLOCKS_MAX + 600;
+  let pages = 0;
+  await scenario(async (petal, history) => {
+    const client = await petal.client('h0');
+    await history.write(client, BLOCK);
+    await petal.kill(1);
+    t.is(await history.write(client, BLOCK), PoolStatus.ok);
+    const disk = petal.disks.get(1) as MemoryDisk;
+    const [known] = [...disk.blocks.values()];
+    if (known === undefined) throw new Error('nothing was written');
+    for (let i = 0; i < blocks; i++) {
+      // Group 0 has the first of every four chunks.
+      const block = BLOCK + 64 * Math.floor(i / 16) + (i % 16);
+      const version = { term: 1 as Term, n: 1000 + i };
+      disk.blocks.set(`1/0/1/1/${block}`, { ...known, block, version, dirty: true });
+    }
+    petal.net.spy((_from, _to, { message }) => {
+      if (message.kind === 'probed' && message.dirty.length > 0) pages++;
+    });
+    petal.start(1);
+    await becomesClean(petal, 60e9);
+    t.is(differingCopies(petal), null);
+    t.is([...disk.blocks.values()].filter(({ dirty }) => dirty).length, 0);
+    for (const at of [0, 9001]) {
+      const block = BLOCK + 64 * Math.floor(at / 16) + (at % 16);
+      t.is(await history.read(client, block), PoolStatus.ok);
+    }
+  });
+  t.is(pages, 2);
 });
 
 test('a server starts on an older copy of its disks: it is refused before it serves anything', async (t) => {

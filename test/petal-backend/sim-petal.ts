@@ -37,12 +37,16 @@ import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
+import type { Directory } from '../../src/world/directory.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import { SimDirectory } from '../../src/world/sim/sim-directory.ts';
 import type { LinkParameters } from '../../src/world/sim/sim-link.ts';
+import { SimVoters } from '../../src/world/sim/sim-voters.ts';
 import { Simulator } from '../../src/world/sim/simulator.ts';
+import type { VoterOptions } from '../../src/world/voters/voter.ts';
+import type { VoterDirectoryOptions } from '../../src/world/voters/voter-directory.ts';
 import type { Link, World } from '../../src/world/world.ts';
 import { MemoryDisk, MemoryStore } from './memory-store.ts';
 
@@ -77,6 +81,13 @@ const FAST_POOL: PetalPoolOptions = {
   pauseNs: 1e6,
   giveUpNs: 60e9,
 };
+const FAST_VOTERS: Partial<VoterOptions> = { heartbeatNs: 4e6, electionNs: 20e6 };
+const FAST_CLIENT: Partial<VoterDirectoryOptions> = {
+  timeoutNs: 50e6,
+  attemptNs: 8e6,
+  pauseNs: 2e6,
+};
+
 function decoded(bytes: Uint8Array): Frame {
   const frame = decodeFrame(bytes.slice(), simDigest);
   if (frame instanceof WireRefusal) throw new Error(`a server sent no frame: ${frame.why}`);
@@ -104,6 +115,8 @@ export interface SimPetalOptions {
   /** After which a server takes another one for dead. */
   readonly silenceNs?: number;
   readonly scrubPauseNs?: number;
+  /** So many voters agree on the directory; 0: it is one table. */
+  readonly voters?: number;
   /** Servers keep their blocks on simulated disks; else in memory. */
   readonly onDisks?: boolean;
 }
@@ -111,12 +124,15 @@ export interface SimPetalOptions {
 export class SimPetal {
   readonly simulator: Simulator;
   readonly map: GlobalMap;
+  /** The one table, if there are no voters. */
   readonly directory: SimDirectory;
+  readonly voters: SimVoters | null;
   readonly net: Switch = new Switch();
   readonly disks: Map<number, MemoryDisk> = new Map();
   readonly servers: Map<number, Pick<PetalServer, 'status'>> = new Map();
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
+  readonly #agreed: Directory;
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
@@ -133,7 +149,10 @@ export class SimPetal {
     const host = this.simulator.addHost('dom0', { memoryBytes: 65_536 });
     this.world = this.simulator.toolstackWorld('dom0', host);
     this.directory = new SimDirectory(this.simulator, 'd', { timeoutNs: 50e6 });
-    this.#directoryServer = new DirectoryServer(this.directory);
+    const { voters = 0 } = options;
+    this.voters = voters === 0 ? null : new SimVoters(this.simulator, 'v', voters, FAST_VOTERS);
+    this.#agreed = this.voters?.client('dom0', this.world, FAST_CLIENT) ?? this.directory;
+    this.#directoryServer = new DirectoryServer(this.#agreed);
     for (const server of numbers) {
       this.simulator.addHost(`host${server}`, { memoryBytes: 65_536 });
       this.disks.set(server, new MemoryDisk());
@@ -145,7 +164,7 @@ export class SimPetal {
     const servers = this.map.servers.map((server) => {
       return { address: serverName(server), site: 'site', disks: [1] };
     });
-    await createPetalPool(this.directory, this.world.digest, {
+    await createPetalPool(this.#agreed, this.world.digest, {
       pool: POOL,
       uuid: new Uint8Array(16).fill(7),
       createdMs: 0,
@@ -222,8 +241,8 @@ export class SimPetal {
     options: Partial<PetalPoolOptions> = {},
   ): Promise<{ readonly pool: PetalPool; readonly attachment: Attachment }> {
     const { world } = this;
-    const { map, vdisk } = await findVdisk(this.directory, world.digest, POOL, VDISK_NAME);
-    const attachment = await attach(this.directory, world.digest, VDISK_NAME, host);
+    const { map, vdisk } = await findVdisk(this.#agreed, world.digest, POOL, VDISK_NAME);
+    const attachment = await attach(this.#agreed, world.digest, VDISK_NAME, host);
     const { session, fence } = attachment;
     this.#lastSession = session;
     const name = `${host}.${session}`;
@@ -248,7 +267,7 @@ export class SimPetal {
   }
 
   async record(group: number): Promise<PairRecord> {
-    const entry = await this.directory.get(pairKey(POOL, GMAP, group));
+    const entry = await this.#agreed.get(pairKey(POOL, GMAP, group));
     if (entry === null) throw new Error(`there is no pair ${group}`);
     return decodeRecord(this.world.digest, pairKind, entry);
   }
