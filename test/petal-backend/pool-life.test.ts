@@ -148,6 +148,38 @@ test('a member is back with more dirty blocks than a message takes: all of them 
   t.is(pages, 2);
 });
 
+test('a member dies while it is brought up to date and is back at once: it has what was written meanwhile', async (t) => {
+  for (let seed = 1; seed <= 3; seed++) {
+    await scenario(
+      async (petal, history) => {
+        const client = await petal.client('h0');
+        const other = await petal.client('h1');
+        await petal.kill(1);
+        for (let chunk = 0; chunk < 160; chunk++) {
+          t.is(await history.write(client, BLOCK + 64 * chunk, 16), PoolStatus.ok);
+        }
+        petal.start(1);
+        await petal.world.timers.sleep(60e6 + seed * 5e6);
+        await petal.kill(1);
+        petal.start(1);
+        let isOver = false;
+        const lanes = [client, other, client, other, client, other].map(async (pool, lane) => {
+          while (!isOver) t.is(await history.write(pool, BLOCK + 64 * 170 + lane), PoolStatus.ok);
+        });
+        await becomesClean(petal, 2e9);
+        await petal.kill(2);
+        isOver = true;
+        await Promise.all(lanes);
+        for (let lane = 0; lane < 6; lane++) {
+          t.is(await history.read(client, BLOCK + 64 * 170 + lane), PoolStatus.ok);
+        }
+      },
+      seed,
+      100e6,
+    );
+  }
+});
+
 test('a server starts on an older copy of its disks: it is refused before it serves anything', async (t) => {
   const story = scenario(async (petal) => {
     await petal.kill(2);

@@ -246,7 +246,9 @@ export class Membership {
     const isHeld = options.plantedBug !== 'no-hold';
     if (isHeld) pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
     if (goesOn) return await this.#goOn(seat, dropped);
+    // Nobody is sent anything from now on who asked before.
     if (wasPrimary) mutations.closeTerm();
+    seat.joining.clear();
     await this.#noteMarks(seat, dropped);
     this.#background(this.#open(seat, record.term));
   }

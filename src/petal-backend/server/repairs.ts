@@ -7,8 +7,8 @@
  *          what it lacks is marked: since it was dropped, or else everything there is
  *          what is dirty there (it is asked) was never acknowledged: marked too, and replaced in
  *          any version
- *          repairs, some blocks at a time, until nothing is marked
- *          from now on it is waited for like one in sync; once more until nothing is marked
+ *          repairs, some blocks at a time, until little more is marked than what is under way
+ *          from now on it is waited for like one in sync; what is still marked is sent
  *          the directory: in sync, a new term
  * ```
  * A block is locked while it is read and sent: no mutation of it is under way, and the copy that
@@ -20,6 +20,7 @@ import type { ChunkStore, StorePlace } from '../store/chunk-store.ts';
 import { DIRTY_BLOCKS_MAX } from '../wire/message-rules.ts';
 import {
   type BlockVersion,
+  CHUNK_BLOCKS,
   type DirtyBlock,
   type PetalMessage,
   PetalStatus,
@@ -79,14 +80,13 @@ export class Repairs {
     try {
       const forced = await this.#markWhatItLacks(seat, member, asked);
       if (forced === null) return;
-      if (!(await this.#sendMissing(seat, joiner, asked.incarnation, forced))) return;
-      joiner.required = true;
-      if (!(await this.#sendMissing(seat, joiner, asked.incarnation, forced))) return;
+      if (!(await this.#sendMost(seat, joiner, asked.incarnation, forced))) return;
+      if (!(await this.#sendRest(seat, joiner, asked.incarnation, forced))) return;
       const joined = { server, incarnation: u32<Incarnation>(asked.incarnation) };
       await this.#parts.membership().admit(seat, joined);
     } finally {
       if (joining.get(server) === asked.incarnation) joining.delete(server);
-      mutations.removeJoiner(server);
+      mutations.removeJoiner(joiner);
     }
   }
 
@@ -182,28 +182,74 @@ export class Repairs {
     return new Set(dirty.map(nameOf));
   }
 
-  /** True: nothing is marked as missing there. False: it cannot go on now. */
-  async #sendMissing(
+  /**
+   * True: no more is marked as missing there than what is under way, which goes there too, and a
+   * little. Under load that never becomes nothing.
+   */
+  async #sendMost(
     seat: Seat,
     joiner: Joiner,
     incarnation: number,
     forced: ReadonlySet<string>,
   ): Promise<boolean> {
     const { store, options } = this.#parts;
-    const { pair, joining } = seat;
-    const { gmap, group } = pair;
+    const { pair, mutations } = seat;
     const member = pair.memberOf(joiner.server);
     for (;;) {
-      const blocks = store.missingOf(gmap, group, member, options.repairBlocks);
-      if (blocks.length === 0) return true;
-      const sent = await Promise.all(
-        blocks.map((block) =>
-          this.#send(seat, joiner.server, block, forced.has(nameOf(block)), member),
-        ),
-      );
-      if (pair.role !== 'primary' || joining.get(joiner.server) !== incarnation) return false;
-      if (sent.some((one) => !one)) return false;
+      const most = options.repairBlocks + CHUNK_BLOCKS * mutations.underWay;
+      const blocks = store.missingOf(pair.gmap, pair.group, member, most);
+      if (blocks.length < most) return this.#isJoining(seat, joiner, incarnation);
+      if (!(await this.#sendAll(seat, joiner, incarnation, forced, blocks))) return false;
     }
+  }
+
+  /**
+   * What is marked as missing there now. Of what is begun from now on nothing is answered before
+   * it is there: so then it has everything that was ever answered.
+   */
+  async #sendRest(
+    seat: Seat,
+    joiner: Joiner,
+    incarnation: number,
+    forced: ReadonlySet<string>,
+  ): Promise<boolean> {
+    const { pair } = seat;
+    joiner.required = true;
+    const member = pair.memberOf(joiner.server);
+    const blocks = this.#parts.store.missingOf(
+      pair.gmap,
+      pair.group,
+      member,
+      Number.POSITIVE_INFINITY,
+    );
+    return await this.#sendAll(seat, joiner, incarnation, forced, blocks);
+  }
+
+  /** `repairBlocks` at a time. False: it cannot go on now. */
+  async #sendAll(
+    seat: Seat,
+    joiner: Joiner,
+    incarnation: number,
+    forced: ReadonlySet<string>,
+    blocks: readonly DirtyBlock[],
+  ): Promise<boolean> {
+    const { repairBlocks } = this.#parts.options;
+    const member = seat.pair.memberOf(joiner.server);
+    for (let from = 0; from < blocks.length; from += repairBlocks) {
+      const sent = await Promise.all(
+        blocks
+          .slice(from, from + repairBlocks)
+          .map((block) =>
+            this.#send(seat, joiner.server, block, forced.has(nameOf(block)), member),
+          ),
+      );
+      if (sent.some((one) => !one) || !this.#isJoining(seat, joiner, incarnation)) return false;
+    }
+    return this.#isJoining(seat, joiner, incarnation);
+  }
+
+  #isJoining({ pair, joining }: Seat, { server }: Joiner, incarnation: number): boolean {
+    return pair.role === 'primary' && joining.get(server) === incarnation;
   }
 
   /**
