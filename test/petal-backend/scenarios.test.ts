@@ -172,24 +172,6 @@ test('read, then revert: what a read has shown is there after the primary is gon
   }
 });
 
-test('a write that comes a second time, after a later one, is not done again', async (t) => {
-  const { history } = await scenario(1, async (petal, history) => {
-    const client = await petal.client('h0');
-    let first: Frame | null = null;
-    petal.net.spy((from, to, frame) => {
-      if (from === 'h0.1' && to === 's1' && frame.message.kind === 'write') first = frame;
-    });
-    await history.write(client, BLOCK);
-    petal.net.spy(null);
-    await history.write(client, BLOCK);
-    if (first === null) throw new Error('a write was sent');
-    petal.net.inject('h0.1', 's1', first);
-    await petal.world.timers.sleep(5e6);
-    t.is(await history.read(client, BLOCK), PoolStatus.ok);
-  });
-  t.is(history.conflict(), null);
-});
-
 test('a zombie client: after its fence is confirmed nothing of it is done', async (t) => {
   const { history } = await scenario(1, async (petal, history) => {
     const zombie = await petal.client('h0');

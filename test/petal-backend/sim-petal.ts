@@ -31,7 +31,7 @@ import {
   type ServerOptions,
   serverName,
 } from '../../src/petal-backend/server/ports.ts';
-import type { StoreOptions } from '../../src/petal-backend/store/store-options.ts';
+import type { StoreBug, StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
@@ -119,6 +119,8 @@ export interface SimPetalOptions {
   readonly voters?: number;
   /** Servers keep their blocks on simulated disks; else in memory. */
   readonly onDisks?: boolean;
+  /** Planted in the stores of servers with disks. */
+  readonly storeBug?: StoreBug;
 }
 
 export class SimPetal {
@@ -136,6 +138,7 @@ export class SimPetal {
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
+  readonly #storeBug: StoreBug | undefined;
   #lastSession = 0;
 
   constructor(options: SimPetalOptions) {
@@ -143,6 +146,7 @@ export class SimPetal {
     const { silenceNs = FAST.silenceNs, scrubPauseNs = FAST.scrubPauseNs } = options;
     this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs };
     this.#onDisks = onDisks;
+    this.#storeBug = options.storeBug;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
     this.map = { gmap: GMAP, servers: numbers, copies };
@@ -310,7 +314,9 @@ export class SimPetal {
   }
 
   #onRealStore(world: World, self: number): PetalServerActor {
-    const store = { ...STORE, server: new Uint8Array(16).fill(self) };
+    const server = new Uint8Array(16).fill(self);
+    const bug = this.#storeBug;
+    const store = { ...STORE, server, ...(bug === undefined ? {} : { plantedBug: bug }) };
     return createPetalServer(world, { pool: POOL, server: self, store, options: this.#options });
   }
 

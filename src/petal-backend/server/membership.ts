@@ -210,8 +210,8 @@ export class Membership {
     const wasOpen = wasPrimary && mutations.isOpen;
     pair.observe(view, this.#parts.options.leaseNs);
     if (pair.term === before.term && !isNew) return;
-    // If terms were missed, somebody else may have been the primary in between.
-    const isNext = wasPrimary && pair.term === before.term + 1;
+    // If terms were missed, anybody may have been in sync in between.
+    const isNext = !isNew && pair.term === before.term + 1;
     const known = isNext ? before.inSync.map(({ server }) => server) : pair.record.members;
     try {
       await this.#entered(seat, known, wasPrimary, wasOpen && isNext);
@@ -223,8 +223,8 @@ export class Membership {
   }
 
   /**
-   * A new term has begun. `known`: who may have been in sync until just now. `goesOn`: this server
-   * was the primary in the term before, served in it, and still is.
+   * A new term has begun. `known`: who may have been in sync in the one before. `goesOn`: this
+   * server was the primary in that one, served in it, and still is.
    */
   async #entered(
     seat: Seat,
@@ -242,9 +242,12 @@ export class Membership {
       if (pair.role === 'secondary') await this.#noteTerm(seat);
       return;
     }
-    const dropped = known.filter((one) => !record.inSync.some(({ server }) => server === one));
+    const isOut = (one: number): boolean => record.inSync.every(({ server }) => server !== one);
+    const dropped = known.filter(isOut);
+    // Whom an earlier primary has dropped may go by its lease still: that one held back, not this.
+    const leased = goesOn ? dropped : record.members.filter(isOut);
     const isHeld = options.plantedBug !== 'no-hold';
-    if (isHeld) pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
+    if (isHeld) pair.holdBack(leased, world.clock.nowNs() + othersLeaseNs(options));
     if (goesOn) return await this.#goOn(seat, dropped);
     // Nobody is sent anything from now on who asked before.
     if (wasPrimary) mutations.closeTerm();
@@ -288,11 +291,13 @@ export class Membership {
       if (dirty.length > 0 && this.#parts.options.plantedBug !== 'no-marks')
         await store.mark(gmap, group, pair.memberOf(server), dirty);
     }
-    const { markedSince: before } = store.pairNote(gmap, group);
+    const { lastTerm, markedSince: before } = store.pairNote(gmap, group);
+    // Marks that were begun by this server hold if it has been the primary in every term since.
+    const isKept = lastTerm === term - 1;
     const markedSince = members.map((server, at) => {
       if (dropped.includes(server)) return term;
       const isIn = inSync.some((one) => one.server === server);
-      return isIn ? (0 as Term) : (before[at] ?? (0 as Term));
+      return isIn || !isKept ? (0 as Term) : (before[at] ?? (0 as Term));
     });
     await store.setPair(gmap, group, { lastTerm: term, markedSince });
   }

@@ -66,6 +66,8 @@ export const PETAL_BUGS = [
   'keeps-dirty',
   /** What is read is taken for what was written. */
   'no-crc',
+  /** What the map's first choice has when it returns replaces what others have. */
+  'primary-wins',
 ] as const;
 export type PetalBug = 'none' | (typeof PETAL_BUGS)[number];
 

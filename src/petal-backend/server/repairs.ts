@@ -178,6 +178,9 @@ export class Repairs {
       dirty = await this.#dirtyOf(seat, server, asked.incarnation);
     }
     if (dirty === null || pair.role !== 'primary') return null;
+    if (options.plantedBug === 'primary-wins' && member === 0) {
+      for (const block of dirty) await this.#parts.healing.adopt(seat, block, [server]);
+    }
     if (dirty.length > 0) await store.mark(gmap, group, member, dirty);
     return new Set(dirty.map(nameOf));
   }
