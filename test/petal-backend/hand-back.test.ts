@@ -1,4 +1,6 @@
-/** After a failure each pair is handed back to the map's first choice, and the load is even again. */
+/**
+ * After a failure each pair is handed back to the map's first choice, and the load is even again.
+ */
 import test from 'ava';
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
 import { becomesClean, differingCopies } from './nemesis.ts';

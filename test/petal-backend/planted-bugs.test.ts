@@ -1,7 +1,7 @@
 /**
- * Mistakes that are planted in servers and stores, each caught: by the nemesis at a fixed seed, or by
- * the story that the mistake spoils. The same seeds and stories without it hold. `scenarios.test.ts`
- * and `damage.test.ts` have the others, beside what they would break.
+ * Mistakes that are planted in servers and stores, each caught: by the nemesis at a fixed seed, or
+ * by the story that the mistake spoils. The same seeds and stories without it hold.
+ * `scenarios.test.ts` and `damage.test.ts` have the others, beside what they would break.
  */
 import test from 'ava';
 import { PETAL_BUGS, type PetalBug } from '../../src/petal-backend/server/ports.ts';

@@ -10,8 +10,8 @@
  * ```
  * A write waits as long as that takes, and is sent again by its client: none is lost, for what was
  * under way is decided before. If a step fails this server goes on as the primary, and tries again
- * when another `handBackNs` have passed. A first choice that comes and goes so changes a pair at most
- * once in that time, and a server hands back one pair at a time.
+ * when another `handBackNs` have passed. A first choice that comes and goes so changes a pair at
+ * most once in that time, and a server hands back one pair at a time.
  */
 import type { World } from '../../world/world.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';

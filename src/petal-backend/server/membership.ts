@@ -11,10 +11,10 @@
  * admit      a member has everything again
  * hand back  another one is the first choice of the map, and has been well for long
  * ```
- * Each is one transition of `pair-transitions.ts`, made by one compare-and-swap of the pair's record
- * (`pair-directory.ts`), and begins a new term. Two that try at the same time cannot both succeed.
- * What a new term means for this server is one function, whoever has made it (`#entered`): its own
- * change, one whose answer was lost, somebody else's.
+ * Each is one transition of `pair-transitions.ts`, made by one compare-and-swap of the pair's
+ * record (`pair-directory.ts`), and begins a new term. Two that try at the same time cannot both
+ * succeed. What a new term means for this server is one function, whoever has made it (`#entered`):
+ * its own change, one whose answer was lost, somebody else's.
  *
  * Whoever has begun a term without a member waits until that member's lease is over before it
  * acknowledges anything (`Pair.holdBack`), and marks what the member may lack.

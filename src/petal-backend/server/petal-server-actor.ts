@@ -1,7 +1,7 @@
 /**
- * A Petal server as an actor: it opens its store, which raises its incarnation on the disks, has the
- * directory raise it too, and serves. Until then nothing of what arrives is looked at; whoever sent
- * it asks again.
+ * A Petal server as an actor: it opens its store, which raises its incarnation on the disks, has
+ * the directory raise it too, and serves. Until then nothing of what arrives is looked at; whoever
+ * sent it asks again.
  *
  * If the directory cannot say whether it was raised, the store is opened once more: nobody may be
  * another one of the same number, and numbers are plenty.
