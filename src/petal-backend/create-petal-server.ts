@@ -6,7 +6,6 @@ import { ServerView } from './directory/server-view.ts';
 import { PetalServer } from './server/petal-server.ts';
 import { PetalServerActor } from './server/petal-server-actor.ts';
 import type { ServerOptions } from './server/ports.ts';
-import type { ChunkStore } from './store/chunk-store.ts';
 import { openChunkStore } from './store/file-chunk-store.ts';
 import type { StoreOptions } from './store/store-options.ts';
 import { LinkNet } from './wire/link-net.ts';
@@ -30,15 +29,12 @@ export function createPetalServer(world: World, config: unknown): PetalServerAct
   invariant(typeof config === 'object' && config !== null, 'a server is started with a config');
   const { pool, server, store, options } = config as PetalServerConfig;
   const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+  const view = new ServerView(directory, world, pool);
   const net = new LinkNet(world.net.link(PETAL_LINK), world);
-  const serve = (chunks: ChunkStore): PetalServer =>
-    new PetalServer({
-      world,
-      self: server,
-      store: chunks,
-      net,
-      directory: new ServerView(directory, world, pool),
-      options,
-    });
-  return new PetalServerActor(() => openChunkStore(world, store), serve);
+  return new PetalServerActor({
+    open: () => openChunkStore(world, store),
+    raise: (incarnation) => view.raiseIncarnation(server, incarnation),
+    serve: (chunks) =>
+      new PetalServer({ world, self: server, store: chunks, net, directory: view, options }),
+  });
 }

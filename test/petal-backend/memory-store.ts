@@ -14,11 +14,11 @@ import type {
   StoreRead,
   StoreStatistics,
 } from '../../src/petal-backend/store/chunk-store.ts';
-import { StoreStatus } from '../../src/petal-backend/store/chunk-store.ts';
+import { StoreOp, StoreStatus } from '../../src/petal-backend/store/chunk-store.ts';
 import {
   type BlockVersion,
+  CHUNK_BLOCKS,
   type DirtyBlock,
-  MutationOp,
 } from '../../src/petal-backend/wire/messages.ts';
 import { BLOCK_BYTES } from '../../src/world/block-pool.ts';
 import type { World } from '../../src/world/world.ts';
@@ -33,12 +33,13 @@ interface Block extends Omit<BlockFacts, 'hasData'> {
   readonly missing: number;
 }
 
-const NOTHING: Pick<Block, 'version' | 'conditionalVersion' | 'crc' | 'origin' | 'dirty'> = {
+const NOTHING: Omit<BlockFacts, 'hasData'> = {
   version: { term: 0 as Term, n: 0 },
   conditionalVersion: 0,
   crc: 0,
   origin: { session: 0 as never, seq: 0 },
   dirty: false,
+  isLost: false,
 };
 
 /** What is on the disk. */
@@ -48,6 +49,8 @@ export class MemoryDisk {
   /** Every mutation fails with this while it is set. */
   trouble: StoreStatus | null = null;
   readonly blocks: Map<string, Block> = new Map();
+  /** Blocks that the disk does not give until they are written again. */
+  readonly unreadable: Set<string> = new Set();
   readonly notes: Map<string, PairNote> = new Map();
 
   wipe(): void {
@@ -65,6 +68,7 @@ export class MemoryStore implements ChunkStore {
   readonly #world: World;
   readonly #disk: MemoryDisk;
   readonly #random: Prng;
+  #scrubbed = 0;
 
   constructor(world: World, disk: MemoryDisk) {
     this.#world = world;
@@ -81,8 +85,14 @@ export class MemoryStore implements ChunkStore {
     return this.intact ? [] : ['the disk was wiped'];
   }
 
-  scrub(): Promise<ScrubStep> {
-    return Promise.resolve({ damaged: [], chunks: 0, isRoundDone: true });
+  /** Goes on behind the blocks that it has looked at. */
+  async scrub(limit: number): Promise<ScrubStep> {
+    await this.#sleep();
+    const blocks = [...this.#disk.blocks.values()];
+    const some = blocks.slice(this.#scrubbed, this.#scrubbed + limit * CHUNK_BLOCKS);
+    const isRoundDone = this.#scrubbed + some.length >= blocks.length;
+    this.#scrubbed = isRoundDone ? 0 : this.#scrubbed + some.length;
+    return { damaged: some.filter((block) => this.#isDamaged(block)), chunks: limit, isRoundDone };
   }
 
   mutate(mutation: StoreMutation): void {
@@ -102,12 +112,9 @@ export class MemoryStore implements ChunkStore {
       for (let at = 0; at < read.blocks; at++) {
         const found = this.#at({ ...read, block: read.block + at });
         const target = read.data.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES);
-        if (found?.data == null) target.fill(0);
-        else {
-          target.set(found.data);
-          const crc = this.#world.digest.crc32(target, 0, BLOCK_BYTES);
-          if (crc !== found.crc) damaged |= 1 << at;
-        }
+        target.fill(0);
+        if (found?.data != null) target.set(found.data);
+        if (found !== undefined && this.#isDamaged(found)) damaged |= 1 << at;
       }
       read.storeDone(damaged === 0 ? StoreStatus.ok : StoreStatus.ioError, damaged);
     });
@@ -201,22 +208,30 @@ export class MemoryStore implements ChunkStore {
   }
 
   #apply(mutation: StoreMutation): void {
-    const { gmap, group, vdisk, epoch, conditionalVersion, missing, dirty, data } = mutation;
+    const { gmap, group, vdisk, epoch, op, conditionalVersion, missing, dirty, data } = mutation;
     for (let at = 0; at < mutation.blocks; at++) {
       const place = { gmap, group, vdisk, epoch, block: mutation.block + at };
-      const isTrim = mutation.op === MutationOp.trim;
+      const hasData = op === StoreOp.write || op === StoreOp.writeIf;
+      this.#disk.unreadable.delete(keyOf(place));
       const before = this.#at(place)?.missing ?? 0;
       this.#disk.blocks.set(keyOf(place), {
         ...place,
         version: { term: mutation.term, n: mutation.n },
         conditionalVersion,
-        crc: isTrim ? 0 : (mutation.crcs[at] as number),
+        crc: hasData ? (mutation.crcs[at] as number) : 0,
         origin: { session: mutation.session, seq: mutation.seq },
         dirty,
+        isLost: op === StoreOp.lose,
         missing: before | missing,
-        data: isTrim ? null : data.slice(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES),
+        data: hasData ? data.slice(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES) : null,
       });
     }
+  }
+
+  #isDamaged(block: Block): boolean {
+    const { data, crc, isLost } = block;
+    if (isLost || this.#disk.unreadable.has(keyOf(block))) return true;
+    return data !== null && this.#world.digest.crc32(data, 0, BLOCK_BYTES) !== crc;
   }
 
   #blocksOf(gmap: number, group: number): Block[] {

@@ -1,6 +1,8 @@
 /** What goes wrong in a Petal pool of the simulator: drawn from a seed, and healed at the end. */
 import type { Prng } from '../../src/base/prng.ts';
+import type { PairRecord } from '../../src/petal-backend/directory/records.ts';
 import { StoreStatus } from '../../src/petal-backend/store/chunk-store.ts';
+import type { SimVoters } from '../../src/world/sim/sim-voters.ts';
 import type { MemoryDisk } from './memory-store.ts';
 import type { SimPetal } from './sim-petal.ts';
 
@@ -53,10 +55,33 @@ const TROUBLES: readonly Trouble[] = [
     return `a direction of the ${link} link of ${name} held everything back`;
   },
   async (petal, random) => {
-    petal.directory.setHealth('down');
+    const health = random.chance(0.5) ? 'down' : 'no-majority';
+    petal.directory.setHealth(health);
     await petal.world.timers.sleep(random.between(1e6, 60e6));
     petal.directory.setHealth('up');
-    return 'the directory was down';
+    return `the directory was ${health}`;
+  },
+  async (petal, random) => {
+    petal.directory.set({ lostAnswers: 0.5 });
+    await petal.world.timers.sleep(random.between(20e6, 200e6));
+    petal.directory.set({ lostAnswers: 0 });
+    return 'the directory did not say what it had done';
+  },
+  // Always of the same server, and what others have too: one good copy remains.
+  async (petal, random) => {
+    const disk = petal.disks.get(1) as MemoryDisk;
+    const records = await Promise.all(
+      petal.map.servers.map((_, group) => petal.record(group)),
+    ).catch(() => null);
+    if (records === null) return 'nobody could say which blocks others have';
+    const isWhole = ({ inSync, members }: PairRecord): boolean => inSync.length === members.length;
+    for (const [key, { group, data, dirty }] of disk.blocks) {
+      if (data === null || dirty || !random.chance(0.2)) continue;
+      if (!isWhole(records[group] as PairRecord)) continue;
+      if (random.chance(0.5)) disk.unreadable.add(key);
+      else data[random.below(data.length)] = 0xee;
+    }
+    return 'blocks of s1 were damaged';
   },
   async (petal, random) => {
     const server = anyServer(petal, random);
@@ -68,18 +93,81 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
+function anyVoter(voters: SimVoters, random: Prng): number {
+  return random.below(voters.count);
+}
+
+/** Of the voters that the directory is, if it is several. */
+const VOTER_TROUBLES: readonly ((
+  voters: SimVoters,
+  petal: SimPetal,
+  random: Prng,
+) => Promise<string>)[] = [
+  async (voters, petal, random) => {
+    const leader = Math.max(0, voters.leader);
+    if (random.chance(0.5)) voters.kill(leader);
+    else voters.powerCut(leader);
+    await petal.world.timers.sleep(random.between(0, 80e6));
+    voters.restart(leader);
+    return `the leader, voter ${leader}, was gone`;
+  },
+  async (voters, petal, random) => {
+    const [one, other] = [anyVoter(voters, random), anyVoter(voters, random)];
+    for (const voter of [one, other]) voters.kill(voter);
+    await petal.world.timers.sleep(random.between(1e6, 80e6));
+    for (const voter of [one, other]) voters.restart(voter);
+    return `voters ${one} and ${other} were dead`;
+  },
+  async (voters, petal, random) => {
+    const all = Array.from({ length: voters.count }, (_, at) => at);
+    const apart = random.chance(0.5) ? Math.max(0, voters.leader) : anyVoter(voters, random);
+    const rest = all.filter((one) => one !== apart);
+    // Who asks is with the majority, or with the one that is alone.
+    const isAlone = random.chance(0.4);
+    voters.partition(isAlone ? [[apart, 'dom0'], rest] : [[apart], [...rest, 'dom0']]);
+    await petal.world.timers.sleep(random.between(5e6, 120e6));
+    voters.heal();
+    return `voter ${apart} was apart${isAlone ? ', with all clients' : ''}`;
+  },
+  async (voters, petal, random) => {
+    const voter = random.chance(0.6) ? Math.max(0, voters.leader) : anyVoter(voters, random);
+    const forNs = random.between(5e6, 120e6);
+    voters.pause(voter, forNs);
+    await petal.world.timers.sleep(forNs);
+    return `voter ${voter} stood still`;
+  },
+  async (voters, petal, random) => {
+    for (const direction of voters.directions()) {
+      direction.set({ loss: 0.1, duplicate: 0.1, reorder: 0.1, jitterNs: 2e6 });
+    }
+    await petal.world.timers.sleep(random.between(5e6, 120e6));
+    voters.heal();
+    return 'frames of the voters were lost, doubled and late';
+  },
+];
+
+function anyTrouble(petal: SimPetal, random: Prng): Promise<string> {
+  const { voters } = petal;
+  if (voters !== null && random.chance(0.5)) {
+    const trouble = VOTER_TROUBLES[random.below(VOTER_TROUBLES.length)];
+    if (trouble !== undefined) return trouble(voters, petal, random);
+  }
+  return (TROUBLES[random.below(TROUBLES.length)] as Trouble)(petal, random);
+}
+
 /** So many troubles, one or two at a time; everything is well again when it settles. */
 export async function strike(petal: SimPetal, random: Prng, troubles: number): Promise<string[]> {
   const story: string[] = [];
   for (let i = 0; i < troubles; i++) {
     await petal.world.timers.sleep(random.between(1e6, 60e6));
-    const first = TROUBLES[random.below(TROUBLES.length)] as Trouble;
-    const second = TROUBLES[random.below(TROUBLES.length)] as Trouble;
-    const both = random.chance(0.3) ? [first, second] : [first];
-    story.push(...(await Promise.all(both.map((trouble) => trouble(petal, random)))));
+    const count = random.chance(0.3) ? 2 : 1;
+    const both = Array.from({ length: count }, () => anyTrouble(petal, random));
+    story.push(...(await Promise.all(both)));
   }
   petal.net.heal();
+  petal.voters?.heal();
   petal.directory.setHealth('up');
+  petal.directory.set({ lostAnswers: 0 });
   for (const server of petal.map.servers) {
     if (!petal.isUp(server)) petal.start(server);
   }

@@ -1,6 +1,5 @@
 /** Petal's holes by name (petal.md 2 and 6), each with the bug that would open it again. */
 import test from 'ava';
-import { poolCall } from '../../src/parallax/story-io.ts';
 import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
@@ -173,24 +172,6 @@ test('read, then revert: what a read has shown is there after the primary is gon
   }
 });
 
-test('a write that comes a second time, after a later one, is not done again', async (t) => {
-  const { history } = await scenario(1, async (petal, history) => {
-    const client = await petal.client('h0');
-    let first: Frame | null = null;
-    petal.net.spy((from, to, frame) => {
-      if (from === 'h0.1' && to === 's1' && frame.message.kind === 'write') first = frame;
-    });
-    await history.write(client, BLOCK);
-    petal.net.spy(null);
-    await history.write(client, BLOCK);
-    if (first === null) throw new Error('a write was sent');
-    petal.net.inject('h0.1', 's1', first);
-    await petal.world.timers.sleep(5e6);
-    t.is(await history.read(client, BLOCK), PoolStatus.ok);
-  });
-  t.is(history.conflict(), null);
-});
-
 test('a zombie client: after its fence is confirmed nothing of it is done', async (t) => {
   const { history } = await scenario(1, async (petal, history) => {
     const zombie = await petal.client('h0');
@@ -253,19 +234,5 @@ test('a conditional block: of two who read the same version one writes; what was
     const { version, data: found } = await other.readConditional(3);
     t.is(version, 2);
     t.is(found[0], both[0]?.written === true ? 3 : 4);
-  });
-});
-
-test('a copy that is damaged at rest is an error there; the other one is read', async (t) => {
-  await scenario(1, async (petal, history) => {
-    const client = await petal.client('h0');
-    await history.write(client, BLOCK);
-    await petal.world.timers.sleep(20e6);
-    const disk = petal.disks.get(1);
-    for (const { data } of disk?.blocks.values() ?? []) data?.set([0xee], 100);
-    for (let i = 0; i < 10; i++) t.is(await history.read(client, BLOCK), PoolStatus.ok);
-    const bytes = new Uint8Array(BLOCK_BYTES);
-    t.is(await poolCall(client, 'read', BLOCK, bytes), PoolStatus.ok);
-    t.is(history.conflict(), null);
   });
 });

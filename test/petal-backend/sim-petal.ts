@@ -24,25 +24,29 @@ import {
 import { ServerView } from '../../src/petal-backend/directory/server-view.ts';
 import type { GlobalMap } from '../../src/petal-backend/placement.ts';
 import { PetalServer } from '../../src/petal-backend/server/petal-server.ts';
-import type { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
+import { PetalServerActor } from '../../src/petal-backend/server/petal-server-actor.ts';
 import {
   DEFAULT_SERVER_OPTIONS,
   type PetalBug,
   type ServerOptions,
   serverName,
 } from '../../src/petal-backend/server/ports.ts';
-import type { StoreOptions } from '../../src/petal-backend/store/store-options.ts';
+import type { StoreBug, StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
+import type { Directory } from '../../src/world/directory.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import { SimDirectory } from '../../src/world/sim/sim-directory.ts';
 import type { LinkParameters } from '../../src/world/sim/sim-link.ts';
+import { SimVoters } from '../../src/world/sim/sim-voters.ts';
 import { Simulator } from '../../src/world/sim/simulator.ts';
+import type { VoterOptions } from '../../src/world/voters/voter.ts';
+import type { VoterDirectoryOptions } from '../../src/world/voters/voter-directory.ts';
 import type { Link, World } from '../../src/world/world.ts';
 import { MemoryDisk, MemoryStore } from './memory-store.ts';
 
@@ -58,6 +62,8 @@ export const FAST: ServerOptions = {
   silenceNs: 20e6,
   heartbeatNs: 4e6,
   repairBlocks: 8,
+  handBackNs: 100e6,
+  scrubPauseNs: 5e6,
 };
 const STORE: Omit<StoreOptions, 'server'> = {
   dataDisks: 2,
@@ -75,6 +81,13 @@ const FAST_POOL: PetalPoolOptions = {
   pauseNs: 1e6,
   giveUpNs: 60e9,
 };
+const FAST_VOTERS: Partial<VoterOptions> = { heartbeatNs: 4e6, electionNs: 20e6 };
+const FAST_CLIENT: Partial<VoterDirectoryOptions> = {
+  timeoutNs: 50e6,
+  attemptNs: 8e6,
+  pauseNs: 2e6,
+};
+
 function decoded(bytes: Uint8Array): Frame {
   const frame = decodeFrame(bytes.slice(), simDigest);
   if (frame instanceof WireRefusal) throw new Error(`a server sent no frame: ${frame.why}`);
@@ -101,34 +114,49 @@ export interface SimPetalOptions {
   readonly plantedBug?: PetalBug;
   /** After which a server takes another one for dead. */
   readonly silenceNs?: number;
+  readonly scrubPauseNs?: number;
+  /** So many voters agree on the directory; 0: it is one table. */
+  readonly voters?: number;
   /** Servers keep their blocks on simulated disks; else in memory. */
   readonly onDisks?: boolean;
+  /** Planted in the stores of servers with disks. */
+  readonly storeBug?: StoreBug;
 }
 
 export class SimPetal {
   readonly simulator: Simulator;
   readonly map: GlobalMap;
+  /** The one table, if there are no voters. */
   readonly directory: SimDirectory;
+  readonly voters: SimVoters | null;
   readonly net: Switch = new Switch();
   readonly disks: Map<number, MemoryDisk> = new Map();
   readonly servers: Map<number, Pick<PetalServer, 'status'>> = new Map();
   readonly world: World;
   readonly #directoryServer: DirectoryServer;
+  readonly #agreed: Directory;
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
+  readonly #storeBug: StoreBug | undefined;
+  #lastSession = 0;
 
   constructor(options: SimPetalOptions) {
     const { seed, servers, copies = 2, plantedBug = 'none', onDisks = false } = options;
-    this.#options = { ...FAST, plantedBug, silenceNs: options.silenceNs ?? FAST.silenceNs };
+    const { silenceNs = FAST.silenceNs, scrubPauseNs = FAST.scrubPauseNs } = options;
+    this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs };
     this.#onDisks = onDisks;
+    this.#storeBug = options.storeBug;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
     this.map = { gmap: GMAP, servers: numbers, copies };
     const host = this.simulator.addHost('dom0', { memoryBytes: 65_536 });
     this.world = this.simulator.toolstackWorld('dom0', host);
-    this.directory = new SimDirectory(this.simulator, 'd');
-    this.#directoryServer = new DirectoryServer(this.directory);
+    this.directory = new SimDirectory(this.simulator, 'd', { timeoutNs: 50e6 });
+    const { voters = 0 } = options;
+    this.voters = voters === 0 ? null : new SimVoters(this.simulator, 'v', voters, FAST_VOTERS);
+    this.#agreed = this.voters?.client('dom0', this.world, FAST_CLIENT) ?? this.directory;
+    this.#directoryServer = new DirectoryServer(this.#agreed);
     for (const server of numbers) {
       this.simulator.addHost(`host${server}`, { memoryBytes: 65_536 });
       this.disks.set(server, new MemoryDisk());
@@ -140,7 +168,7 @@ export class SimPetal {
     const servers = this.map.servers.map((server) => {
       return { address: serverName(server), site: 'site', disks: [1] };
     });
-    await createPetalPool(this.directory, this.world.digest, {
+    await createPetalPool(this.#agreed, this.world.digest, {
       pool: POOL,
       uuid: new Uint8Array(16).fill(7),
       createdMs: 0,
@@ -158,6 +186,11 @@ export class SimPetal {
       const status = this.servers.get(server)?.status() ?? [];
       return status.length > 0 && status.every(({ role }) => role !== 'outside');
     });
+  }
+
+  /** Of the client that was made last: its name on the net is that of its host and this. */
+  get lastSession(): number {
+    return this.#lastSession;
   }
 
   isUp(server: number): boolean {
@@ -212,9 +245,10 @@ export class SimPetal {
     options: Partial<PetalPoolOptions> = {},
   ): Promise<{ readonly pool: PetalPool; readonly attachment: Attachment }> {
     const { world } = this;
-    const { map, vdisk } = await findVdisk(this.directory, world.digest, POOL, VDISK_NAME);
-    const attachment = await attach(this.directory, world.digest, VDISK_NAME, host);
+    const { map, vdisk } = await findVdisk(this.#agreed, world.digest, POOL, VDISK_NAME);
+    const attachment = await attach(this.#agreed, world.digest, VDISK_NAME, host);
     const { session, fence } = attachment;
+    this.#lastSession = session;
     const name = `${host}.${session}`;
     const life = this.simulator.newIncarnation(name, this.simulator.host('dom0'));
     const { near, far } = this.simulator.link(`${name}/petal`).connect(this.simulator, life);
@@ -237,7 +271,7 @@ export class SimPetal {
   }
 
   async record(group: number): Promise<PairRecord> {
-    const entry = await this.directory.get(pairKey(POOL, GMAP, group));
+    const entry = await this.#agreed.get(pairKey(POOL, GMAP, group));
     if (entry === null) throw new Error(`there is no pair ${group}`);
     return decodeRecord(this.world.digest, pairKind, entry);
   }
@@ -280,19 +314,21 @@ export class SimPetal {
   }
 
   #onRealStore(world: World, self: number): PetalServerActor {
-    const store = { ...STORE, server: new Uint8Array(16).fill(self) };
+    const server = new Uint8Array(16).fill(self);
+    const bug = this.#storeBug;
+    const store = { ...STORE, server, ...(bug === undefined ? {} : { plantedBug: bug }) };
     return createPetalServer(world, { pool: POOL, server: self, store, options: this.#options });
   }
 
-  #inMemory(world: World, self: number): PetalServer {
+  #inMemory(world: World, self: number): PetalServerActor {
     const client = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
-    return new PetalServer({
-      world,
-      self,
-      store: new MemoryStore(world, this.disks.get(self) as MemoryDisk),
-      net: new LinkNet(world.net.link(PETAL_LINK), world),
-      directory: new ServerView(client, world, POOL),
-      options: this.#options,
+    const directory = new ServerView(client, world, POOL);
+    const net = new LinkNet(world.net.link(PETAL_LINK), world);
+    const options = this.#options;
+    return new PetalServerActor({
+      open: () => Promise.resolve(new MemoryStore(world, this.disks.get(self) as MemoryDisk)),
+      raise: (incarnation) => directory.raiseIncarnation(self, incarnation),
+      serve: (store) => new PetalServer({ world, self, store, net, directory, options }),
     });
   }
 }

@@ -9,6 +9,7 @@
  *   all in sync --takeOver, dropMembers--> some in sync --rejoin--> all in sync
  *   any --resume--> the same servers, one of them in its next incarnation
  *   any --handBack--> the same set, another primary of it
+ *   any --stepDown--> without its primary; if that is alone in sync: the same, a new term
  *   any --forceIsr(lossy)--> one member alone: an operator says that the others' data is lost
  * ```
  * What the caller vouches for, and nobody can see here: `takeOver` and `dropMembers`, that it waits
@@ -107,6 +108,20 @@ export function handBack(self: Member, to: number): PairTransition {
       return refusal(`server ${to} is not in sync`);
     }
     return next(pair, to, pair.inSync);
+  };
+}
+
+/**
+ * The primary `self` could not keep what it was told: another one in sync goes on without it. If
+ * there is none, what it has is all there is, and a new term begins with that.
+ */
+export function stepDown(self: Member): PairTransition {
+  return (pair) => {
+    const notPrimary = primaryProblem(pair, self);
+    if (notPrimary !== null) return notPrimary;
+    const left = pair.inSync.filter(({ server }) => server !== self.server);
+    const [to] = left;
+    return to === undefined ? next(pair, self.server, pair.inSync) : next(pair, to.server, left);
   };
 }
 

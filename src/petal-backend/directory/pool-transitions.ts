@@ -91,7 +91,7 @@ export interface ServerFacts {
   readonly disks: readonly number[];
 }
 
-/** A server that the pool has not had before; its first incarnation is 1. */
+/** A server that the pool has not had before, and that has never been started. */
 export function addServer(
   at: PoolPlace,
   pool: Stored<PoolRecord>,
@@ -100,7 +100,7 @@ export function addServer(
   checkText('address', facts.address);
   checkText('site', facts.site);
   const server = pool.record.lastServer + 1;
-  const next: ServerRecord = { server, incarnation: u32<Incarnation>(1), ...facts };
+  const next: ServerRecord = { server, incarnation: u32<Incarnation>(0), ...facts };
   const key = serverKey(at.pool, server);
   return {
     next,
@@ -133,7 +133,8 @@ export function raiseIncarnation(
       { fields: { server, incarnation, known } },
     );
   }
-  const next: ServerRecord = { server, incarnation, ...facts };
+  const { address, site, disks } = facts;
+  const next: ServerRecord = { server, incarnation, address, site, disks };
   const key = serverKey(at.pool, server);
   const changes = [{ key, value: encodeRecord(at.digest, serverKind, next) }];
   return { next, txn: { comparisons: [{ key, version: stored.version }], changes } };
@@ -157,7 +158,9 @@ export function createGmap(
   );
   const pairs = next.servers.map((_, group) => {
     const members = membersOf(next, group).map((server): Member => {
-      return { server, incarnation: incarnations.get(server) as Incarnation };
+      // Who has never been started is in sync in its first life: there is nothing to lack yet.
+      const incarnation = Math.max(1, incarnations.get(server) as Incarnation);
+      return { server, incarnation: u32<Incarnation>(incarnation) };
     });
     return newPair(next.gmap, group, members);
   });

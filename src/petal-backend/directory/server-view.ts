@@ -1,49 +1,89 @@
 /**
- * The directory as a Petal server needs it: the pairs of which it is a member, changes of them, and
- * who may touch which virtual disk (`server/ports.ts`).
+ * The directory as a Petal server needs it: its own record, the pairs of which it is a member,
+ * changes of them, and who may touch which virtual disk (`server/ports.ts`).
  */
+import { StorageError } from '../../base/errors.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
 import { decodeSessionRecord, SessionRecordKind } from '../../base/formats/session-record.ts';
-import type { Fence, Session } from '../../base/units.ts';
+import type { Fence, Incarnation, Session } from '../../base/units.ts';
 import { u32 } from '../../base/units.ts';
-import type { Directory, DirectoryEntry } from '../../world/directory.ts';
+import type { Directory } from '../../world/directory.ts';
 import type { World } from '../../world/world.ts';
-import type { AccessDirectory, PairChange, PairDirectory, PairRecord } from '../server/ports.ts';
-import { pairKey, pairsPrefix, vdiskKey } from './keys.ts';
-import { checkPairOrder } from './pair-transitions.ts';
-import { pairBecomes, pairIs } from './pool-transitions.ts';
-import { decodeRecord, pairKind, type PairRecord as StoredPair, vdiskKind } from './records.ts';
+import type { AccessDirectory, PairsDirectory, PoolView } from '../server/ports.ts';
+import { pairsPrefix, serverKey, vdiskKey } from './keys.ts';
+import { type ChangeOutcome, PairDirectory, type PairView } from './pair-directory.ts';
+import type { PairTransition } from './pair-transitions.ts';
+import { readPool } from './pool-setup.ts';
+import { raiseIncarnation } from './pool-transitions.ts';
+import { decodeRecord, PoolState, pairKind, serverKind, vdiskKind } from './records.ts';
 
-export class ServerView implements PairDirectory, AccessDirectory {
+const PAUSE_NS = 20_000_000;
+
+export class ServerView implements PairsDirectory, AccessDirectory {
   readonly #directory: Directory;
-  readonly #world: Pick<World, 'digest'>;
+  readonly #world: Pick<World, 'clock' | 'timers' | 'digest'>;
   readonly #pool: string;
 
-  constructor(directory: Directory, world: Pick<World, 'digest'>, pool: string) {
+  constructor(
+    directory: Directory,
+    world: Pick<World, 'clock' | 'timers' | 'digest'>,
+    pool: string,
+  ) {
     this.#directory = directory;
     this.#world = world;
     this.#pool = pool;
   }
 
-  async pairsOf(server: number): Promise<readonly PairRecord[]> {
-    const entries = await this.#directory.list(pairsPrefix(this.#pool));
-    return entries
-      .map((entry) => this.#pairOf(entry))
-      .filter(({ members }) => members.includes(server));
+  /**
+   * Tells the directory of a life of the server, which its disks know already. Nothing may be
+   * served or claimed before. False: nobody knows if it was done, so this number must not be used:
+   * a copy of the disks may have been started elsewhere, and may have it. Rejects with `E_OLD_DISK`
+   * if the directory knows this life or a later one. Waits while the directory does not answer.
+   */
+  async raiseIncarnation(server: number, incarnation: number): Promise<boolean> {
+    const { timers, digest } = this.#world;
+    const key = serverKey(this.#pool, server);
+    for (;;) {
+      try {
+        const entry = await this.#directory.get(key);
+        if (entry === null) {
+          const text = `server ${server} is not one of pool "${this.#pool}": add it first`;
+          throw new StorageError('E_PETAL_MISSING', text, { fields: { server } });
+        }
+        const stored = { record: decodeRecord(digest, serverKind, entry), version: entry.version };
+        const at = { pool: this.#pool, digest };
+        const life = u32<Incarnation>(incarnation);
+        const { txn } = raiseIncarnation(at, stored, life, stored.record);
+        const made = await this.#directory.txn(txn.comparisons, txn.changes).catch(unlessSilent);
+        if (made === null) return false;
+        if (made) return true;
+      } catch (thrown) {
+        unlessSilent(thrown);
+      }
+      await timers.sleep(PAUSE_NS);
+    }
   }
 
-  async change(before: PairRecord, next: PairChange): Promise<PairRecord | null> {
-    const { digest } = this.#world;
-    const { version, ...known } = before as PairRecord & StoredPair;
-    const record = { ...known, ...next, term: u32(known.term + 1) } as StoredPair;
-    checkPairOrder(known, record);
-    const at = { pool: this.#pool, digest };
-    const comparison = pairIs(at, { record: known, version });
-    if (!(await this.#directory.txn([comparison], [pairBecomes(at, record)]))) return null;
-    const entry = await this.#directory.get(pairKey(this.#pool, record.gmap, record.group));
-    const now = entry === null ? null : this.#pairOf(entry);
-    // Somebody may have gone on already: then this term is over before it was known.
-    return now?.term === record.term ? now : null;
+  async viewOf(server: number): Promise<PoolView> {
+    const { clock, digest } = this.#world;
+    const askedNs = clock.nowNs();
+    const [entries, pool] = await Promise.all([
+      this.#directory.list(pairsPrefix(this.#pool)),
+      readPool(this.#directory, digest, this.#pool),
+    ]);
+    const pairs = entries
+      .map((entry): PairView => {
+        const record = decodeRecord(digest, pairKind, entry);
+        return { record, version: entry.version, askedNs };
+      })
+      .filter(({ record }) => record.members.includes(server));
+    return { isReady: pool.record.state === PoolState.ready, pairs };
+  }
+
+  change(from: PairView, transition: PairTransition): Promise<ChangeOutcome> {
+    const { gmap, group } = from.record;
+    const pair = { pool: this.#pool, gmap, group };
+    return new PairDirectory(this.#directory, this.#world, pair).change(from, transition);
   }
 
   /** A virtual disk that hosts attach to is a store of its name: `attach/<name>/<host>`. */
@@ -59,9 +99,10 @@ export class ServerView implements PairDirectory, AccessDirectory {
     }
     return { vdisk: record, fence: null };
   }
+}
 
-  #pairOf(entry: DirectoryEntry): PairRecord {
-    const record = decodeRecord(this.#world.digest, pairKind, entry);
-    return { ...record, version: entry.version };
-  }
+/** The directory did not answer: anything else is the caller's affair. */
+function unlessSilent(thrown: unknown): null {
+  if (thrown instanceof StorageError && thrown.code === 'E_DIRECTORY') return null;
+  throw thrown;
 }

@@ -7,16 +7,16 @@
  */
 
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
-import type { ChunkStore, StoreMutation } from '../store/chunk-store.ts';
+import type { ChunkStore, StoreMutation, StoreOp } from '../store/chunk-store.ts';
 import { StoreStatus } from '../store/chunk-store.ts';
 import {
   type BlockVersion,
-  MutationOp,
   PetalStatus,
   type RepairMessage,
   type ReplicateMessage,
 } from '../wire/messages.ts';
 import type { BlockLocks, LockOwner } from './block-locks.ts';
+import { storeOpOf } from './story-blocks.ts';
 
 const NO_DATA = new Uint8Array(0);
 
@@ -37,7 +37,7 @@ class Copy implements StoreMutation, LockOwner {
   readonly seq: number;
   readonly term: StoreMutation['term'];
   readonly n: number;
-  readonly op: MutationOp;
+  readonly op: StoreOp;
   readonly crcs: readonly number[];
   readonly conditionalVersion: number;
   readonly missing = 0;
@@ -79,7 +79,8 @@ class Copy implements StoreMutation, LockOwner {
   }
 }
 
-interface CopyOf extends Omit<ReplicateMessage, 'kind' | 'id' | 'committed'> {
+interface CopyOf extends Omit<ReplicateMessage, 'kind' | 'id' | 'committed' | 'op'> {
+  readonly op: StoreOp;
   readonly force: boolean;
   readonly dirty: boolean;
 }
@@ -112,12 +113,7 @@ export class Copies {
     for (const one of message.blocks) {
       const bytes = one.hasData ? data.subarray(at, at + BLOCK_BYTES) : NO_DATA;
       at += bytes.length;
-      const isConditional = one.conditionalVersion > 0;
-      const op = !one.hasData
-        ? MutationOp.trim
-        : isConditional
-          ? MutationOp.writeIf
-          : MutationOp.write;
+      const op = storeOpOf(one);
       const { gmap, group, term, vdisk, epoch } = message;
       const { block, version, session, seq, conditionalVersion, force } = one;
       const place = { gmap, group, term, vdisk, epoch, block, blocks: 1 };

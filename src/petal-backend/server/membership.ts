@@ -5,41 +5,54 @@
  * ```
  * watch      every third of a lease, and when somebody knows more: the records of its pairs
  * drop       the primary has not heard of a member, or the member cannot keep a copy
- * take over  a secondary has not heard of the primary
- * claim      this server was in sync in its life before, and nobody else has gone on
- * step down  the primary's own store fails, and others are in sync
+ * take over  a secondary has not heard of the primary, or the primary has lost what it had
+ * resume     this server was in sync in a life before, nobody has dropped it, its disks are whole
+ * step down  the primary's own store fails
+ * admit      a member has everything again
+ * hand back  another one is the first choice of the map, and has been well for long
  * ```
- * Each is one compare-and-swap of the pair's record, which begins a new term. Two that try at the
- * same time cannot both succeed. Whoever has begun a term without a member waits until that
- * member's lease is over before it acknowledges anything (`Pair.holdBack`), and marks what the
- * member may lack.
+ * Each is one transition of `pair-transitions.ts`, made by one compare-and-swap of the pair's
+ * record (`pair-directory.ts`), and begins a new term. Two that try at the same time cannot both
+ * succeed. What a new term means for this server is one function, whoever has made it (`#entered`):
+ * its own change, one whose answer was lost, somebody else's.
+ *
+ * Whoever has begun a term without a member waits until that member's lease is over before it
+ * acknowledges anything (`Pair.holdBack`), and marks what the member may lack.
  *
  * A server that was restarted is not in sync, though its disk is whole: others may have dropped it.
- * If nobody has, it claims its place; all acknowledged writes are on its disk, for it was in sync
- * when it died. If its disk is not whole, it may not.
+ * If nobody has, it *resumes* its place, as primary or not, and nobody else loses theirs: all
+ * acknowledged writes are on its disk, for it was in sync when it died. So after a cut of power at
+ * all members each comes back by itself, and whoever stays away is dropped or taken over from as
+ * ever. A server whose disk is not whole never resumes: it asks to be brought up to date, and if it
+ * was the primary, that tells who hears it to take over.
+ *
+ * While the pool is restored (`directory/restore.ts`) nobody serves, and nothing is changed.
  */
-
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import type { Nanos, Term } from '../../base/units.ts';
 import type { World } from '../../world/world.ts';
-import type { ChunkStore } from '../store/chunk-store.ts';
+import type { PairView } from '../directory/pair-directory.ts';
 import {
-  type InSync,
-  othersLeaseNs,
-  type PairChange,
-  type PairDirectory,
-  type PairRecord,
-  type ServerOptions,
-} from './ports.ts';
+  dropMembers,
+  handBack,
+  type PairTransition,
+  rejoin,
+  resume,
+  stepDown,
+  takeOver,
+} from '../directory/pair-transitions.ts';
+import type { Member } from '../directory/records.ts';
+import type { ChunkStore } from '../store/chunk-store.ts';
+import { othersLeaseNs, type PairsDirectory, type PoolView, type ServerOptions } from './ports.ts';
 import { type Seat, seatKey } from './seat.ts';
 
 export interface MembershipParts {
   readonly world: World;
   readonly self: number;
   readonly store: ChunkStore;
-  readonly directory: PairDirectory;
+  readonly directory: PairsDirectory;
   readonly options: ServerOptions;
-  readonly newSeat: (record: PairRecord) => Seat;
+  readonly newSeat: (view: PairView) => Seat;
   /** This server begins to be the primary of a term: what is dirty goes to all in sync first. */
   readonly rollForward: (seat: Seat) => Promise<boolean>;
   /** A story threw: a bug. */
@@ -50,9 +63,15 @@ export class Membership {
   readonly seats: Map<number, Seat> = new Map();
   readonly #parts: MembershipParts;
   #refreshing: Promise<void> | null = null;
+  #isReady = true;
 
   constructor(parts: MembershipParts) {
     this.#parts = parts;
+  }
+
+  /** False: the directory came back from a copy, and is not mended yet. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   /** Reads the records of all pairs. Never rejects: what is not known stays as old as it is. */
@@ -64,49 +83,177 @@ export class Membership {
   }
 
   async #refresh(): Promise<void> {
-    const { world, directory, self } = this.#parts;
-    let askedNs = world.clock.nowNs();
-    let records: readonly PairRecord[];
+    const { world, directory, self, options } = this.#parts;
+    let view: PoolView;
     try {
-      records = await directory.pairsOf(self);
+      view = await directory.viewOf(self);
     } catch (thrown) {
       if (!(thrown instanceof StorageError)) throw thrown;
       return;
     }
-    if (this.#parts.options.plantedBug === 'late-lease') askedNs = world.clock.nowNs();
-    for (const record of records) {
-      const key = seatKey(record.gmap, record.group);
-      const seat = this.seats.get(key);
-      if (seat === undefined) {
-        const made = this.#parts.newSeat(record);
-        this.seats.set(key, made);
-        this.#learned(made, record, askedNs, true);
-      } else this.#learned(seat, record, askedNs, false);
+    if (view.isReady !== this.#isReady) {
+      world.log.note(view.isReady ? 'the pool is ready' : 'the pool is restored: nobody serves');
+    }
+    this.#isReady = view.isReady;
+    if (!view.isReady) {
+      // A server that starts now says what its disks have of a pair, and goes by no record of it.
+      for (const pair of view.pairs) this.#seatOf(pair);
+      for (const { pair } of this.seats.values()) pair.endLease();
+      return;
+    }
+    for (const pair of view.pairs) {
+      const isLate = options.plantedBug === 'late-lease';
+      const seen = isLate ? { ...pair, askedNs: world.clock.nowNs() } : pair;
+      this.#background(this.#observe(this.#seatOf(pair), seen));
+    }
+  }
+
+  #seatOf(view: PairView): Seat {
+    const key = seatKey(view.record.gmap, view.record.group);
+    const seat = this.seats.get(key) ?? this.#parts.newSeat(view);
+    this.seats.set(key, seat);
+    return seat;
+  }
+
+  /** The primary goes on without a member. */
+  async drop(seat: Seat, server: number): Promise<void> {
+    const { pair } = seat;
+    if (pair.role !== 'primary' || !pair.others.includes(server)) return;
+    await this.#change(seat, dropMembers(pair.me, [server]), `without s${server}`);
+  }
+
+  /** A secondary goes on without the primary. */
+  async takeOver(seat: Seat): Promise<void> {
+    const { pair } = seat;
+    if (pair.role !== 'secondary') return;
+    const { primary } = pair.record;
+    await this.#change(seat, takeOver(pair.me, [primary]), `s${pair.self} over from s${primary}`);
+  }
+
+  /** This server was in sync when it died, and nobody has gone on without it since. */
+  async resume(seat: Seat): Promise<void> {
+    const { store } = this.#parts;
+    const { pair } = seat;
+    const was = pair.record.inSync.find(({ server }) => server === pair.self);
+    if (pair.role !== 'outside' || was === undefined || !store.intact) return;
+    const { self, incarnation } = pair;
+    await this.#change(
+      seat,
+      resume(self, was.incarnation, incarnation),
+      `s${self} after a restart`,
+    );
+  }
+
+  /** The own store fails: somebody else who is in sync goes on, if there is anybody. */
+  async stepDown(seat: Seat): Promise<void> {
+    const { pair } = seat;
+    if (pair.role !== 'primary') return;
+    await this.#change(seat, stepDown(pair.me), `for the store of s${pair.self} fails`);
+  }
+
+  /** A member has everything. */
+  async admit(seat: Seat, joined: Member): Promise<void> {
+    const { pair } = seat;
+    if (pair.role !== 'primary') return;
+    await this.#change(seat, rejoin(pair.me, joined), `with s${joined.server}`);
+  }
+
+  /** The primary makes another one in sync the primary. */
+  async handBack(seat: Seat, to: number): Promise<void> {
+    const { pair } = seat;
+    if (pair.role !== 'primary') return;
+    await this.#change(seat, handBack(pair.me, to), `back to s${to}`);
+  }
+
+  /** A copy of a mutation failed. */
+  copyFailed(seat: Seat, server: number): void {
+    if (server !== this.#parts.self) return this.#background(this.drop(seat, server));
+    this.#broken(seat);
+    this.#background(this.stepDown(seat));
+  }
+
+  /** The own store has failed: whoever is the primary next decides what of it has happened. */
+  #broken(seat: Seat): void {
+    seat.isBroken = true;
+    seat.joining.clear();
+    seat.mutations.closeTerm();
+  }
+
+  /** One change at a time. When it settles, what it means for this server is noted durably. */
+  async #change(seat: Seat, transition: PairTransition, why: string): Promise<void> {
+    const { world, directory } = this.#parts;
+    if (seat.changing || !this.#isReady) return;
+    seat.changing = true;
+    try {
+      const outcome = await directory.change(seat.pair.view, transition);
+      world.crashPoint('petal.after-change');
+      if (outcome.kind === 'unknown') await this.refresh();
+      if (outcome.kind === 'unknown' || outcome.kind === 'refused') return;
+      const { view } = outcome;
+      const { group, term } = view.record;
+      if (outcome.kind === 'made') world.log.note(`pair ${group}, term ${term}: ${why}`);
+      await this.#observe(seat, view);
+    } catch (thrown) {
+      if (!(thrown instanceof StorageError)) throw thrown;
+      world.log.note(`pair ${seat.pair.group}: ${toErrorRecord(thrown).message}`);
+    } finally {
+      seat.changing = false;
     }
   }
 
   /** A record that somebody may have written. */
-  #learned(seat: Seat, record: PairRecord, askedNs: number, isNew: boolean): void {
-    const { world, options } = this.#parts;
+  async #observe(seat: Seat, view: PairView): Promise<void> {
     const { pair, mutations } = seat;
     const before = pair.record;
+    const isNew = !seat.isEntered;
     const wasPrimary = !isNew && pair.role === 'primary';
-    pair.observe(record, askedNs, options.leaseNs);
+    const wasOpen = wasPrimary && mutations.isOpen;
+    pair.observe(view, this.#parts.options.leaseNs);
     if (pair.term === before.term && !isNew) return;
-    seat.isBroken = false;
-    for (const server of record.members) seat.heard(server);
+    // If terms were missed, anybody may have been in sync in between.
+    const isNext = !isNew && pair.term === before.term + 1;
+    const known = isNext ? before.inSync.map(({ server }) => server) : pair.record.members;
+    try {
+      await this.#entered(seat, known, wasPrimary, wasOpen && isNext);
+    } catch (thrown) {
+      if (!(thrown instanceof StorageError)) throw thrown;
+      this.#parts.world.log.note(`pair ${pair.group}: ${toErrorRecord(thrown).message}`);
+      this.#broken(seat);
+    }
+  }
+
+  /**
+   * A new term has begun. `known`: who may have been in sync in the one before. `goesOn`: this
+   * server was the primary in that one, served in it, and still is.
+   */
+  async #entered(
+    seat: Seat,
+    known: readonly number[],
+    wasPrimary: boolean,
+    goesOn: boolean,
+  ): Promise<void> {
+    const { world, options } = this.#parts;
+    const { pair, mutations } = seat;
+    const { record } = pair;
+    seat.began();
     if (pair.role !== 'primary') {
       if (wasPrimary) mutations.closeTerm();
       seat.joining.clear();
-      if (pair.role === 'secondary') this.#background(this.#noteTerm(seat));
+      if (pair.role === 'secondary') await this.#noteTerm(seat);
       return;
     }
-    // A change of its own whose answer was lost, or one that was made for it: whoever is not in
-    // sync may have been until just now.
-    const without = wasPrimary ? before.inSync.map(({ server }) => server) : record.members;
-    const dropped = without.filter((one) => !record.inSync.some(({ server }) => server === one));
-    pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
-    this.#background(wasPrimary ? this.#goOn(seat, dropped) : this.#open(seat, dropped));
+    const isOut = (one: number): boolean => record.inSync.every(({ server }) => server !== one);
+    const dropped = known.filter(isOut);
+    // Whom an earlier primary has dropped may go by its lease still: that one held back, not this.
+    const leased = goesOn ? dropped : record.members.filter(isOut);
+    const isHeld = options.plantedBug !== 'no-hold';
+    if (isHeld) pair.holdBack(leased, world.clock.nowNs() + othersLeaseNs(options));
+    if (goesOn) return await this.#goOn(seat, dropped);
+    // Nobody is sent anything from now on who asked before.
+    if (wasPrimary) mutations.closeTerm();
+    seat.joining.clear();
+    await this.#noteMarks(seat, dropped);
+    this.#background(this.#open(seat, record.term));
   }
 
   async #noteTerm({ pair }: Seat): Promise<void> {
@@ -115,102 +262,6 @@ export class Membership {
     // Only a primary keeps count of what others lack.
     const markedSince = pair.record.members.map(() => 0 as Term);
     await store.setPair(gmap, group, { lastTerm: term, markedSince });
-  }
-
-  /** The primary goes on without a member. */
-  async drop(seat: Seat, server: number): Promise<void> {
-    const { pair } = seat;
-    if (pair.role !== 'primary' || !pair.others.includes(server)) return;
-    const inSync = pair.record.inSync.filter((one) => one.server !== server);
-    await this.#change(seat, { primary: pair.self, inSync }, `without s${server}`);
-  }
-
-  /** A secondary goes on without the primary. */
-  async takeOver(seat: Seat): Promise<void> {
-    const { pair } = seat;
-    if (pair.role !== 'secondary') return;
-    const { inSync, primary } = pair.record;
-    const left = inSync.filter(({ server }) => server !== primary);
-    await this.#change(seat, { primary: pair.self, inSync: left }, `over from s${primary}`);
-  }
-
-  /** This server was in sync when it died, and nobody has gone on since. */
-  async claim(seat: Seat): Promise<void> {
-    const { store, self } = this.#parts;
-    const { pair } = seat;
-    const was = pair.record.inSync.find(({ server }) => server === self);
-    if (pair.role !== 'outside' || was === undefined || !store.intact) return;
-    const me = { server: self, incarnation: store.incarnation };
-    await this.#change(seat, { primary: self, inSync: [me] }, 'after a restart');
-  }
-
-  /**
-   * The own store fails: somebody else who is in sync goes on. If nobody is, what it has is all
-   * there is, and a new term begins with that.
-   */
-  async stepDown(seat: Seat): Promise<void> {
-    const { pair } = seat;
-    if (pair.role !== 'primary') return;
-    const [next] = pair.others;
-    const inSync = pair.record.inSync.filter(({ server }) => server !== pair.self);
-    if (next === undefined) {
-      await this.#change(seat, { primary: pair.self, inSync: pair.record.inSync }, 'as it is');
-    } else
-      await this.#change(seat, { primary: next, inSync }, 'for the store of the primary fails');
-  }
-
-  /** A member has everything. True if it is in sync now. */
-  async admit(seat: Seat, joined: InSync): Promise<boolean> {
-    const { pair } = seat;
-    if (pair.role !== 'primary') return false;
-    const inSync = [...pair.record.inSync, joined];
-    return await this.#change(seat, { primary: pair.self, inSync }, `with s${joined.server}`);
-  }
-
-  /** One compare-and-swap; false: it was not made, or nobody knows. */
-  async #change(seat: Seat, next: PairChange, why: string): Promise<boolean> {
-    if (seat.changing) return false;
-    seat.changing = true;
-    try {
-      return await this.#tryChange(seat, next, why);
-    } catch (thrown) {
-      if (!(thrown instanceof StorageError)) throw thrown;
-      this.#parts.world.log.note(`pair ${seat.pair.group}: ${toErrorRecord(thrown).message}`);
-      await this.refresh();
-      return false;
-    } finally {
-      seat.changing = false;
-    }
-  }
-
-  async #tryChange(seat: Seat, next: PairChange, why: string): Promise<boolean> {
-    const { world, directory, options } = this.#parts;
-    const { pair, mutations } = seat;
-    const before = pair.record;
-    const askedNs = world.clock.nowNs();
-    const record = await directory.change(before, next);
-    if (record === null) {
-      await this.refresh();
-      return false;
-    }
-    world.crashPoint('petal.after-change');
-    const { group, self } = pair;
-    world.log.note(`pair ${group}, term ${record.term}: s${next.primary} goes on ${why}`);
-    const wasPrimary = pair.role === 'primary';
-    pair.observe(record, askedNs, options.leaseNs);
-    const isFromScratch = seat.isBroken;
-    seat.isBroken = false;
-    if (next.primary !== self) {
-      if (wasPrimary) mutations.closeTerm();
-      return true;
-    }
-    const stays = new Set(next.inSync.map(({ server }) => server));
-    const dropped = before.inSync.map(({ server }) => server).filter((one) => !stays.has(one));
-    const isHeld = options.plantedBug !== 'no-hold';
-    if (isHeld) pair.holdBack(dropped, world.clock.nowNs() + othersLeaseNs(options));
-    if (wasPrimary && !isFromScratch) await this.#goOn(seat, dropped);
-    else await this.#open(seat, dropped);
-    return true;
   }
 
   /** It was the primary before: what is under way goes on in the new term. */
@@ -222,10 +273,8 @@ export class Membership {
   }
 
   /** It becomes the primary. */
-  async #open(seat: Seat, dropped: readonly number[]): Promise<void> {
+  async #open(seat: Seat, term: Term): Promise<void> {
     const { pair, mutations } = seat;
-    const { term } = pair;
-    await this.#noteMarks(seat, dropped);
     if (!(await this.#parts.rollForward(seat))) return;
     if (pair.term !== term || pair.role !== 'primary') return;
     mutations.openTerm();
@@ -236,17 +285,19 @@ export class Membership {
   async #noteMarks({ pair }: Seat, dropped: readonly number[]): Promise<void> {
     const { store } = this.#parts;
     const { gmap, group, term } = pair;
+    const { members, inSync } = pair.record;
     const dirty = store.dirtyBlocks(gmap, group);
     for (const server of dropped) {
       if (dirty.length > 0 && this.#parts.options.plantedBug !== 'no-marks')
         await store.mark(gmap, group, pair.memberOf(server), dirty);
     }
-    const { markedSince: before } = store.pairNote(gmap, group);
-    const { members, inSync } = pair.record;
+    const { lastTerm, markedSince: before } = store.pairNote(gmap, group);
+    // Marks that were begun by this server hold if it has been the primary in every term since.
+    const isKept = lastTerm === term - 1;
     const markedSince = members.map((server, at) => {
       if (dropped.includes(server)) return term;
       const isIn = inSync.some((one) => one.server === server);
-      return isIn ? (0 as Term) : (before[at] ?? (0 as Term));
+      return isIn || !isKept ? (0 as Term) : (before[at] ?? (0 as Term));
     });
     await store.setPair(gmap, group, { lastTerm: term, markedSince });
   }
@@ -255,14 +306,6 @@ export class Membership {
     const { timers } = this.#parts.world;
     if (pair.holdUntilNs > 0) timers.at(pair.holdUntilNs as Nanos, mutations.settleAll);
     else mutations.settleAll();
-  }
-
-  /** A copy of a mutation failed. */
-  copyFailed(seat: Seat, server: number): void {
-    if (server !== this.#parts.self) return this.#background(this.drop(seat, server));
-    seat.isBroken = true;
-    seat.joining.clear();
-    this.#background(this.stepDown(seat));
   }
 
   #background(story: Promise<unknown>): void {

@@ -229,8 +229,9 @@ export class PrimaryMutations {
     return joiner;
   }
 
-  removeJoiner(server: number): void {
-    this.#joiners.delete(server);
+  /** Unless a later life of the member has come in its place. */
+  removeJoiner(joiner: Joiner): void {
+    if (this.#joiners.get(joiner.server) === joiner) this.#joiners.delete(joiner.server);
     for (const mutation of this.#underWay.values()) this.#settle(mutation);
   }
 

@@ -16,8 +16,9 @@
  * member itself has told that it knows of the term.
  */
 import { invariant } from '../../base/invariant.ts';
-import type { Term } from '../../base/units.ts';
-import type { PairRecord } from './ports.ts';
+import { type Incarnation, type Term, u32 } from '../../base/units.ts';
+import type { PairView } from '../directory/pair-directory.ts';
+import type { Member, PairRecord } from '../directory/records.ts';
 
 export type PairRole = 'outside' | 'secondary' | 'primary';
 
@@ -25,55 +26,65 @@ export class Pair {
   readonly gmap: number;
   readonly group: number;
   readonly self: number;
-  readonly incarnation: number;
-  #record: PairRecord;
+  readonly incarnation: Incarnation;
+  #view: PairView;
   #leaseUntilNs = 0;
   /** Acknowledgements are held back up to then. */
   #holdUntilNs = 0;
   /** Who may still go by an older record. */
   readonly #mayNotKnow = new Set<number>();
 
-  constructor(record: PairRecord, self: number, incarnation: number) {
-    this.gmap = record.gmap;
-    this.group = record.group;
+  constructor(view: PairView, self: number, incarnation: number) {
+    this.gmap = view.record.gmap;
+    this.group = view.record.group;
     this.self = self;
-    this.incarnation = incarnation;
-    this.#record = record;
+    this.incarnation = u32<Incarnation>(incarnation);
+    this.#view = view;
+  }
+
+  /** As the directory last showed it. */
+  get view(): PairView {
+    return this.#view;
   }
 
   get record(): PairRecord {
-    return this.#record;
+    return this.#view.record;
+  }
+
+  /** This life of this server. */
+  get me(): Member {
+    return { server: this.self, incarnation: this.incarnation };
   }
 
   get term(): Term {
-    return this.#record.term;
+    return this.record.term;
   }
 
   get role(): PairRole {
     if (!this.isInSync(this.self, this.incarnation)) return 'outside';
-    return this.#record.primary === this.self ? 'primary' : 'secondary';
+    return this.record.primary === this.self ? 'primary' : 'secondary';
   }
 
   /** Whether this life of a server is in sync. */
   isInSync(server: number, incarnation: number): boolean {
-    return this.#record.inSync.some(
+    return this.record.inSync.some(
       (one) => one.server === server && one.incarnation === incarnation,
     );
   }
 
   /** Place of a server among the members; -1: it is none. */
   memberOf(server: number): number {
-    return this.#record.members.indexOf(server);
+    return this.record.members.indexOf(server);
   }
 
   /** Servers in sync but this one. */
   get others(): readonly number[] {
-    return this.#record.inSync.map(({ server }) => server).filter((one) => one !== this.self);
+    return this.record.inSync.map(({ server }) => server).filter((one) => one !== this.self);
   }
 
   /** Members that are not in sync, as the mask in which a store remembers what they lack. */
   get missingMask(): number {
-    const { members, inSync } = this.#record;
+    const { members, inSync } = this.record;
     let mask = 0;
     members.forEach((server, at) => {
       if (!inSync.some((one) => one.server === server)) mask |= 1 << at;
@@ -85,19 +96,25 @@ export class Pair {
     return nowNs < this.#leaseUntilNs;
   }
 
-  /** What the directory answered to a question of `askedNs`. An older record changes nothing. */
-  observe(record: PairRecord, askedNs: number, leaseNs: number): void {
+  /** What the directory has shown. An older record changes nothing. */
+  observe(view: PairView, leaseNs: number): void {
+    const { record, askedNs } = view;
     if (record.term < this.term) return;
     invariant(
-      record.term > this.term || record.version === this.#record.version,
+      record.term > this.term || view.version === this.#view.version,
       'a pair has one record a term',
     );
     if (record.term > this.term) {
       this.#mayNotKnow.clear();
       this.#holdUntilNs = 0;
     }
-    this.#record = record;
+    this.#view = view;
     this.#leaseUntilNs = Math.max(this.#leaseUntilNs, askedNs + leaseNs);
+  }
+
+  /** The pool is not to be served any more, whoever is in sync. */
+  endLease(): void {
+    this.#leaseUntilNs = 0;
   }
 
   /** This server has begun a term without these, whose lease ends by `untilNs`. */

@@ -13,8 +13,10 @@ import { NEVER } from '../../base/units.ts';
 import type { HostedActor, StepResult } from '../../world/actor.ts';
 import type { World } from '../../world/world.ts';
 import type { ChunkStore } from '../store/chunk-store.ts';
+import { DIRTY_BLOCKS_MAX } from '../wire/message-rules.ts';
 import {
   type DirtyBlock,
+  type FetchMessage,
   type Frame,
   type PairTerm,
   type PetalMessage,
@@ -30,19 +32,22 @@ import { Access } from './access.ts';
 import { BlockLocks } from './block-locks.ts';
 import { Calls } from './calls.ts';
 import { Copies } from './copies.ts';
+import { HandBack } from './hand-back.ts';
+import { Healing } from './healing.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Membership } from './membership.ts';
 import type { MutationMessage, MutationParts } from './mutations.ts';
 import type { Pair, PairRole } from './pair.ts';
 import {
   type AccessDirectory,
-  type PairDirectory,
-  type PairRecord,
+  type PairsDirectory,
   type PeerNet,
   type ServerOptions,
   serverName,
 } from './ports.ts';
 import { Reads } from './reads.ts';
-import { Repairs } from './repairs.ts';
+import { orderOf, Repairs } from './repairs.ts';
+import { Scrub } from './scrub.ts';
 import { Seat, seatKey } from './seat.ts';
 
 export interface PetalServerParts {
@@ -50,7 +55,7 @@ export interface PetalServerParts {
   readonly self: number;
   readonly store: ChunkStore;
   readonly net: PeerNet;
-  readonly directory: PairDirectory & AccessDirectory;
+  readonly directory: PairsDirectory & AccessDirectory;
   readonly options: ServerOptions;
 }
 
@@ -59,12 +64,18 @@ export interface PairStatus {
   readonly gmap: number;
   readonly group: number;
   readonly term: number;
+  /** Last term in which this server was in sync with all its data. */
+  readonly lastTerm: number;
   readonly role: PairRole;
   readonly inSync: readonly number[];
   /** Mutations that are not answered. */
   readonly underWay: number;
   /** Members that are being brought up to date. */
   readonly joining: readonly number[];
+  /** Blocks that are damaged here, and of which nobody has given a copy. */
+  readonly damaged: number;
+  /** Blocks that were damaged here, and are whole again. */
+  readonly healed: number;
 }
 
 const NO_DATA = new Uint8Array(0);
@@ -81,7 +92,10 @@ export class PetalServer implements HostedActor {
   readonly #copies: Copies;
   readonly #reads: Reads;
   readonly #repairs: Repairs;
+  readonly #healing: Healing;
+  readonly #scrub: Scrub;
   readonly #membership: Membership;
+  readonly #heartbeat: Heartbeat;
   #queue = 0;
   #nextBeatNs = 0;
   #nextRefreshNs = 0;
@@ -94,10 +108,24 @@ export class PetalServer implements HostedActor {
     this.#access = new Access(world, directory, options);
     this.#calls = new Calls(world, net);
     this.#copies = new Copies(store, this.#locks, options.plantedBug !== 'early-clean');
+    const locks = this.#locks;
+    const calls = this.#calls;
+    this.#healing = new Healing({ world, store, net, locks, calls, options });
+    const healing = this.#healing;
+    this.#scrub = new Scrub({
+      world,
+      store,
+      healing,
+      options,
+      seatOf: (pair) => this.#seatOf(pair),
+    });
     this.#reads = new Reads({
       world,
       store,
-      locks: this.#locks,
+      locks,
+      plantedBug: options.plantedBug,
+      heal: (seat, block) => healing.heal(seat, block),
+      failed: this.#failed,
       answer: (to, id, pair, { status, version, crcs, data }) =>
         this.#reply(to, id, pair, status, version, crcs, data),
     });
@@ -105,7 +133,7 @@ export class PetalServer implements HostedActor {
       world,
       store,
       net,
-      locks: this.#locks,
+      locks,
       options,
       answer: (to, id, pair, { status, version }) =>
         this.#reply(to, id, pair, status, version, NO_CRCS, NO_DATA),
@@ -117,17 +145,29 @@ export class PetalServer implements HostedActor {
       store,
       directory,
       options,
-      newSeat: (record: PairRecord) => new Seat(mutationParts, record, self, store.incarnation),
+      newSeat: (view) => new Seat(mutationParts, view, self, store.incarnation),
       rollForward: (seat) => this.#repairs.rollForward(seat),
       failed: this.#failed,
     });
     this.#repairs = new Repairs({
       world,
       store,
-      locks: this.#locks,
-      calls: this.#calls,
+      locks,
+      calls,
+      healing,
       options,
       membership: () => this.#membership,
+    });
+    const membership = this.#membership;
+    const handBack = new HandBack({ world, store, calls, membership, options });
+    this.#heartbeat = new Heartbeat({
+      handBack,
+      world,
+      store,
+      net,
+      membership,
+      options,
+      failed: this.#failed,
     });
     net.onFrame((from, frame) => this.#receive(from, frame));
   }
@@ -146,14 +186,15 @@ export class PetalServer implements HostedActor {
     }
     if (nowNs >= this.#nextBeatNs) {
       this.#nextBeatNs = nowNs + heartbeatNs;
-      for (const seat of this.#membership.seats.values()) this.#beat(seat, nowNs);
+      for (const seat of this.#membership.seats.values()) this.#heartbeat.beat(seat, nowNs);
     }
+    if (nowNs >= this.#scrub.nextNs) this.#background(this.#scrub.step());
     return 'idle';
   }
 
   nextDeadlineNs(): Nanos {
     if (this.#thrown !== null) return 0 as Nanos;
-    return Math.min(this.#nextBeatNs, this.#nextRefreshNs, NEVER) as Nanos;
+    return Math.min(this.#nextBeatNs, this.#nextRefreshNs, this.#scrub.nextNs, NEVER) as Nanos;
   }
 
   finished(): boolean {
@@ -169,15 +210,23 @@ export class PetalServer implements HostedActor {
   }
 
   status(): readonly PairStatus[] {
-    return [...this.#membership.seats.values()].map(({ pair, mutations, joining }) => ({
+    return [...this.#membership.seats.values()].map((seat) => this.#statusOf(seat));
+  }
+
+  #statusOf(seat: Seat): PairStatus {
+    const { pair, mutations, joining } = seat;
+    return {
       gmap: pair.gmap,
       group: pair.group,
       term: pair.term,
+      lastTerm: this.#parts.store.pairNote(pair.gmap, pair.group).lastTerm,
       role: pair.role,
       inSync: pair.record.inSync.map(({ server }) => server),
       underWay: mutations.underWay,
       joining: [...joining.keys()],
-    }));
+      damaged: this.#healing.damagedOf(seat),
+      healed: this.#healing.healedOf(seat),
+    };
   }
 
   #receive(from: string, { message, payload }: Frame): void {
@@ -192,14 +241,19 @@ export class PetalServer implements HostedActor {
         return this.#client(from, message, payload);
       case 'probed':
       case 'repaired':
+      case 'fetched': {
+        const server = this.#serverOf(from, this.#seatOf(message));
         this.#heard(from, message);
-        return this.#calls.answered(message);
+        if (server !== null) this.#calls.answered(server, { message, payload });
+        return;
+      }
       case 'replicated':
         return this.#replicated(from, message);
       case 'probe':
       case 'rejoin':
       case 'replicate':
       case 'repair':
+      case 'fetch':
         return this.#peer(from, message, payload);
     }
   }
@@ -214,15 +268,17 @@ export class PetalServer implements HostedActor {
       return;
     }
     if (access !== PetalStatus.ok) return this.#refuse(from, message, pair, access);
+    if (!this.#membership.isReady) return this.#refuse(from, message, pair, PetalStatus.noLease);
     if (message.term < pair.term) return this.#refuse(from, message, pair, PetalStatus.wrongTerm);
     if (message.term > pair.term) {
       this.#refreshSoon();
       return this.#refuse(from, message, pair, PetalStatus.noLease);
     }
     this.#queue++;
-    if (message.kind === 'read') this.#reads.take(from, message, pair);
+    if (message.kind === 'read') this.#reads.take(from, message, seat);
     else if (pair.role !== 'primary') this.#refuse(from, message, pair, PetalStatus.notHere, true);
     else if (!seat.mutations.isOpen) this.#refuse(from, message, pair, PetalStatus.noLease, true);
+    else if (seat.isDraining) this.#refuse(from, message, pair, PetalStatus.busy, true);
     else seat.mutations.take(from, message, payload);
   }
 
@@ -242,7 +298,7 @@ export class PetalServer implements HostedActor {
 
   #peer(
     from: string,
-    message: ReplicateMessage | ProbeMessage | RejoinMessage | RepairMessage,
+    message: ReplicateMessage | ProbeMessage | RejoinMessage | RepairMessage | FetchMessage,
     payload: Uint8Array,
   ): void {
     const seat = this.#seatOf(message);
@@ -254,6 +310,8 @@ export class PetalServer implements HostedActor {
     switch (message.kind) {
       case 'probe':
         return this.#probed(server, seat, message);
+      case 'fetch':
+        return this.#background(this.#healing.answer(seat, server, message));
       case 'rejoin':
         if (message.term >= pair.term) this.#background(this.#repairs.join(seat, server, message));
         else this.#answerPeer(server, seat, message.id, 'repaired', PetalStatus.wrongTerm);
@@ -312,8 +370,17 @@ export class PetalServer implements HostedActor {
     }
     const { incarnation } = this.#parts.store;
     const { id } = message;
-    const dirty = message.wantsDirty ? this.#parts.store.dirtyBlocks(gmap, group) : NO_BLOCKS;
+    const dirty = message.wantsDirty ? this.#dirtyAfter(seat, message.after) : NO_BLOCKS;
     this.#send(server, { kind: 'probed', id, gmap, group, term, incarnation, dirty });
+  }
+
+  /** As many dirty blocks as a message takes, the first of those behind `after`. */
+  #dirtyAfter({ pair }: Seat, after: DirtyBlock): readonly DirtyBlock[] {
+    return this.#parts.store
+      .dirtyBlocks(pair.gmap, pair.group)
+      .filter((block) => orderOf(block, after) > 0)
+      .sort(orderOf)
+      .slice(0, DIRTY_BLOCKS_MAX);
   }
 
   #heard(from: string, { gmap, group, term, ...message }: PairTerm & { kind: string }): void {
@@ -326,69 +393,6 @@ export class PetalServer implements HostedActor {
     if (message.kind === 'probed' && !seat.pair.holdsBack(this.#parts.world.clock.nowNs())) {
       seat.mutations.settleAll();
     }
-  }
-
-  /** What a server does for a pair now and then. */
-  #beat(seat: Seat, nowNs: number): void {
-    const { options, store } = this.#parts;
-    const { pair, mutations } = seat;
-    if (seat.isBroken) this.#background(this.#membership.stepDown(seat));
-    if (pair.role === 'primary') {
-      const committed = mutations.isOpen ? mutations.committed : NO_VERSION;
-      if (mutations.isOpen) {
-        store.commit(pair.gmap, pair.group, committed);
-        mutations.resend(nowNs - 2 * options.heartbeatNs);
-      }
-      for (const server of pair.record.members) {
-        if (server !== pair.self) this.#probe(seat, server, committed);
-      }
-      for (const server of pair.others) {
-        if (seat.silenceNs(server) <= options.silenceNs) continue;
-        this.#background(this.#membership.drop(seat, server));
-        break;
-      }
-      return;
-    }
-    const { primary } = pair.record;
-    this.#probe(seat, primary, NO_VERSION);
-    const isSilent = primary !== pair.self && seat.silenceNs(primary) > options.silenceNs;
-    if (pair.role === 'secondary') {
-      if (isSilent) this.#background(this.#membership.takeOver(seat));
-      return;
-    }
-    const was = pair.record.inSync.some(({ server }) => server === pair.self);
-    const isAlone = pair.record.inSync.every(({ server }) => server === pair.self);
-    if (was && (isAlone || isSilent || primary === pair.self)) {
-      this.#background(this.#membership.claim(seat));
-    } else if (primary !== pair.self && nowNs >= seat.askedToRejoinNs + options.silenceNs) {
-      seat.askedToRejoinNs = nowNs;
-      this.#askToRejoin(seat, primary);
-    }
-  }
-
-  #probe({ pair }: Seat, server: number, committed: ProbeMessage['committed']): void {
-    const { gmap, group, term } = pair;
-    const wantsDirty = false;
-    this.#send(server, { kind: 'probe', id: 0, gmap, group, term, committed, wantsDirty });
-  }
-
-  #askToRejoin({ pair }: Seat, primary: number): void {
-    const { store } = this.#parts;
-    const { gmap, group, term } = pair;
-    const lastTerm = store.intact ? store.pairNote(gmap, group).lastTerm : NO_VERSION.term;
-    const keepsDirty = this.#parts.options.plantedBug === 'keeps-dirty';
-    const dirty = keepsDirty ? NO_BLOCKS : store.dirtyBlocks(gmap, group);
-    const { incarnation } = store;
-    this.#send(primary, {
-      kind: 'rejoin',
-      id: 0,
-      gmap,
-      group,
-      term,
-      incarnation,
-      lastTerm,
-      dirty,
-    });
   }
 
   #answerPeer(

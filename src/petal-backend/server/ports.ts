@@ -1,5 +1,7 @@
 /** What a Petal server needs of the world beside disks, clock and timers. */
-import type { Fence, Nanos, Session, Term } from '../../base/units.ts';
+import type { Fence, Nanos, Session } from '../../base/units.ts';
+import type { ChangeOutcome, PairView } from '../directory/pair-directory.ts';
+import type { PairTransition } from '../directory/pair-transitions.ts';
 import type { Frame } from '../wire/messages.ts';
 
 /** Messages to and from the other servers and the clients, by name. They may be lost or late. */
@@ -8,39 +10,19 @@ export interface PeerNet {
   onFrame(receive: (from: string, frame: Frame) => void): void;
 }
 
-export interface InSync {
-  readonly server: number;
-  /** The life of the server that is in sync; a later one is not until it has rejoined. */
-  readonly incarnation: number;
-}
-
-/** What the directory says of a pair: the servers that hold one group of a global map. */
-export interface PairRecord {
-  readonly gmap: number;
-  readonly group: number;
-  readonly term: Term;
-  readonly primary: number;
-  /** Never empty; each holds every acknowledged write. */
-  readonly inSync: readonly InSync[];
-  readonly members: readonly number[];
-  /** Of the directory's entry, for the comparison of a change. */
-  readonly version: number;
-}
-
-export interface PairChange {
-  readonly primary: number;
-  readonly inSync: readonly InSync[];
+/** What the directory says of a server's pairs. */
+export interface PoolView {
+  /** False: the directory came back from a copy, and nobody serves until that is mended. */
+  readonly isReady: boolean;
+  readonly pairs: readonly PairView[];
 }
 
 /** The pairs of a pool in the directory. Each call may reject: the directory cannot answer now. */
-export interface PairDirectory {
-  /** Every pair of which the server is a member, of one moment after the call. */
-  pairsOf(server: number): Promise<readonly PairRecord[]>;
-  /**
-   * The term after this one begins with this primary and these in sync, if the pair is still as it
-   * was read; else null. After a rejection it may have been made.
-   */
-  change(before: PairRecord, next: PairChange): Promise<PairRecord | null>;
+export interface PairsDirectory {
+  /** Every pair of which the server is a member, as of moments after the call. */
+  viewOf(server: number): Promise<PoolView>;
+  /** Makes the transition if the pair is still as it was seen (`pair-directory.ts`). */
+  change(from: PairView, transition: PairTransition): Promise<ChangeOutcome>;
 }
 
 /** Who may write to a virtual disk. */
@@ -82,6 +64,10 @@ export const PETAL_BUGS = [
   'no-hold',
   /** A returning server keeps what nobody acknowledged. */
   'keeps-dirty',
+  /** What is read is taken for what was written. */
+  'no-crc',
+  /** What the map's first choice has when it returns replaces what others have. */
+  'primary-wins',
 ] as const;
 export type PetalBug = 'none' | (typeof PETAL_BUGS)[number];
 
@@ -98,6 +84,10 @@ export interface ServerOptions {
   readonly heartbeatNs: number;
   /** Blocks that a rejoining server is sent before it has answered. */
   readonly repairBlocks: number;
+  /** After which a primary gives its part back to the first choice of the map. */
+  readonly handBackNs: number;
+  /** Between two chunks that are looked at for damage. */
+  readonly scrubPauseNs: number;
   readonly plantedBug: PetalBug;
 }
 
@@ -107,6 +97,8 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   silenceNs: 500e6,
   heartbeatNs: 100e6,
   repairBlocks: 64,
+  handBackNs: 10e9,
+  scrubPauseNs: 50e6,
   plantedBug: 'none',
 };
 

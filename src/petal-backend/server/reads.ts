@@ -5,14 +5,19 @@
  * clean: a block that its primary has not yet told to be on every copy may still be lost. The
  * primary waits for what is under way, by the lock of the block. Both answer only while their view
  * of the pair is leased: else somebody may have gone on without them.
+ *
+ * What is damaged is made whole from another copy (`healing.ts`), and read again, once. If that
+ * does not help, the client is told, who asks the other copies.
  */
 
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
 import { type ChunkStore, type StoreRead, StoreStatus } from '../store/chunk-store.ts';
-import { PetalStatus, type ReadMessage } from '../wire/messages.ts';
+import { type DirtyBlock, PetalStatus, type ReadMessage } from '../wire/messages.ts';
 import type { BlockLocks, LockOwner } from './block-locks.ts';
 import type { Pair } from './pair.ts';
+import type { PetalBug } from './ports.ts';
+import type { Seat } from './seat.ts';
 
 export interface ReadAnswer {
   readonly status: PetalStatus;
@@ -25,6 +30,11 @@ export interface ReadParts {
   readonly world: World;
   readonly store: ChunkStore;
   readonly locks: BlockLocks;
+  readonly plantedBug: PetalBug;
+  /** Settles when nothing more can be done for the block now. */
+  readonly heal: (seat: Seat, block: DirtyBlock) => Promise<unknown>;
+  /** A story threw: a bug. */
+  readonly failed: (thrown: unknown) => void;
   readonly answer: (to: string, id: number, pair: Pair, answer: ReadAnswer) => void;
 }
 
@@ -35,7 +45,8 @@ class Read implements StoreRead, LockOwner {
   readonly #reads: Reads;
   readonly client: string;
   readonly message: ReadMessage;
-  readonly pair: Pair;
+  readonly seat: Seat;
+  isSecondTry = false;
   readonly data: Uint8Array;
   readonly gmap: number;
   readonly group: number;
@@ -44,11 +55,11 @@ class Read implements StoreRead, LockOwner {
   readonly block: number;
   readonly blocks: number;
 
-  constructor(reads: Reads, client: string, message: ReadMessage, pair: Pair) {
+  constructor(reads: Reads, client: string, message: ReadMessage, seat: Seat) {
     this.#reads = reads;
     this.client = client;
     this.message = message;
-    this.pair = pair;
+    this.seat = seat;
     this.gmap = message.gmap;
     this.group = message.group;
     this.vdisk = message.vdisk;
@@ -58,12 +69,16 @@ class Read implements StoreRead, LockOwner {
     this.data = new Uint8Array(message.blocks * BLOCK_BYTES);
   }
 
+  get pair(): Pair {
+    return this.seat.pair;
+  }
+
   locked(): void {
     this.#reads.begin(this);
   }
 
-  storeDone(status: StoreStatus): void {
-    this.#reads.done(this, status);
+  storeDone(status: StoreStatus, damaged: number): void {
+    this.#reads.done(this, status, damaged);
   }
 }
 
@@ -74,10 +89,13 @@ export class Reads {
     this.#parts = parts;
   }
 
-  take(client: string, message: ReadMessage, pair: Pair): void {
+  take(client: string, message: ReadMessage, seat: Seat): void {
+    this.#take(new Read(this, client, message, seat));
+  }
+
+  #take(read: Read): void {
     // A secondary refuses at once what its primary is changing: nobody has to wait for that here.
-    const refusal = this.#refusal(pair, message);
-    const read = new Read(this, client, message, pair);
+    const refusal = this.#refusal(read.pair, read.message);
     if (refusal !== null) return this.#refuse(read, refusal);
     if (this.#parts.locks.acquire(read)) this.begin(read);
   }
@@ -89,8 +107,8 @@ export class Reads {
     this.#refuse(read, refusal);
   }
 
-  done(read: Read, status: StoreStatus): void {
-    const { store, locks, answer } = this.#parts;
+  done(read: Read, status: StoreStatus, damaged: number): void {
+    const { world, store, locks, answer, plantedBug } = this.#parts;
     const { client, message, pair, data, gmap, group, vdisk, epoch, block } = read;
     // It may have been told meanwhile that it is out, or its lease may have ended.
     const refusal = this.#refusal(pair, message);
@@ -98,14 +116,31 @@ export class Reads {
     let version = 0;
     for (let at = 0; at < read.blocks; at++) {
       const facts = store.facts({ gmap, group, vdisk, epoch, block: block + at });
-      crcs.push(facts.crc);
+      const isSummed = plantedBug === 'no-crc';
+      const from = at * BLOCK_BYTES;
+      crcs.push(isSummed ? world.digest.crc32(data, from, BLOCK_BYTES) : facts.crc);
       version = facts.conditionalVersion;
     }
     locks.release(read);
     if (refusal !== null) return this.#refuse(read, refusal);
-    // The client goes to the other copy.
-    if (status !== StoreStatus.ok) return this.#refuse(read, PetalStatus.ioError);
+    const isWhole = status === StoreStatus.ok || plantedBug === 'no-crc';
+    if (!isWhole) return this.#damaged(read, damaged);
     answer(client, message.id, pair, { status: PetalStatus.ok, version, crcs, data });
+  }
+
+  #damaged(read: Read, damaged: number): void {
+    if (read.isSecondTry) return this.#refuse(read, PetalStatus.ioError);
+    read.isSecondTry = true;
+    const { heal, failed } = this.#parts;
+    const { seat, vdisk, epoch, block } = read;
+    const healing: Promise<unknown>[] = [];
+    for (let at = 0; at < read.blocks; at++) {
+      if ((damaged & (1 << at)) !== 0)
+        healing.push(heal(seat, { vdisk, epoch, block: block + at }));
+    }
+    Promise.all(healing)
+      .then(() => this.#take(read))
+      .catch(failed);
   }
 
   /** Why this server may not answer now; null: it may. */

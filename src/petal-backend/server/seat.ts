@@ -2,9 +2,9 @@
  * A server's place in one pair: what it knows of it, what it does there, and when it heard of whom.
  */
 import type { World } from '../../world/world.ts';
+import type { PairView } from '../directory/pair-directory.ts';
 import { type MutationParts, PrimaryMutations } from './mutations.ts';
 import { Pair } from './pair.ts';
-import type { PairRecord } from './ports.ts';
 
 export class Seat {
   readonly pair: Pair;
@@ -18,13 +18,27 @@ export class Seat {
   changing = false;
   /** A mutation is on some copies and not on the own one: this server must not go on as primary. */
   isBroken = false;
+  /** What the directory says of the pair has been acted upon. */
+  isEntered = false;
   askedToRejoinNs: number = Number.NEGATIVE_INFINITY;
+  /** When this server learned of the term, or last tried to hand the pair back. */
+  steadySinceNs = 0;
+  /** No mutation is begun: the pair is being handed back. */
+  isDraining = false;
 
-  constructor(parts: MutationParts, record: PairRecord, self: number, incarnation: number) {
+  constructor(parts: MutationParts, view: PairView, self: number, incarnation: number) {
     this.#world = parts.world;
-    this.pair = new Pair(record, self, incarnation);
+    this.pair = new Pair(view, self, incarnation);
     this.mutations = new PrimaryMutations(parts, this.pair);
-    for (const server of record.members) this.heard(server);
+    for (const server of view.record.members) this.heard(server);
+  }
+
+  /** A new term: whatever was wrong before, and whoever was silent, counts from now on. */
+  began(): void {
+    this.isEntered = true;
+    this.isBroken = false;
+    this.steadySinceNs = this.#world.clock.nowNs();
+    for (const server of this.pair.record.members) this.heard(server);
   }
 
   heard(server: number): void {

@@ -11,6 +11,7 @@ export const UNKNOWN: BlockFacts = {
   crc: 0,
   origin: { session: 0 as Session, seq: 0 },
   hasData: false,
+  isLost: false,
   dirty: false,
 };
 
@@ -29,6 +30,7 @@ export function factsOf({ view }: ChunkTable, row: number, block: number): Block
       seq: getU48(view, at + BlockField.seq),
     },
     hasData: (flags & BlockFlag.hasData) !== 0,
+    isLost: (flags & BlockFlag.lost) !== 0,
     dirty: (flags & BlockFlag.dirty) !== 0,
   };
 }

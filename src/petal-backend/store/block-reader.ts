@@ -45,6 +45,8 @@ class ReadJob {
   readonly rows: Int32Array = new Int32Array(CHUNK_BLOCKS);
   /** Blocks to be resolved. */
   wanted = 0;
+  /** Blocks of which there are no data to be read. */
+  lost = 0;
   attempt = 0;
   inFlight = 0;
   readonly #reader: BlockReader;
@@ -87,6 +89,7 @@ export class BlockReader {
     job.read = read;
     job.wanted = 2 ** read.blocks - 1;
     job.attempt = 0;
+    job.lost = 0;
     this.#begin(job);
   }
 
@@ -108,7 +111,7 @@ export class BlockReader {
     const read = job.read as StoreRead;
     job.attempt++;
     for (let i = 0; i < read.blocks; i++) {
-      job.rows[i] = (job.wanted & (1 << i)) === 0 ? -1 : this.#resolve(read, i);
+      job.rows[i] = (job.wanted & (1 << i)) === 0 ? -1 : this.#resolve(job, read, i);
     }
     job.inFlight = 1;
     for (let from = 0; from < read.blocks; ) {
@@ -121,14 +124,16 @@ export class BlockReader {
   }
 
   /** Fills the block if no disk is needed. The row whose slot has it, or -1. */
-  #resolve(read: StoreRead, i: number): number {
+  #resolve(job: ReadJob, read: StoreRead, i: number): number {
     const { gmap, group, vdisk, epoch, block } = read;
     const at = i * PAGE_BYTES;
     const table = this.#table;
     const newest = table.index.newest(gmap, group, vdisk, Math.floor(block / CHUNK_BLOCKS));
     const inChunk = (block % CHUNK_BLOCKS) + i;
     const row = table.rowFor(newest, epoch, inChunk);
+    job.lost &= ~(1 << i);
     if (row < 0 || !table.holdsData(row, inChunk)) {
+      if (row >= 0 && table.isLost(row, inChunk)) job.lost |= 1 << i;
       read.data.fill(0, at, at + PAGE_BYTES);
       return -1;
     }
@@ -173,7 +178,7 @@ export class BlockReader {
 
   #end(job: ReadJob): void {
     const read = job.read as StoreRead;
-    const damaged = job.wanted;
+    const damaged = job.wanted | job.lost;
     job.read = null;
     this.#spare.push(job);
     for (let i = 0; i < read.blocks; i++) {

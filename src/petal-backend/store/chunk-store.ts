@@ -10,7 +10,7 @@
  * mistake.
  */
 import type { Term } from '../../base/units.ts';
-import type { BlockVersion, DirtyBlock, MutationOp, Origin } from '../wire/messages.ts';
+import type { BlockVersion, DirtyBlock, Origin } from '../wire/messages.ts';
 
 /** A place: blocks of one chunk of a virtual disk, in one epoch. */
 export interface StorePlace {
@@ -30,21 +30,33 @@ export const StoreStatus = {
 } as const;
 export type StoreStatus = (typeof StoreStatus)[keyof typeof StoreStatus];
 
+/**
+ * Those of the wire (`MutationOp`), and `lose`: the block has this version, and its data are
+ * nowhere. It is damaged until it is written.
+ */
+export const StoreOp = {
+  write: 1,
+  trim: 2,
+  writeIf: 3,
+  lose: 7,
+} as const;
+export type StoreOp = (typeof StoreOp)[keyof typeof StoreOp];
+
 /** Borrowed by the store from the call to `storeDone`, which comes once, never inside the call. */
 export interface StoreMutation extends StorePlace, Origin, BlockVersion {
-  readonly op: MutationOp;
+  readonly op: StoreOp;
   /**
    * Of every block, of kind write and writeIf. The store compares them with the data and refuses
    * (`ioError`) what does not hold.
    */
   readonly crcs: readonly number[];
-  /** Of kind writeIf: version of the block from now on. */
+  /** Of kind writeIf, or lose: version of the block from now on. */
   readonly conditionalVersion: number;
   /** Members of the pair (bit = place among its members) that will not have it. */
   readonly missing: number;
   /** Others may not have it yet: it is dirty until `commit`. */
   readonly dirty: boolean;
-  /** Data of all blocks; empty for a trim. */
+  /** Data of all blocks; empty for a trim, or what is lost. */
   readonly data: Uint8Array;
   storeDone(status: StoreStatus): void;
 }
@@ -61,6 +73,8 @@ export interface BlockFacts {
   readonly origin: Origin;
   /** False: it was trimmed or never written, and reads as zeros. */
   readonly hasData: boolean;
+  /** It was written, and its data are nowhere. */
+  readonly isLost: boolean;
   readonly dirty: boolean;
 }
 

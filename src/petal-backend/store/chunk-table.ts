@@ -157,6 +157,10 @@ export class ChunkTable {
     return (this.flags(row, block) & BlockFlag.hasData) !== 0;
   }
 
+  isLost(row: number, block: number): boolean {
+    return (this.flags(row, block) & BlockFlag.lost) !== 0;
+  }
+
   missingOf(row: number, block: number): number {
     return this.view.getUint8(blockRowAt(row, block) + BlockField.missing);
   }
@@ -202,8 +206,8 @@ export class ChunkTable {
     for (let i = 0; i < entry.blocks; i++) {
       const block = first + i;
       const at = blockRowAt(row, block);
-      if (entry.op === IntentOp.writeIf)
-        setU48(view, at + BlockField.conditional, entry.conditional);
+      const isConditional = entry.op === IntentOp.writeIf || entry.op === IntentOp.lose;
+      if (isConditional) setU48(view, at + BlockField.conditional, entry.conditional);
       else if (!this.isKnown(row, block)) this.#inheritConditional(row, block);
       view.setUint32(at + BlockField.term, entry.term, true);
       setU48(view, at + BlockField.n, entry.n);
@@ -212,7 +216,8 @@ export class ChunkTable {
       setU48(view, at + BlockField.seq, entry.seq);
       const data = withData ? BlockFlag.hasData : 0;
       const dirty = entry.dirty ? BlockFlag.dirty : 0;
-      view.setUint8(at + BlockField.flags, BlockFlag.known | data | dirty);
+      const lost = entry.op === IntentOp.lose ? BlockFlag.lost : 0;
+      view.setUint8(at + BlockField.flags, BlockFlag.known | data | dirty | lost);
       view.setUint8(at + BlockField.missing, entry.missing);
       this.inRam[row * CHUNK_BLOCKS + block] = withData && page >= 0 ? page + i + 1 : 0;
       this.#list(row, block);

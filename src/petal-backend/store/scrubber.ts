@@ -25,12 +25,12 @@ export class Scrubber {
     let chunks = 0;
     while (chunks < limit && this.#next < this.#table.rows) {
       const row = this.#next++;
-      if (!this.#table.isUsed(row) || !this.#table.chunkHasData(row)) continue;
+      if (!this.#table.isUsed(row) || !this.#isWorthReading(row)) continue;
       chunks++;
       const bad = await this.#readRow(row, data);
       for (let block = 0; block < CHUNK_BLOCKS; block++) {
         // A block that an older epoch has is looked at with that one's row.
-        const isOwn = this.#table.holdsData(row, block);
+        const isOwn = this.#table.holdsData(row, block) || this.#table.isLost(row, block);
         if (isOwn && (bad & (1 << block)) !== 0) damaged.push(this.nameOf(row, block));
       }
     }
@@ -49,6 +49,14 @@ export class Scrubber {
       epoch: field(ChunkField.epoch),
       block: field(ChunkField.chunk) * CHUNK_BLOCKS + block,
     };
+  }
+
+  /** What is lost is told each time: somebody may have it by now. */
+  #isWorthReading(row: number): boolean {
+    for (let block = 0; block < CHUNK_BLOCKS; block++) {
+      if (this.#table.holdsData(row, block) || this.#table.isLost(row, block)) return true;
+    }
+    return false;
   }
 
   /** Bits of the blocks that do not hold. */

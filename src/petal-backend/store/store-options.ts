@@ -4,6 +4,15 @@ import { PAGE_BYTES } from '../../base/units.ts';
 import { CHUNK_BLOCKS } from '../wire/messages.ts';
 import { CHUNKS_PER_PAGE } from './formats/chunk-page.ts';
 
+/** Mistakes that can be planted in a store, to see that the checks of a pool find them. */
+export const STORE_BUGS = [
+  /** The log is not flushed before somebody is told that it is durable. */
+  'no-flush',
+  /** What others lack is forgotten by a restart. */
+  'volatile-marks',
+] as const;
+export type StoreBug = (typeof STORE_BUGS)[number];
+
 export interface StoreOptions {
   /** Uuid of the server, 16 bytes: disks of another one are not touched. */
   readonly server: Uint8Array;
@@ -23,6 +32,7 @@ export interface StoreOptions {
   readonly applyDelayNs: number;
   /** Between two attempts when a disk fails. */
   readonly retryNs: number;
+  readonly plantedBug?: StoreBug;
 }
 
 export const LOG_DISK = 'log';

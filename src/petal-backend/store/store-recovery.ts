@@ -34,6 +34,7 @@ import {
   hasData,
   IntentEntry,
   type IntentHeader,
+  PAIR_MEMBERS,
 } from './formats/intent-group.ts';
 import { StoreDiskKind, type StoreSuperblock } from './formats/store-superblock.ts';
 import { IntentScan } from './intent-scan.ts';
@@ -103,6 +104,7 @@ class StoreRecovery {
     this.#sequence = new PageSequence(this.#highestSequence);
     this.#link();
     await this.#replay();
+    if (this.#options.plantedBug === 'volatile-marks') this.#forgetMarks();
     this.#claimSlots();
     this.#world.crashPoint('store.after-replay');
     const superblock = this.#nextSuperblock();
@@ -122,6 +124,16 @@ class StoreRecovery {
       replayedGroups: this.#replayed,
       losses: this.#losses,
     };
+  }
+
+  #forgetMarks(): void {
+    const table = this.#table;
+    for (let row = 0; row < table.rows; row++) {
+      for (let block = 0; block < CHUNK_BLOCKS; block++) {
+        for (let member = 0; member < PAIR_MEMBERS; member++)
+          table.clearMissing(row, block, member);
+      }
+    }
   }
 
   /**

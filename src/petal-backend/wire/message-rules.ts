@@ -12,13 +12,14 @@ import {
   type BlockVersion,
   CHUNK_BLOCKS,
   type DirtyBlock,
+  type FetchedMessage,
   type HelloMessage,
   MutationOp,
   type PairTerm,
   type PetalMessage,
   PetalStatus,
   type Place,
-  type RejoinMessage,
+  type RepairBlock,
   type RepairMessage,
   type ReplicateMessage,
   type ReplyMessage,
@@ -26,10 +27,7 @@ import {
 
 /** Data behind one message, bytes: a chunk. */
 export const PAYLOAD_BYTES_MAX: number = CHUNK_BLOCKS * BLOCK_BYTES;
-/**
- * Dirty blocks in one message: those that a server has in flight for one pair. Who names them has
- * to have no more.
- */
+/** Dirty blocks in one message: who has more tells the rest when it is asked on. */
 export const DIRTY_BLOCKS_MAX = 16_384;
 export const POOL_ID_BYTES = 16;
 
@@ -80,6 +78,7 @@ export function messageProblem(message: PetalMessage, payloadBytes: number): str
         u48('id', message.id) ??
         pair(message) ??
         version('committed', message.committed) ??
+        dirtyBlock('after', message.after) ??
         data(0, payloadBytes)
       );
     case 'probed':
@@ -91,9 +90,24 @@ export function messageProblem(message: PetalMessage, payloadBytes: number): str
         data(0, payloadBytes)
       );
     case 'rejoin':
-      return rejoin(message) ?? data(0, payloadBytes);
+      return (
+        u48('id', message.id) ??
+        pair(message) ??
+        u32('incarnation', message.incarnation) ??
+        u32('lastTerm', message.lastTerm) ??
+        data(0, payloadBytes)
+      );
     case 'repair':
       return repair(message, payloadBytes);
+    case 'fetch':
+      return (
+        u48('id', message.id) ??
+        pair(message) ??
+        dirtyBlock('fetch', message) ??
+        data(0, payloadBytes)
+      );
+    case 'fetched':
+      return fetched(message, payloadBytes);
   }
 }
 
@@ -154,25 +168,20 @@ function replicate(message: ReplicateMessage, payloadBytes: number): string | nu
   );
 }
 
-function rejoin(message: RejoinMessage): string | null {
-  return (
-    u48('id', message.id) ??
-    pair(message) ??
-    u32('incarnation', message.incarnation) ??
-    u32('lastTerm', message.lastTerm) ??
-    dirtyBlocks(message.dirty)
-  );
-}
-
 function dirtyBlocks(dirty: readonly DirtyBlock[]): string | null {
   if (dirty.length > DIRTY_BLOCKS_MAX) {
     return `${dirty.length} dirty blocks; expected at most ${DIRTY_BLOCKS_MAX}`;
   }
-  for (const { vdisk, epoch, block } of dirty) {
-    const problem = u32('vdisk', vdisk) ?? u32('epoch', epoch) ?? u48('block', block);
-    if (problem !== null) return `dirty: ${problem}`;
+  for (const one of dirty) {
+    const problem = dirtyBlock('dirty', one);
+    if (problem !== null) return problem;
   }
   return null;
+}
+
+function dirtyBlock(name: string, { vdisk, epoch, block }: DirtyBlock): string | null {
+  const problem = u32('vdisk', vdisk) ?? u32('epoch', epoch) ?? u48('block', block);
+  return problem === null ? null : `${name}: ${problem}`;
 }
 
 function repair(message: RepairMessage, payloadBytes: number): string | null {
@@ -184,13 +193,7 @@ function repair(message: RepairMessage, payloadBytes: number): string | null {
   let withData = 0;
   let named = 0;
   for (const block of blocks) {
-    const problem =
-      u48('block', block.block) ??
-      u32('session', block.session) ??
-      u48('seq', block.seq) ??
-      version('version', block.version) ??
-      u48('conditionalVersion', block.conditionalVersion) ??
-      u32('crc', block.crc);
+    const problem = repairBlock(block);
     if (problem !== null) return `blocks: ${problem}`;
     if (chunkOf(block.block) !== chunkOf(blocks[0]?.block ?? 0)) {
       return 'blocks are of two chunks; expected one';
@@ -206,6 +209,34 @@ function repair(message: RepairMessage, payloadBytes: number): string | null {
     u32('vdisk', message.vdisk) ??
     u32('epoch', message.epoch) ??
     data(withData, payloadBytes)
+  );
+}
+
+function repairBlock(block: RepairBlock): string | null {
+  if (block.isLost && block.hasData) return 'data that are lost follow';
+  return (
+    u48('block', block.block) ??
+    u32('session', block.session) ??
+    u48('seq', block.seq) ??
+    version('version', block.version) ??
+    u48('conditionalVersion', block.conditionalVersion) ??
+    u32('crc', block.crc)
+  );
+}
+
+/** Of a success one block, else none. */
+function fetched(message: FetchedMessage, payloadBytes: number): string | null {
+  const { blocks } = message;
+  const expected = message.status === PetalStatus.ok ? 1 : 0;
+  if (blocks.length !== expected) return `${blocks.length} blocks; expected ${expected}`;
+  const [block] = blocks;
+  const problem = block === undefined ? null : repairBlock(block);
+  if (problem !== null) return `blocks: ${problem}`;
+  return (
+    u48('id', message.id) ??
+    pair(message) ??
+    status(message.status) ??
+    data(block?.hasData === true ? 1 : 0, payloadBytes)
   );
 }
 

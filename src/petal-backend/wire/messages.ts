@@ -169,13 +169,15 @@ export interface ProbeMessage extends PairTerm {
   readonly committed: BlockVersion;
   /** The answer is to tell what is dirty at its sender. */
   readonly wantsDirty: boolean;
+  /** Only of blocks behind this one, in the order of their numbers; {0, 0, 0}: from the first. */
+  readonly after: DirtyBlock;
 }
 
 export interface ProbedMessage extends PairTerm {
   readonly kind: 'probed';
   readonly id: number;
   readonly incarnation: number;
-  /** Empty unless it was asked for. */
+  /** Empty unless it was asked for; as many as fit: if that is the most there can be, ask on. */
   readonly dirty: readonly DirtyBlock[];
 }
 
@@ -193,7 +195,6 @@ export interface RejoinMessage extends PairTerm {
   readonly incarnation: number;
   /** Last term in which it was in sync with all its data; 0: it has nothing to build upon. */
   readonly lastTerm: Term;
-  readonly dirty: readonly DirtyBlock[];
 }
 
 /**
@@ -217,6 +218,22 @@ export interface RepairBlock extends Origin {
   /** Its data follows, in the order of the blocks. */
   readonly hasData: boolean;
   readonly force: boolean;
+  /** The sender is in sync, but has lost its data: an error until the block is written again. */
+  readonly isLost: boolean;
+}
+
+/** "What is this block at you?" Asked by who has lost its data. */
+export interface FetchMessage extends PairTerm, DirtyBlock {
+  readonly kind: 'fetch';
+  readonly id: number;
+}
+
+/** Of a success one block, as it is at the sender, and its data if it has any. */
+export interface FetchedMessage extends PairTerm {
+  readonly kind: 'fetched';
+  readonly id: number;
+  readonly status: PetalStatus;
+  readonly blocks: readonly RepairBlock[];
 }
 
 /** Answers `rejoin` (refused) and `repair`. */
@@ -239,7 +256,9 @@ export type PetalMessage =
   | ProbedMessage
   | RejoinMessage
   | RepairMessage
-  | RepairedMessage;
+  | RepairedMessage
+  | FetchMessage
+  | FetchedMessage;
 
 /** A message and the data behind it. `payload` is the receiver's own; empty if there is none. */
 export interface Frame {

@@ -65,8 +65,14 @@ export namespace stordom {
             /** Envelope repaired. */
             repaired?: (stordom.petal.Repaired.$Properties|null);
 
+            /** Envelope fetch. */
+            fetch?: (stordom.petal.Fetch.$Properties|null);
+
+            /** Envelope fetched. */
+            fetched?: (stordom.petal.Fetched.$Properties|null);
+
             /** Envelope message. */
-            message?: ("hello"|"read"|"write"|"trim"|"writeIf"|"reply"|"replicate"|"replicated"|"probe"|"probed"|"rejoin"|"repair"|"repaired");
+            message?: ("hello"|"read"|"write"|"trim"|"writeIf"|"reply"|"replicate"|"replicated"|"probe"|"probed"|"rejoin"|"repair"|"repaired"|"fetch"|"fetched");
 
             /**
              * Encodes the specified Envelope message. Does not implicitly {@link stordom.petal.Envelope.verify|verify} messages.
@@ -131,8 +137,14 @@ export namespace stordom {
                 /** Envelope repaired */
                 repaired?: (stordom.petal.Repaired.$Properties|null);
 
+                /** Envelope fetch */
+                fetch?: (stordom.petal.Fetch.$Properties|null);
+
+                /** Envelope fetched */
+                fetched?: (stordom.petal.Fetched.$Properties|null);
+
                 /** Envelope message */
-                message?: ("hello"|"read"|"write"|"trim"|"writeIf"|"reply"|"replicate"|"replicated"|"probe"|"probed"|"rejoin"|"repair"|"repaired");
+                message?: ("hello"|"read"|"write"|"trim"|"writeIf"|"reply"|"replicate"|"replicated"|"probe"|"probed"|"rejoin"|"repair"|"repaired"|"fetch"|"fetched");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -153,9 +165,11 @@ export namespace stordom {
               rejoin?: stordom.petal.Rejoin.$Shape|null;
               repair?: stordom.petal.Repair.$Shape|null;
               repaired?: stordom.petal.Repaired.$Shape|null;
+              fetch?: stordom.petal.Fetch.$Shape|null;
+              fetched?: stordom.petal.Fetched.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ message?: undefined; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "hello"; hello: stordom.petal.Hello.$Shape; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "read"; hello?: null; read: stordom.petal.Read.$Shape; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "write"; hello?: null; read?: null; write: stordom.petal.Write.$Shape; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "trim"; hello?: null; read?: null; write?: null; trim: stordom.petal.Trim.$Shape; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "writeIf"; hello?: null; read?: null; write?: null; trim?: null; writeIf: stordom.petal.WriteIf.$Shape; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "reply"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply: stordom.petal.Reply.$Shape; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "replicate"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate: stordom.petal.Replicate.$Shape; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "replicated"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated: stordom.petal.Replicated.$Shape; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "probe"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe: stordom.petal.Probe.$Shape; probed?: null; rejoin?: null; repair?: null; repaired?: null }|{ message?: "probed"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed: stordom.petal.Probed.$Shape; rejoin?: null; repair?: null; repaired?: null }|{ message?: "rejoin"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin: stordom.petal.Rejoin.$Shape; repair?: null; repaired?: null }|{ message?: "repair"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair: stordom.petal.Repair.$Shape; repaired?: null }|{ message?: "repaired"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired: stordom.petal.Repaired.$Shape })
+              ({ message?: undefined; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "hello"; hello: stordom.petal.Hello.$Shape; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "read"; hello?: null; read: stordom.petal.Read.$Shape; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "write"; hello?: null; read?: null; write: stordom.petal.Write.$Shape; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "trim"; hello?: null; read?: null; write?: null; trim: stordom.petal.Trim.$Shape; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "writeIf"; hello?: null; read?: null; write?: null; trim?: null; writeIf: stordom.petal.WriteIf.$Shape; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "reply"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply: stordom.petal.Reply.$Shape; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "replicate"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate: stordom.petal.Replicate.$Shape; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "replicated"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated: stordom.petal.Replicated.$Shape; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "probe"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe: stordom.petal.Probe.$Shape; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "probed"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed: stordom.petal.Probed.$Shape; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "rejoin"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin: stordom.petal.Rejoin.$Shape; repair?: null; repaired?: null; fetch?: null; fetched?: null }|{ message?: "repair"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair: stordom.petal.Repair.$Shape; repaired?: null; fetch?: null; fetched?: null }|{ message?: "repaired"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired: stordom.petal.Repaired.$Shape; fetch?: null; fetched?: null }|{ message?: "fetch"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch: stordom.petal.Fetch.$Shape; fetched?: null }|{ message?: "fetched"; hello?: null; read?: null; write?: null; trim?: null; writeIf?: null; reply?: null; replicate?: null; replicated?: null; probe?: null; probed?: null; rejoin?: null; repair?: null; repaired?: null; fetch?: null; fetched: stordom.petal.Fetched.$Shape })
             );
         }
 
@@ -1102,6 +1116,9 @@ export namespace stordom {
             /** Probe wantsDirty. */
             wantsDirty: boolean;
 
+            /** Probe after. */
+            after: stordom.petal.DirtyBlock.$Properties;
+
             /**
              * Encodes the specified Probe message. Does not implicitly {@link stordom.petal.Probe.verify|verify} messages.
              * @param message Probe message or plain object to encode
@@ -1143,6 +1160,9 @@ export namespace stordom {
 
                 /** Probe wantsDirty */
                 wantsDirty: boolean;
+
+                /** Probe after */
+                after: stordom.petal.DirtyBlock.$Properties;
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1345,9 +1365,6 @@ export namespace stordom {
             /** Rejoin lastTerm. */
             lastTerm: number;
 
-            /** Rejoin dirty. */
-            dirty: stordom.petal.DirtyBlock.$Properties[];
-
             /**
              * Encodes the specified Rejoin message. Does not implicitly {@link stordom.petal.Rejoin.verify|verify} messages.
              * @param message Rejoin message or plain object to encode
@@ -1389,9 +1406,6 @@ export namespace stordom {
 
                 /** Rejoin lastTerm */
                 lastTerm: number;
-
-                /** Rejoin dirty */
-                dirty?: (stordom.petal.DirtyBlock.$Properties[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1507,6 +1521,9 @@ export namespace stordom {
             /** RepairBlock force. */
             force: boolean;
 
+            /** RepairBlock isLost. */
+            isLost: boolean;
+
             /**
              * Encodes the specified RepairBlock message. Does not implicitly {@link stordom.petal.RepairBlock.verify|verify} messages.
              * @param message RepairBlock message or plain object to encode
@@ -1554,6 +1571,9 @@ export namespace stordom {
 
                 /** RepairBlock force */
                 force: boolean;
+
+                /** RepairBlock isLost */
+                isLost: boolean;
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1735,6 +1755,186 @@ export namespace stordom {
 
             /** Shape of a Repaired. */
             type $Shape = stordom.petal.Repaired.$Properties;
+        }
+
+        /**
+         * Properties of a Fetch.
+         * @deprecated Use stordom.petal.Fetch.$Properties instead.
+         */
+        interface IFetch extends stordom.petal.Fetch.$Properties {
+        }
+
+        /** Represents a Fetch. */
+        class Fetch {
+
+            /**
+             * Constructs a new Fetch.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: stordom.petal.Fetch.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Fetch id. */
+            id: number;
+
+            /** Fetch gmap. */
+            gmap: number;
+
+            /** Fetch group. */
+            group: number;
+
+            /** Fetch term. */
+            term: number;
+
+            /** Fetch vdisk. */
+            vdisk: number;
+
+            /** Fetch epoch. */
+            epoch: number;
+
+            /** Fetch block. */
+            block: number;
+
+            /**
+             * Encodes the specified Fetch message. Does not implicitly {@link stordom.petal.Fetch.verify|verify} messages.
+             * @param message Fetch message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: stordom.petal.Fetch.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Fetch message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {stordom.petal.Fetch & stordom.petal.Fetch.$Shape} Fetch
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): stordom.petal.Fetch & stordom.petal.Fetch.$Shape;
+        }
+
+        namespace Fetch {
+
+            /** Properties of a Fetch. */
+            interface $Properties {
+
+                /** Fetch id */
+                id: number;
+
+                /** Fetch gmap */
+                gmap: number;
+
+                /** Fetch group */
+                group: number;
+
+                /** Fetch term */
+                term: number;
+
+                /** Fetch vdisk */
+                vdisk: number;
+
+                /** Fetch epoch */
+                epoch: number;
+
+                /** Fetch block */
+                block: number;
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Fetch. */
+            type $Shape = stordom.petal.Fetch.$Properties;
+        }
+
+        /**
+         * Properties of a Fetched.
+         * @deprecated Use stordom.petal.Fetched.$Properties instead.
+         */
+        interface IFetched extends stordom.petal.Fetched.$Properties {
+        }
+
+        /** Represents a Fetched. */
+        class Fetched {
+
+            /**
+             * Constructs a new Fetched.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: stordom.petal.Fetched.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Fetched id. */
+            id: number;
+
+            /** Fetched gmap. */
+            gmap: number;
+
+            /** Fetched group. */
+            group: number;
+
+            /** Fetched term. */
+            term: number;
+
+            /** Fetched status. */
+            status: number;
+
+            /** Fetched blocks. */
+            blocks: stordom.petal.RepairBlock.$Properties[];
+
+            /**
+             * Encodes the specified Fetched message. Does not implicitly {@link stordom.petal.Fetched.verify|verify} messages.
+             * @param message Fetched message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: stordom.petal.Fetched.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Fetched message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {stordom.petal.Fetched & stordom.petal.Fetched.$Shape} Fetched
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): stordom.petal.Fetched & stordom.petal.Fetched.$Shape;
+        }
+
+        namespace Fetched {
+
+            /** Properties of a Fetched. */
+            interface $Properties {
+
+                /** Fetched id */
+                id: number;
+
+                /** Fetched gmap */
+                gmap: number;
+
+                /** Fetched group */
+                group: number;
+
+                /** Fetched term */
+                term: number;
+
+                /** Fetched status */
+                status: number;
+
+                /** Fetched blocks */
+                blocks?: (stordom.petal.RepairBlock.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Fetched. */
+            type $Shape = stordom.petal.Fetched.$Properties;
         }
     }
 }

@@ -37,11 +37,13 @@ export const stordom = $root.stordom = (() => {
             Envelope.prototype.rejoin = null;
             Envelope.prototype.repair = null;
             Envelope.prototype.repaired = null;
+            Envelope.prototype.fetch = null;
+            Envelope.prototype.fetched = null;
 
             let $oneOfFields;
 
             $Object.defineProperty(Envelope.prototype, "message", {
-                get: $util.oneOfGetter($oneOfFields = ["hello", "read", "write", "trim", "writeIf", "reply", "replicate", "replicated", "probe", "probed", "rejoin", "repair", "repaired"]),
+                get: $util.oneOfGetter($oneOfFields = ["hello", "read", "write", "trim", "writeIf", "reply", "replicate", "replicated", "probe", "probed", "rejoin", "repair", "repaired", "fetch", "fetched"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -78,6 +80,10 @@ export const stordom = $root.stordom = (() => {
                     $root.stordom.petal.Repair.encode(message.repair, writer.uint32(98).fork(), _depth + 1).ldelim();
                 if (message.repaired != null && $Object.hasOwnProperty.call(message, "repaired"))
                     $root.stordom.petal.Repaired.encode(message.repaired, writer.uint32(106).fork(), _depth + 1).ldelim();
+                if (message.fetch != null && $Object.hasOwnProperty.call(message, "fetch"))
+                    $root.stordom.petal.Fetch.encode(message.fetch, writer.uint32(114).fork(), _depth + 1).ldelim();
+                if (message.fetched != null && $Object.hasOwnProperty.call(message, "fetched"))
+                    $root.stordom.petal.Fetched.encode(message.fetched, writer.uint32(122).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -200,6 +206,20 @@ export const stordom = $root.stordom = (() => {
                                 break;
                             message.repaired = $root.stordom.petal.Repaired.decode(reader, reader.size(), $undefined, _depth + 1, message.repaired);
                             message.message = "repaired";
+                            continue;
+                        }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            message.fetch = $root.stordom.petal.Fetch.decode(reader, reader.size(), $undefined, _depth + 1, message.fetch);
+                            message.message = "fetch";
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 2)
+                                break;
+                            message.fetched = $root.stordom.petal.Fetched.decode(reader, reader.size(), $undefined, _depth + 1, message.fetched);
+                            message.message = "fetched";
                             continue;
                         }
                     }
@@ -1659,6 +1679,7 @@ export const stordom = $root.stordom = (() => {
             Probe.prototype.term = 0;
             Probe.prototype.committed = null;
             Probe.prototype.wantsDirty = false;
+            Probe.prototype.after = null;
 
             Probe.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1673,6 +1694,7 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(32).uint32(message.term);
                 $root.stordom.petal.BlockVersion.encode(message.committed, writer.uint32(122).fork(), _depth + 1).ldelim();
                 writer.uint32(288).bool(message.wantsDirty);
+                $root.stordom.petal.DirtyBlock.encode(message.after, writer.uint32(298).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1742,6 +1764,12 @@ export const stordom = $root.stordom = (() => {
                             message.wantsDirty = reader.bool();
                             continue;
                         }
+                    case 37: {
+                            if (wireType !== 2)
+                                break;
+                            message.after = $root.stordom.petal.DirtyBlock.decode(reader, reader.size(), $undefined, _depth + 1, message.after);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1768,6 +1796,8 @@ export const stordom = $root.stordom = (() => {
                     throw $util.ProtocolError("missing required 'committed'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "wantsDirty"))
                     throw $util.ProtocolError("missing required 'wantsDirty'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "after"))
+                    throw $util.ProtocolError("missing required 'after'", { instance: message });
                 return message;
             };
 
@@ -2010,7 +2040,6 @@ export const stordom = $root.stordom = (() => {
         petal.Rejoin = (function() {
 
             const Rejoin = function (properties) {
-                this.dirty = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2023,7 +2052,6 @@ export const stordom = $root.stordom = (() => {
             Rejoin.prototype.term = 0;
             Rejoin.prototype.incarnation = 0;
             Rejoin.prototype.lastTerm = 0;
-            Rejoin.prototype.dirty = $util.emptyArray;
 
             Rejoin.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2038,9 +2066,6 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(32).uint32(message.term);
                 writer.uint32(192).uint32(message.incarnation);
                 writer.uint32(200).uint32(message.lastTerm);
-                if (message.dirty != null && message.dirty.length)
-                    for (let i = 0; i < message.dirty.length; ++i)
-                        $root.stordom.petal.DirtyBlock.encode(message.dirty[i], writer.uint32(210).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2108,14 +2133,6 @@ export const stordom = $root.stordom = (() => {
                             if (wireType !== 0)
                                 break;
                             message.lastTerm = reader.uint32();
-                            continue;
-                        }
-                    case 26: {
-                            if (wireType !== 2)
-                                break;
-                            if (!(message.dirty && message.dirty.length))
-                                message.dirty = [];
-                            message.dirty.push($root.stordom.petal.DirtyBlock.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
                     }
@@ -2257,6 +2274,7 @@ export const stordom = $root.stordom = (() => {
             RepairBlock.prototype.crc = 0;
             RepairBlock.prototype.hasData = false;
             RepairBlock.prototype.force = false;
+            RepairBlock.prototype.isLost = false;
 
             RepairBlock.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2273,6 +2291,7 @@ export const stordom = $root.stordom = (() => {
                 writer.uint32(269).fixed32(message.crc);
                 writer.uint32(272).bool(message.hasData);
                 writer.uint32(280).bool(message.force);
+                writer.uint32(304).bool(message.isLost);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2354,6 +2373,12 @@ export const stordom = $root.stordom = (() => {
                             message.force = reader.bool();
                             continue;
                         }
+                    case 38: {
+                            if (wireType !== 0)
+                                break;
+                            message.isLost = reader.bool();
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2384,6 +2409,8 @@ export const stordom = $root.stordom = (() => {
                     throw $util.ProtocolError("missing required 'hasData'", { instance: message });
                 if (!$Object.hasOwnProperty.call(message, "force"))
                     throw $util.ProtocolError("missing required 'force'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "isLost"))
+                    throw $util.ProtocolError("missing required 'isLost'", { instance: message });
                 return message;
             };
 
@@ -2651,6 +2678,279 @@ export const stordom = $root.stordom = (() => {
             };
 
             return Repaired;
+        })();
+
+        petal.Fetch = (function() {
+
+            const Fetch = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Fetch.prototype.id = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Fetch.prototype.gmap = 0;
+            Fetch.prototype.group = 0;
+            Fetch.prototype.term = 0;
+            Fetch.prototype.vdisk = 0;
+            Fetch.prototype.epoch = 0;
+            Fetch.prototype.block = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            Fetch.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                writer.uint32(8).uint64(message.id);
+                writer.uint32(16).uint32(message.gmap);
+                writer.uint32(24).uint32(message.group);
+                writer.uint32(32).uint32(message.term);
+                writer.uint32(40).uint32(message.vdisk);
+                writer.uint32(48).uint32(message.epoch);
+                writer.uint32(56).uint64(message.block);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Fetch.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.stordom.petal.Fetch();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            message.id = reader.uint64();
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            message.gmap = reader.uint32();
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            message.group = reader.uint32();
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            message.term = reader.uint32();
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            message.vdisk = reader.uint32();
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            message.epoch = reader.uint32();
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            message.block = reader.uint64();
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                if (!$Object.hasOwnProperty.call(message, "id"))
+                    throw $util.ProtocolError("missing required 'id'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "gmap"))
+                    throw $util.ProtocolError("missing required 'gmap'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "group"))
+                    throw $util.ProtocolError("missing required 'group'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "term"))
+                    throw $util.ProtocolError("missing required 'term'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "vdisk"))
+                    throw $util.ProtocolError("missing required 'vdisk'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "epoch"))
+                    throw $util.ProtocolError("missing required 'epoch'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "block"))
+                    throw $util.ProtocolError("missing required 'block'", { instance: message });
+                return message;
+            };
+
+            return Fetch;
+        })();
+
+        petal.Fetched = (function() {
+
+            const Fetched = function (properties) {
+                this.blocks = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Fetched.prototype.id = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Fetched.prototype.gmap = 0;
+            Fetched.prototype.group = 0;
+            Fetched.prototype.term = 0;
+            Fetched.prototype.status = 0;
+            Fetched.prototype.blocks = $util.emptyArray;
+
+            Fetched.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                writer.uint32(8).uint64(message.id);
+                writer.uint32(16).uint32(message.gmap);
+                writer.uint32(24).uint32(message.group);
+                writer.uint32(32).uint32(message.term);
+                writer.uint32(160).sint32(message.status);
+                if (message.blocks != null && message.blocks.length)
+                    for (let i = 0; i < message.blocks.length; ++i)
+                        $root.stordom.petal.RepairBlock.encode(message.blocks[i], writer.uint32(218).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Fetched.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.stordom.petal.Fetched();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            message.id = reader.uint64();
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            message.gmap = reader.uint32();
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            message.group = reader.uint32();
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            message.term = reader.uint32();
+                            continue;
+                        }
+                    case 20: {
+                            if (wireType !== 0)
+                                break;
+                            message.status = reader.sint32();
+                            continue;
+                        }
+                    case 27: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.blocks && message.blocks.length))
+                                message.blocks = [];
+                            message.blocks.push($root.stordom.petal.RepairBlock.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                if (!$Object.hasOwnProperty.call(message, "id"))
+                    throw $util.ProtocolError("missing required 'id'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "gmap"))
+                    throw $util.ProtocolError("missing required 'gmap'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "group"))
+                    throw $util.ProtocolError("missing required 'group'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "term"))
+                    throw $util.ProtocolError("missing required 'term'", { instance: message });
+                if (!$Object.hasOwnProperty.call(message, "status"))
+                    throw $util.ProtocolError("missing required 'status'", { instance: message });
+                return message;
+            };
+
+            return Fetched;
         })();
 
         return petal;

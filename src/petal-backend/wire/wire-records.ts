@@ -19,6 +19,8 @@ import type { Fence, MapVersion, Session, Term } from '../../base/units.ts';
 import type {
   BlockVersion,
   DirtyBlock,
+  FetchedMessage,
+  FetchMessage,
   HelloMessage,
   MutationOp,
   PetalMessage,
@@ -55,6 +57,8 @@ const FIELD = {
   rejoin: 11,
   repair: 12,
   repaired: 13,
+  fetch: 14,
+  fetched: 15,
 } as const;
 /** What follows a tag is a length and so many bytes. */
 const DELIMITED = 2;
@@ -105,11 +109,15 @@ function encodeMessage(message: PetalMessage, writer: Writer): Writer {
     case 'probed':
       return petal.Probed.encode(encodable(message), writer);
     case 'rejoin':
-      return petal.Rejoin.encode(encodable(message), writer);
+      return petal.Rejoin.encode(message, writer);
     case 'repair':
       return petal.Repair.encode(encodable(message), writer);
     case 'repaired':
       return petal.Repaired.encode(message, writer);
+    case 'fetch':
+      return petal.Fetch.encode(message, writer);
+    case 'fetched':
+      return petal.Fetched.encode(encodable(message), writer);
   }
 }
 
@@ -141,6 +149,10 @@ function decodeMessage(field: number, reader: Reader, length: number): PetalMess
       return repairOf(petal.Repair.decode(reader, length));
     case FIELD.repaired:
       return repairedOf(petal.Repaired.decode(reader, length));
+    case FIELD.fetch:
+      return fetchOf(petal.Fetch.decode(reader, length));
+    case FIELD.fetched:
+      return fetchedOf(petal.Fetched.decode(reader, length));
     default:
       return null;
   }
@@ -303,6 +315,7 @@ function probeOf(from: stordom.petal.Probe.$Properties): ProbeMessage {
     term: from.term as Term,
     committed: versionOf(from.committed),
     wantsDirty: from.wantsDirty,
+    after: dirtyBlockOf(from.after),
   };
 }
 
@@ -327,7 +340,6 @@ function rejoinOf(from: stordom.petal.Rejoin.$Properties): RejoinMessage {
     term: from.term as Term,
     incarnation: from.incarnation,
     lastTerm: from.lastTerm as Term,
-    dirty: (from.dirty ?? []).map(dirtyBlockOf),
   };
 }
 
@@ -354,6 +366,32 @@ function repairBlockOf(from: stordom.petal.RepairBlock.$Properties): RepairBlock
     crc: from.crc,
     hasData: from.hasData,
     force: from.force,
+    isLost: from.isLost,
+  };
+}
+
+function fetchOf(from: stordom.petal.Fetch.$Properties): FetchMessage {
+  return {
+    kind: 'fetch',
+    id: from.id,
+    gmap: from.gmap,
+    group: from.group,
+    term: from.term as Term,
+    vdisk: from.vdisk,
+    epoch: from.epoch,
+    block: from.block,
+  };
+}
+
+function fetchedOf(from: stordom.petal.Fetched.$Properties): FetchedMessage {
+  return {
+    kind: 'fetched',
+    id: from.id,
+    gmap: from.gmap,
+    group: from.group,
+    term: from.term as Term,
+    status: from.status as PetalStatus,
+    blocks: (from.blocks ?? []).map(repairBlockOf),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What the port promises, sentence by sentence, where a sweep would not show it by name. */
 import test from 'ava';
 import type { Session, Term } from '../../../src/base/units.ts';
-import { StoreStatus } from '../../../src/petal-backend/store/chunk-store.ts';
+import { StoreOp, StoreStatus } from '../../../src/petal-backend/store/chunk-store.ts';
 import type { FileChunkStore } from '../../../src/petal-backend/store/file-chunk-store.ts';
 import { MutationOp } from '../../../src/petal-backend/wire/messages.ts';
 import { diskCall, flushDisk } from '../../../src/world/disk-story.ts';
@@ -94,6 +94,40 @@ test('data that are not what their CRC says are refused, and nothing is written'
   });
 });
 
+test('a block that is lost keeps its version without data: damaged for who reads it, until it is written', async (t) => {
+  const bench = new StoreBench(1);
+  const judge = async (store: FileChunkStore, life: Life): Promise<void> => {
+    t.is((await life.readChunk(0, 0, 0)).damaged, 0b10);
+    t.deepEqual(
+      (await stamps(life, 0)).slice(0, 3),
+      [100, 0, 102],
+      'what is damaged reads as zeros',
+    );
+    const facts = store.facts({ ...place, block: 1 });
+    t.like(facts, { isLost: true, hasData: false, conditionalVersion: 5 });
+    t.is(facts.version.n, 2);
+    const { damaged } = await store.scrub(100);
+    t.deepEqual(damaged, [{ ...place, block: 1 }]);
+  };
+  await bench.serve(async (store, life) => {
+    await write(life, { blocks: 3, stamp: 100, n: 1 });
+    const step = { ...life.blankStep(0), block: 1, n: 2, conditional: 5, stamp: 9 };
+    const status = await new Promise((done) => {
+      const mutation = mutationOf(step, done);
+      store.mutate({ ...mutation, op: StoreOp.lose, crcs: [], data: new Uint8Array(0) });
+    });
+    t.is(status, StoreStatus.ok);
+    await judge(store, life);
+  });
+  bench.powerCut();
+  await bench.serve(async (store, life) => {
+    await judge(store, life);
+    await write(life, { block: 1, stamp: 300, n: 3 });
+    t.is((await life.readChunk(0, 0, 0)).damaged, 0);
+    t.false(store.facts({ ...place, block: 1 }).isLost);
+  });
+});
+
 test('facts are those of the newest epoch up to the place; a conditional version is inherited', async (t) => {
   const bench = new StoreBench(1);
   await bench.serve(async (store, life) => {
@@ -101,7 +135,8 @@ test('facts are those of the newest epoch up to the place; a conditional version
     const version = { term: 1 as Term, n: 4 };
     const origin = { session: 3 as Session, seq: 11 };
     const crc = simDigest.crc32(dataOf(1, 1), 0, PAGE);
-    const facts = { version, conditionalVersion: 7, crc, origin, hasData: true, dirty: false };
+    const known = { hasData: true, isLost: false, dirty: false };
+    const facts = { version, conditionalVersion: 7, crc, origin, ...known };
     t.deepEqual(store.facts({ ...place, epoch: 2 }), facts);
     await write(life, { epoch: 1, n: 5, dirty: true });
     t.like(store.facts({ ...place, epoch: 1 }), { conditionalVersion: 7, dirty: true });

@@ -81,7 +81,7 @@ function refusedAs(bytes: Uint8Array): RefusalReason {
 
 test('each kind of message has the bytes of its golden file, which reads as the same message', (t) => {
   const kinds = new Set(samples.map(([, { message }]) => message.kind));
-  t.is(kinds.size, 13);
+  t.is(kinds.size, 15);
   for (const [name, frame] of samples) {
     const stored = new Uint8Array(readFileSync(`${GOLDEN}/${name}.bin`));
     t.true(isSame(encoded(frame), stored), name);
@@ -183,7 +183,7 @@ test('a header without a message, with two, or with one of an unknown kind is re
   t.is(refusedAs(frameAround(new Uint8Array(0))), 'illegal');
   const one = stordom.petal.Envelope.encode({ probe: sample('probe').message as never }).finish();
   t.regex(refusal(frameAround(Buffer.concat([one, one]))).why, /one message and nothing else/);
-  const unknown = Uint8Array.of((14 << 3) | 2, 0);
+  const unknown = Uint8Array.of(((16 << 3) & 0x7f) | 2 | 0x80, 1, 0);
   t.is(refusal(frameAround(unknown)).why, 'a message of a kind that is not known');
   t.regex(refusal(frameAround(Uint8Array.of(8, 1))).why, /expected a message/);
 });
@@ -305,11 +305,12 @@ const ILLEGAL: readonly (readonly [string, object, number, RegExp])[] = [
   ['no blocks to repair', { ...repair, blocks: [] }, 0, /0 blocks; expected 1 to 16/],
   ['a block twice', { ...repair, blocks: [first, first] }, 2, /block 33 is named twice/],
   ['two chunks', { ...repair, blocks: [first, { ...second, block: 31 }] }, 1, /two chunks/],
+  ['lost data that follow', { ...repair, blocks: [{ ...first, isLost: true }] }, 1, /lost/],
   ['data it has not', { ...repair, blocks: [second] }, 1, /4096 bytes of data; expected 0/],
   [
     'too many dirty blocks',
     {
-      ...sample('rejoin').message,
+      ...sample('probed').message,
       dirty: Array.from({ length: DIRTY_BLOCKS_MAX + 1 }, () => ({ vdisk: 1, epoch: 1, block: 1 })),
     },
     0,
@@ -334,7 +335,7 @@ test('a message that breaks a rule is a bug of its sender', (t) => {
 
 test('the largest message that the rules allow fits into a header', (t) => {
   const message = {
-    ...sample('rejoin').message,
+    ...sample('probed').message,
     dirty: Array.from({ length: DIRTY_BLOCKS_MAX }, () => ({
       vdisk: 2 ** 32 - 1,
       epoch: 2 ** 32 - 1,
@@ -382,7 +383,7 @@ test('headers of any bytes with a right sum are refused or read without a throw'
   forSeeds(2000, (random) => {
     const header = Uint8Array.from({ length: random.below(300) }, () => random.nextU32());
     if (header.length > 2 && random.chance(0.7)) {
-      header[0] = (random.between(1, 13) << 3) | 2;
+      header[0] = (random.between(1, 15) << 3) | 2;
       header[1] = Math.min(header.length - 2, 127);
     }
     if (decodeFrame(frameAround(header), digest) instanceof WireRefusal) refused++;

@@ -107,22 +107,22 @@ export const SAMPLES: Readonly<Record<string, Frame>> = {
     ...pair,
     committed: { term: u32(8), n: 2 ** 40 },
     wantsDirty: true,
+    after: { vdisk: 7, epoch: 1, block: 2 ** 33 - 1 },
   }),
   probed: framed({
     kind: 'probed',
     ...pair,
     incarnation: 6,
-    dirty: [{ vdisk: 7, epoch: 1, block: 2 ** 33 }],
+    dirty: [
+      { vdisk: 7, epoch: 1, block: 2 ** 33 },
+      { vdisk: 8, epoch: 3, block: 2 ** 48 - 1 },
+    ],
   }),
   rejoin: framed({
     kind: 'rejoin',
     ...pair,
     incarnation: 6,
     lastTerm: u32(8),
-    dirty: [
-      { vdisk: 1, epoch: 0, block: 0 },
-      { vdisk: 2, epoch: 3, block: 2 ** 48 - 1 },
-    ],
   }),
   repair: framed(
     {
@@ -139,6 +139,7 @@ export const SAMPLES: Readonly<Record<string, Frame>> = {
           crc: 0x8000_0000,
           hasData: true,
           force: true,
+          isLost: false,
         },
         {
           block: 32,
@@ -149,12 +150,40 @@ export const SAMPLES: Readonly<Record<string, Frame>> = {
           crc: 0,
           hasData: false,
           force: false,
+          isLost: true,
         },
       ],
     },
     dataOf(1, 7),
   ),
   repaired: framed({ kind: 'repaired', ...pair, status: PetalStatus.noSpace }),
+  fetch: framed({ kind: 'fetch', ...pair, vdisk: 5, epoch: 2, block: 2 ** 47 + 14 }),
+  fetched: framed(
+    {
+      kind: 'fetched',
+      ...pair,
+      status: PetalStatus.ok,
+      blocks: [
+        {
+          block: 2 ** 47 + 14,
+          version: { term: u32(8), n: 5 },
+          ...origin,
+          conditionalVersion: 0,
+          crc: 0xdead_beef,
+          hasData: true,
+          force: false,
+          isLost: false,
+        },
+      ],
+    },
+    dataOf(1, 3),
+  ),
+  'fetched-refused': framed({
+    kind: 'fetched',
+    ...pair,
+    status: PetalStatus.ioError,
+    blocks: [],
+  }),
 };
 
 function framed(message: PetalMessage, payload: Uint8Array = new Uint8Array(0)): Frame {
@@ -175,9 +204,8 @@ const anySums = (count: number): fc.Arbitrary<number[]> =>
   fc.array(anyU32, { minLength: count, maxLength: count });
 
 const anyVersion = fc.record({ term: anyBrand(), n: anyU48 });
-const anyDirty = fc.array(fc.record({ vdisk: anyU32, epoch: anyU32, block: anyU48 }), {
-  maxLength: 40,
-});
+const anyPlaceOfOne = { vdisk: anyU32, epoch: anyU32, block: anyU48 } as const;
+const anyDirty = fc.array(fc.record(anyPlaceOfOne), { maxLength: 40 });
 const anyPair = { id: anyU48, gmap: anyU32, group: anyU32, term: anyBrand() } as const;
 /** Inside one chunk, as a place must be. */
 const anyPlace = fc
@@ -226,28 +254,38 @@ const anyReplicate = fc
     );
   });
 
+const anyRepairFacts = fc
+  .record({
+    version: anyVersion,
+    session: anyBrand(),
+    seq: anyU48,
+    conditionalVersion: anyU48,
+    crc: anyU32,
+    hasData: fc.boolean(),
+    force: fc.boolean(),
+    isLost: fc.boolean(),
+  })
+  .map((facts) => ({ ...facts, isLost: facts.isLost && !facts.hasData }));
+
 const anyRepair = fc
   .record({
     chunk: fc.integer({ min: 0, max: 2 ** 44 - 1 }),
     places: fc.uniqueArray(fc.integer({ min: 0, max: CHUNK_BLOCKS - 1 }), { minLength: 1 }),
     header: fc.record({ ...anyPair, vdisk: anyU32, epoch: anyU32 }),
-    facts: fc.array(
-      fc.record({
-        version: anyVersion,
-        session: anyBrand(),
-        seq: anyU48,
-        conditionalVersion: anyU48,
-        crc: anyU32,
-        hasData: fc.boolean(),
-        force: fc.boolean(),
-      }),
-      { minLength: CHUNK_BLOCKS, maxLength: CHUNK_BLOCKS },
-    ),
+    facts: fc.array(anyRepairFacts, { minLength: CHUNK_BLOCKS, maxLength: CHUNK_BLOCKS }),
   })
   .map(({ chunk, places, header, facts }) => {
     const blocks = places.map((at) => ({ block: chunk * CHUNK_BLOCKS + at, ...facts[at] }));
     const withData = blocks.filter(({ hasData }) => hasData).length;
     return framed({ kind: 'repair', ...header, blocks } as PetalMessage, dataOf(withData));
+  });
+
+const anyFetched = fc
+  .tuple(fc.record(anyPair), anyStatus, anyU48, anyRepairFacts)
+  .map(([header, status, block, facts]) => {
+    const blocks = status === PetalStatus.ok ? [{ block, ...facts }] : [];
+    const count = blocks.filter(({ hasData }) => hasData).length;
+    return framed({ kind: 'fetched', ...header, status, blocks } as PetalMessage, dataOf(count));
   });
 
 const anyReply = fc
@@ -306,14 +344,16 @@ export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   anyReply,
   anyReplicate,
   bare('replicated', { ...anyPair, status: anyStatus }),
-  bare('probe', { ...anyPair, committed: anyVersion, wantsDirty: fc.boolean() }),
-  bare('probed', { ...anyPair, incarnation: anyU32, dirty: anyDirty }),
-  bare('rejoin', {
+  bare('probe', {
     ...anyPair,
-    incarnation: anyU32,
-    lastTerm: anyU32,
-    dirty: anyDirty,
+    committed: anyVersion,
+    wantsDirty: fc.boolean(),
+    after: fc.record(anyPlaceOfOne),
   }),
+  bare('probed', { ...anyPair, incarnation: anyU32, dirty: anyDirty }),
+  bare('rejoin', { ...anyPair, incarnation: anyU32, lastTerm: anyU32 }),
   anyRepair,
   bare('repaired', { ...anyPair, status: anyStatus }),
+  bare('fetch', { ...anyPair, ...anyPlaceOfOne }),
+  anyFetched,
 );

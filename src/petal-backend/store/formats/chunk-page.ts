@@ -13,7 +13,8 @@
  *     64 sixteen blocks of 32 bytes
  * Block:
  *      0 term u32   4 n u48   10 crc u32   14 session u32   18 seq u48   24 conditional version u48
- *     30 flags u8 (1 known: it was mutated in this epoch; 2 has data; 4 dirty)
+ *     30 flags u8 (1 known: it was mutated in this epoch; 2 has data; 4 dirty; 8 its data
+ *       are lost)
  *     31 members that lack it u8, a bit each
  * Data of block b of a chunk is at byte 65536 * slot + 4096 * b behind the pages of its disk.
  */
@@ -53,7 +54,7 @@ export const BlockField = {
   missing: 31,
 } as const;
 
-export const BlockFlag = { known: 1, hasData: 2, dirty: 4 } as const;
+export const BlockFlag = { known: 1, hasData: 2, dirty: 4, lost: 8 } as const;
 
 /** Where the row of a chunk begins, counted from the first page. */
 export function chunkRowAt(record: number): number {

@@ -11,13 +11,15 @@
  *     44 pages of data u32 48 crc of the page 0 of the group before it u32   52 zeros
  *     64 entries, without gaps
  * Entry:
- *      0 op u8 (1 write, 2 trim, 3 writeIf, 4 setPair, 5 markAll, 6 mark)   1 blocks u8
+ *      0 op u8 (1 write, 2 trim, 3 writeIf, 4 setPair, 5 markAll, 6 mark, 7 lose)
+ *      1 blocks u8
  *      2 flags u8 (1 dirty)   3 members that lack it u8; of markAll and mark the number of a member
  *      4 gmap u32   8 group u32   12 vdisk u32   16 epoch u32   20 block u48
  *     26 disk of the chunk's row u16   28 its number on that disk u32
  *     32 disk of the data u16   34 zero u16   36 slot of the data u32, plus one; 0: none
  *     40 term u32   44 n u48   50 session u32   54 seq u48   60 conditional version u48   66 zero
- *     68 a word for each block: its CRC; none of a trim or mark; of setPair the three `markedSince`
+ *     68 a word for each block: its CRC; none of a trim, mark or lose; of setPair the three
+ *        `markedSince`
  *
  * An entry says the whole new state of its blocks and of their chunk, never a change: replaying it
  * over what is newer, and then what came after it, ends where it ended before. The words are the
@@ -37,7 +39,15 @@ const WORD_BYTES = 4;
 const ENTRY_DIRTY = 1;
 export const PAIR_MEMBERS = 3;
 
-export const IntentOp = { write: 1, trim: 2, writeIf: 3, setPair: 4, markAll: 5, mark: 6 } as const;
+export const IntentOp = {
+  write: 1,
+  trim: 2,
+  writeIf: 3,
+  setPair: 4,
+  markAll: 5,
+  mark: 6,
+  lose: 7,
+} as const;
 export type IntentOp = (typeof IntentOp)[keyof typeof IntentOp];
 
 /** Filled again for each entry. */
