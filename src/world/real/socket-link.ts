@@ -33,6 +33,8 @@ export interface SocketLinkOptions {
   readonly queueBytesMax: number;
 }
 
+/** After so long without a byte the kernel looks whether the peer's machine is there still. */
+const KEEP_ALIVE_MS = 30_000;
 /** How long after `close` the peer may take nothing of what was sent before. */
 const CLOSE_IDLE_MS = 5000;
 /** How long it has for all of it, and to close too. */
@@ -62,6 +64,7 @@ export class SocketLink implements Link {
     this.#options = options;
     this.#framer = new StreamFramer(options.frameBytesMax, (frame) => this.#receive?.(frame));
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on('drain', this.#onDrain);
     socket.on('error', (error) => this.#endNow(error.message));
     socket.on('end', this.#onPeerEnd);
@@ -130,6 +133,11 @@ export class SocketLink implements Link {
     const giveUp = (): void => void this.#socket.destroy();
     this.#socket.setTimeout(CLOSE_IDLE_MS, giveUp);
     this.#giveUp = setTimeout(giveUp, CLOSE_MAX_MS);
+  }
+
+  /** Ends it now, with what was sent and has not left. */
+  abort(why: string): void {
+    this.#endNow(why);
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
