@@ -178,7 +178,7 @@ export class SocketLink implements Link {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
-    process.nextTick(this.#uncork);
+    setImmediate(this.#uncork);
   }
 
   readonly #uncork = (): void => {
