@@ -22,7 +22,7 @@ const COMMAND = fileURLToPath(new URL('../../bin/stordom.mjs', import.meta.url))
 const LOOK_MS = 20;
 const START_MS = 30_000;
 
-export class PetalRig {
+export class PetalRig implements AskedPool {
   readonly folder: PetalFolder;
   readonly path: string;
   readonly servers: readonly number[];
@@ -38,7 +38,7 @@ export class PetalRig {
     const rig = new PetalRig(path, await PetalFolder.open(path), options);
     rig.#spawn('directory', ['directory'], []);
     for (const server of rig.servers) rig.start(server);
-    await rig.becomesClean(START_MS);
+    await becomesClean(rig, START_MS);
     return rig;
   }
 
@@ -75,28 +75,6 @@ export class PetalRig {
     );
   }
 
-  /** Settles when every server is up and every pair has all its members in sync; else throws. */
-  async becomesClean(forMs: number): Promise<void> {
-    const untilMs = performance.now() + forMs;
-    for (;;) {
-      const reports = await Promise.all(this.servers.map((server) => this.reportOf(server)));
-      const isClean = reports.every(
-        (report) =>
-          report !== null &&
-          report.pairs.length > 0 &&
-          report.pairs.every(
-            ({ role, inSync, members }) => role !== 'outside' && inSync.length === members.length,
-          ),
-      );
-      if (isClean) return;
-      if (performance.now() > untilMs) {
-        const said = this.notes.slice(-40).join('\n');
-        throw new Error(`not in sync in ${forMs} ms: ${JSON.stringify(reports)}\n${said}`);
-      }
-      await sleepMs(LOOK_MS);
-    }
-  }
-
   async close(): Promise<void> {
     for (const server of this.servers) this.resume(server);
     await Promise.all(this.servers.map((server) => this.end(server, 'SIGTERM')));
@@ -125,4 +103,35 @@ export class PetalRig {
     child.kill(signal);
     return ended;
   }
+}
+
+/** A pool whose servers can be asked how they are. */
+export interface AskedPool {
+  readonly servers: readonly number[];
+  /** What servers have said, for whoever looks why something failed. */
+  readonly notes: readonly string[];
+  /** What a server says of itself; null: it does not answer. */
+  reportOf(server: number): Promise<ServerReport | null>;
+}
+
+/** Settles when every server is up and every pair has all its members in sync; throws in time. */
+export async function becomesClean(pool: AskedPool, forMs: number): Promise<void> {
+  const untilMs = performance.now() + forMs;
+  for (;;) {
+    const reports = await Promise.all(pool.servers.map((server) => pool.reportOf(server)));
+    if (reports.every(isInSync)) return;
+    if (performance.now() > untilMs) {
+      const said = pool.notes.slice(-40).join('\n');
+      throw new Error(`not in sync in ${forMs} ms: ${JSON.stringify(reports)}\n${said}`);
+    }
+    await sleepMs(LOOK_MS);
+  }
+}
+
+/** A server is up, and it and all others of its pairs are in sync, as far as it knows. */
+function isInSync(report: ServerReport | null): boolean {
+  if (report === null || report.pairs.length === 0) return false;
+  return report.pairs.every(
+    ({ role, inSync, members }) => role !== 'outside' && inSync.length === members.length,
+  );
 }
