@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { StorageError, UsageError } from '../base/errors.ts';
-import { petalServerOn } from '../petal-backend/create-petal-server.ts';
+import { type PetalServerConfig, petalServerOn } from '../petal-backend/create-petal-server.ts';
 import { readServer } from '../petal-backend/directory/pool-setup.ts';
 import { moveServer } from '../petal-backend/directory/pool-transitions.ts';
 import type { PetalServerActor } from '../petal-backend/server/petal-server-actor.ts';
@@ -82,7 +82,7 @@ function addOpenFlag(command: Command): Command {
 
 async function serveDirectory(flags: DirectoryFlags): Promise<void> {
   const folder = await PetalFolder.open(flags.store);
-  const address = listenAddress(flags, folder.directoryAddress);
+  const address = givenListen(flags) ?? folder.directoryAddress;
   await untilInterrupted(async (signal) => {
     const owner = await folder.claim(null, 'stordom petal directory');
     const directory = folder.openDirectory();
@@ -105,42 +105,71 @@ async function serveDirectory(flags: DirectoryFlags): Promise<void> {
 
 async function serveServer(flags: ServerFlags): Promise<void> {
   const { store, id } = flags;
+  const listen = givenListen(flags);
   const isElsewhere = flags.directory !== undefined;
   const folder = await (isElsewhere ? PetalFolder.beside(store) : PetalFolder.open(store));
   await untilInterrupted(async (signal) => {
     const owner = await folder.claim(id, `stordom petal server --id ${id}`);
     try {
-      await serve(folder, flags, signal);
+      await serve(folder, flags, listen, signal);
     } finally {
       await owner.release();
     }
   });
 }
 
-async function serve(folder: PetalFolder, flags: ServerFlags, signal: AbortSignal): Promise<void> {
+async function serve(
+  folder: PetalFolder,
+  flags: ServerFlags,
+  given: SocketAddress | null,
+  signal: AbortSignal,
+): Promise<void> {
   const { id } = flags;
   const name = serverName(id);
   const place = { name, seed: SEED, folder: await folder.serverFolder(id), onNote: say };
   const host = new ProcessHost(place);
   const { link, directory } = directoryOf(folder, flags, host);
-  const known = await untilAnswered(signal, () => configOf(directory, id));
-  if (known === null) return link.close();
-  const { config, address } = known;
-  const own = parseAddress(address, `the address of ${name}`, folder.path);
-  const listen = listenAddress(flags, own);
+  try {
+    const known = await untilAnswered(signal, () => configOf(directory, id));
+    if (known === null) return;
+    const { config, address } = known;
+    const listen = given ?? parseAddress(address, `the address of ${name}`, folder.path);
+    await serveWith({ folder, id, host, directory, config, listen, signal });
+  } finally {
+    link.close();
+    await host.world.bury();
+  }
+}
+
+interface ServingParts {
+  readonly folder: PetalFolder;
+  readonly id: number;
+  readonly host: ProcessHost;
+  readonly directory: Directory;
+  readonly config: PetalServerConfig;
+  readonly listen: SocketAddress;
+  readonly signal: AbortSignal;
+}
+
+async function serveWith(parts: ServingParts): Promise<void> {
+  const { folder, id, host, directory, config, listen, signal } = parts;
+  const name = serverName(id);
   let actor: PetalServerActor | null = null;
   const incarnation = (): number => actor?.incarnation ?? 0;
   const net = await poolNet({ folder, directory, name, incarnation, listen, onNote: say });
   actor = petalServerOn(host.world, config, net, directory);
   const control = await serveControlSocket(folder.controlPath(id), actor.control);
-  const running = host.run(actor);
-  const announced = net.listening.then((bound) => announce(folder, directory, id, bound, signal));
-  await Promise.race([running, Promise.all([announced, raised(signal)])]);
-  net.close();
-  await actor.stop();
-  await running;
-  await control.close();
-  link.close();
+  try {
+    const running = host.run(actor);
+    const announced = net.listening.then((bound) => announce(folder, directory, id, bound, signal));
+    await Promise.race([running, Promise.all([announced, raised(signal)])]);
+    net.close();
+    await actor.stop();
+    await running;
+  } finally {
+    net.close();
+    await control.close();
+  }
 }
 
 function directoryOf(
@@ -156,7 +185,10 @@ function directoryOf(
   return { link, directory: new DirectoryClient(link, world, { timeoutNs: DIRECTORY_TIMEOUT_NS }) };
 }
 
-async function configOf(directory: Directory, id: number) {
+async function configOf(
+  directory: Directory,
+  id: number,
+): Promise<{ config: PetalServerConfig; address: string }> {
   const { record } = await readServer(directory, nodeDigest, POOL_NAME, id);
   return { config: await serverConfig(directory, record), address: record.address };
 }
@@ -197,12 +229,13 @@ async function untilAnswered<T>(
   return null;
 }
 
-function listenAddress(
-  { listen, openToNetwork }: Pick<ServerFlags, 'listen' | 'openToNetwork'>,
-  otherwise: SocketAddress,
-): SocketAddress {
-  const address =
-    listen === undefined ? otherwise : parseAddress(listen, '--listen', process.cwd());
+/** Where `--listen` says; null: it was not given. Throws `UsageError`. */
+function givenListen({
+  listen,
+  openToNetwork,
+}: Pick<ServerFlags, 'listen' | 'openToNetwork'>): SocketAddress | null {
+  if (listen === undefined) return null;
+  const address = parseAddress(listen, '--listen', process.cwd());
   checkListen(address, '--listen', openToNetwork);
   return address;
 }
