@@ -23,9 +23,13 @@ const MAGIC = [0x53, 0x44, 0x46, 0x31];
 /** What goes into the stream before a frame of this length. */
 export function framePrefix(lengthBytes: number): Uint8Array {
   const prefix = new Uint8Array(FRAME_PREFIX_BYTES);
-  prefix.set(MAGIC);
-  for (let at = 4; at < FRAME_PREFIX_BYTES; at++) prefix[at] = lengthBytes >>> (8 * (at - 4));
+  putFramePrefix(prefix, 0, lengthBytes);
   return prefix;
+}
+
+export function putFramePrefix(into: Uint8Array, at: number, lengthBytes: number): void {
+  for (let i = 0; i < MAGIC.length; i++) into[at + i] = MAGIC[i] as number;
+  for (let i = 0; i < 4; i++) into[at + MAGIC.length + i] = lengthBytes >>> (8 * i);
 }
 
 export class StreamFramer {
