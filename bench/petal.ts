@@ -1,11 +1,11 @@
 /**
- * `bench petal`: a pool of two copies in processes of its own, against bare loops over the same disk
- * and the same kind of socket.
+ * `bench petal`: a pool of two copies in processes of its own, against bare loops over the same
+ * disk and the same kind of socket.
  *
  * - `petal.write.qd32.vs-rawlog`: durable writes of 4 KiB on two copies, 32 under way, over a loop
  *   that appends 32 blocks to one file and syncs it.
- * - `petal.read.qd32.vs-socket`: reads of 4 KiB from the servers' page cache over a bare exchange of
- *   28 bytes for 4 KiB.
+ * - `petal.read.qd32.vs-socket`: reads of 4 KiB from the servers' page cache over a bare exchange
+ *   of 28 bytes for 4 KiB.
  * - `petal.takeover.s`: from the SIGKILL of a primary to the next acknowledged write, detection
  *   included, without the lease that must be waited out.
  *

@@ -237,7 +237,8 @@ function partName(part: number | null): string {
 async function mustBeEmpty(folder: string): Promise<void> {
   const names = await readdir(folder).catch((thrown: NodeJS.ErrnoException) => {
     if (thrown.code === 'ENOENT') return [];
-    const text = `--store: ${folder} cannot be used (${thrown.code}); expected a folder, or a free name`;
+    const text =
+      `--store: ${folder} cannot be used (${thrown.code}); expected a folder, or a ` + 'free name';
     throw new UsageError('E_PETAL_FOLDER', text, { fields: { folder }, cause: thrown });
   });
   if (names.length === 0) return;

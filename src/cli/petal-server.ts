@@ -60,7 +60,7 @@ export function addServingCommands(petal: Command): void {
   addExamples(
     server,
     'stordom petal server --store my-pool --id 1',
-    'stordom petal server --store my-pool --id 2 --listen tcp:127.0.0.1:7002',
+    'stordom petal server --store my-pool --id 2 --listen unix:second.sock',
   );
   const directory = petal
     .command('directory')
@@ -71,7 +71,7 @@ export function addServingCommands(petal: Command): void {
   addExamples(
     directory,
     'stordom petal directory --store my-pool',
-    'stordom petal directory --store my-pool --listen tcp:127.0.0.1:7000',
+    'stordom petal directory --store my-pool --listen unix:names.sock',
   );
 }
 

@@ -1,6 +1,7 @@
 /**
  * `stordom petal status`: what the directory says of a pool, and what each server says of itself.
- * It looks: at the directory's file, also while that is served, and at each server's control socket.
+ * It looks: at the directory's file, also while that is served, and at each server's control
+ * socket.
  */
 import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../base/format-units.ts';
@@ -44,7 +45,9 @@ interface PairLine {
   readonly primary: number;
   readonly members: readonly number[];
   readonly inSync: readonly number[];
-  /** What each member out of sync lacks, as the primary knows; null: the primary does not answer. */
+  /**
+   * What each member out of sync lacks, as the primary knows; null: the primary does not answer.
+   */
   readonly stale: readonly { readonly server: number; readonly bytes: number }[] | null;
   /** Members that are being brought up to date. */
   readonly joining: readonly number[];

@@ -19,14 +19,14 @@ export function parseAddress(text: string, place: string, folder: string): Socke
       place,
       text,
       `the path of a Unix socket has at most ${UNIX_PATH_BYTES_MAX} bytes, ${path} is longer; ` +
-        'use a shorter one, for example unix:/tmp/s1.sock',
+        'name a shorter one with --listen unix:PATH',
     );
   }
   const [, v6, name, digits] = TCP.exec(text) ?? [];
   const host = v6 ?? name;
   const port = Number(digits);
   if (host !== undefined && port > 0 && port < PORT_END) return { kind: 'tcp', host, port };
-  throw addressError(place, text, 'expected unix:PATH or tcp:HOST:PORT, as tcp:127.0.0.1:7001');
+  throw addressError(place, text, 'expected unix:PATH or tcp:HOST:PORT');
 }
 
 export function formatAddress(address: SocketAddress): string {
@@ -47,7 +47,7 @@ export function checkListen(address: SocketAddress, place: string, isOpen: boole
     place,
     text,
     'other machines could reach it, and whoever reaches a server is believed (there is no ' +
-      'authentication); use 127.0.0.1, or add --open-to-network if that network is trusted',
+      'authentication); use localhost, or add --open-to-network if that network is trusted',
   );
 }
 

@@ -1,6 +1,7 @@
 /**
  * Passes frames on between the links of a pool's servers and clients, by the name in front of each
- * (`named-frames.ts`). It runs where the links end, in the toolstack's thread; it looks at names only.
+ * (`named-frames.ts`). It runs where the links end, in the toolstack's thread; it looks at names
+ * only.
  *
  * A name has one link at a time: who is plugged in again has another life, and what still comes by
  * the link of the old one goes on under the same name, as it would on a network. What is for nobody

@@ -3,12 +3,13 @@
  * (`world/stream-framer.ts`).
  *
  * What is sent in one round of the event loop leaves as one piece: to copy 4 KiB costs less than
- * what a stream of Node does for each chunk. Bytes that the socket cannot take are queued here, and the owner is told (`onPressure`) when they are more than
- * `pressureBytes` and when they are gone again: meanwhile it should send less. If it does not, or
- * the peer has stopped reading, the queue ends the link at `queueBytesMax`: memory is bounded, and
- * a peer that is this far behind is as good as dead. Reading does not stop by itself when sending
- * does: two peers who both did that would wait for each other for ever. In the other direction
- * `pause` stops reading, and the peer's queue fills in turn.
+ * what a stream of Node does for each chunk. Bytes that the socket cannot take are queued here, and
+ * the owner is told (`onPressure`) when they are more than `pressureBytes` and when they are gone
+ * again: meanwhile it should send less. If it does not, or the peer has stopped reading, the queue
+ * ends the link at `queueBytesMax`: memory is bounded, and a peer that is this far behind is as
+ * good as dead. Reading does not stop by itself when sending does: two peers who both did that
+ * would wait for each other for ever. In the other direction `pause` stops reading, and the peer's
+ * queue fills in turn.
  *
  * ```
  * open --close()------------------------> closing --all has left, or it took too long--> closed

@@ -30,7 +30,9 @@ export interface SocketNetOptions {
   /** Null: it only dials. */
   readonly listen: SocketAddress | null;
   readonly handshake: Handshake;
-  /** Where a peer can be dialled, asked before each dial; null: it comes by itself, or not at all. */
+  /**
+   * Where a peer can be dialled, asked before each dial; null: it comes by itself, or not at all.
+   */
   readonly addressOf: (name: string) => (() => Promise<SocketAddress>) | null;
   readonly frameBytesMax: number;
   readonly onNote: (text: string) => void;

@@ -1,7 +1,8 @@
 /**
  * Starts and kills actors as threads: a driver VM and a Petal server have a worker of their own, a
- * guest is a task of a piscina pool. Both are controlled by comlink and are killed by terminating the thread, at
- * whatever instruction it is: waiting, spinning, copying, or with file operations in flight.
+ * guest is a task of a piscina pool. Both are controlled by comlink and are killed by terminating
+ * the thread, at whatever instruction it is: waiting, spinning, copying, or with file operations in
+ * flight.
  *
  * `exited` settles after the thread's own 'exit' event. Node reports that only when the thread's
  * file operations are over (queued ones are dropped, running ones waited for), so after it nothing

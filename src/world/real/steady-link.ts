@@ -106,7 +106,8 @@ export class SteadyLink implements Link {
       .then((where) => connectSocket(where, sockets, times.connectMs))
       .then(
         (link) => this.#connected(link),
-        (thrown: unknown) => this.#failed(thrown instanceof Error ? thrown.message : `${thrown}`),
+        (thrown: unknown) =>
+          this.#failed(thrown instanceof Error ? thrown.message : String(thrown)),
       );
   }
 

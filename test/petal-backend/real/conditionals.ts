@@ -1,6 +1,7 @@
 /**
- * Blocks that clients change by `writeIf` alone, and a judge of what they were told: the versions of
- * a block are one order, each is written once, and whoever asks after an answer sees no earlier one.
+ * Blocks that clients change by `writeIf` alone, and a judge of what they were told: the versions
+ * of a block are one order, each is written once, and whoever asks after an answer sees no earlier
+ * one.
  */
 import { StorageError } from '../../../src/base/errors.ts';
 import type { Prng } from '../../../src/base/prng.ts';

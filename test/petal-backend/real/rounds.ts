@@ -1,7 +1,7 @@
 /**
  * Rounds of trouble for a real pool under load: a server is killed and started again, or stands
- * still for a while, at a moment that a seed draws; then all must be in sync again. All that clients
- * were told, in all rounds, is judged as one history.
+ * still for a while, at a moment that a seed draws; then all must be in sync again. All that
+ * clients were told, in all rounds, is judged as one history.
  */
 import { setTimeout as sleepMs } from 'node:timers/promises';
 import { becomesClean } from '../../../bench/petal-rig.ts';
