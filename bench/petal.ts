@@ -22,7 +22,7 @@ import {
   type SpeedLine,
 } from './petal-lines.ts';
 
-const FULL: PetalScale = { rounds: 7, roundMs: 2000, warmUpMs: 4000, takeovers: 5 };
+const FULL: PetalScale = { rounds: 7, roundMs: 1500, warmUpMs: 3000, takeovers: 5 };
 const QUICK: PetalScale = { rounds: 1, roundMs: 100, warmUpMs: 100, takeovers: 1 };
 
 interface Measured {
