@@ -35,8 +35,9 @@ const BLOCKS = 48;
 const CONDITIONAL_BLOCKS = 4;
 const CLEAN_MS = 30_000;
 const LOAD_BEFORE_MS = 300;
-const DOWN_MS = [10, 1500] as const;
-const STILL_MS = [50, 3000] as const;
+/** Longer than a lease and a silence: then others acknowledge without it. */
+const DOWN_MS = [10, 5000] as const;
+const STILL_MS = [50, 5000] as const;
 
 export async function playRounds(pool: RealPool, rounds: Rounds): Promise<Verdict> {
   const random = new Prng(rounds.seed, 'petal-rounds');
