@@ -5,6 +5,7 @@ import { addDemoCommand } from './demo.ts';
 import { exitCodeFor } from './exit.ts';
 import { addExamples } from './flags.ts';
 import { addFsckCommand } from './fsck.ts';
+import { addPetalCommand } from './petal.ts';
 import { addReplayCommand } from './replay.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
@@ -34,6 +35,7 @@ function program(): Command {
   addSimCommand(command);
   addTraceCommand(command);
   addVdiCommand(command);
+  addPetalCommand(command);
   addBenchCommand(command);
   addFsckCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');

@@ -1,6 +1,8 @@
 /** The `ActorFactory` of Petal servers, in both worlds. */
 import { invariant } from '../base/invariant.ts';
+import type { Directory } from '../world/directory.ts';
 import { DirectoryClient } from '../world/directory-client.ts';
+import { AddressedFrames, type NamedFrames } from '../world/named-frames.ts';
 import type { World } from '../world/world.ts';
 import { ServerView } from './directory/server-view.ts';
 import { PetalServer } from './server/petal-server.ts';
@@ -8,7 +10,7 @@ import { PetalServerActor } from './server/petal-server-actor.ts';
 import type { ServerOptions } from './server/ports.ts';
 import { openChunkStore } from './store/file-chunk-store.ts';
 import type { StoreOptions } from './store/store-options.ts';
-import { LinkNet } from './wire/link-net.ts';
+import { FrameNet } from './wire/link-net.ts';
 
 /** Links that a server is started with: to its peers and clients, and to the directory. */
 export const PETAL_LINK = 'petal';
@@ -27,10 +29,20 @@ export interface PetalServerConfig {
 
 export function createPetalServer(world: World, config: unknown): PetalServerActor {
   invariant(typeof config === 'object' && config !== null, 'a server is started with a config');
-  const { pool, server, store, options } = config as PetalServerConfig;
   const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+  const frames = new AddressedFrames(world.net.link(PETAL_LINK));
+  return petalServerOn(world, config as PetalServerConfig, frames, directory);
+}
+
+/** A server that reaches others and the directory in some other way than by links of its world. */
+export function petalServerOn(
+  world: World,
+  { pool, server, store, options }: PetalServerConfig,
+  frames: NamedFrames,
+  directory: Directory,
+): PetalServerActor {
   const view = new ServerView(directory, world, pool);
-  const net = new LinkNet(world.net.link(PETAL_LINK), world);
+  const net = new FrameNet(frames, world);
   return new PetalServerActor({
     open: () => openChunkStore(world, store),
     raise: (incarnation) => view.raiseIncarnation(server, incarnation),

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { medianOf, spreadOf, target } from '../../bench/bench-result.ts';
+import { run as runPetal } from '../../bench/petal.ts';
 import { run as runRing } from '../../bench/ring.ts';
 import { run as runSim } from '../../bench/sim.ts';
 import { run as runVdi } from '../../bench/vdi.ts';
@@ -94,5 +95,19 @@ test.serial(
     );
     finite(t, result.targets);
     t.is(result.samples.length, 4);
+  },
+);
+
+test.serial(
+  'petal, quick: processes write, read and take over, and all targets have a value',
+  async (t) => {
+    const result = await runPetal({ quick: true });
+    t.is(result.bench, 'petal');
+    t.deepEqual(
+      result.targets.map(({ id }) => id),
+      ['petal.write.qd32.vs-rawlog', 'petal.read.qd32.vs-socket', 'petal.takeover.s'],
+    );
+    finite(t, result.targets);
+    t.is(result.samples.length, 3);
   },
 );

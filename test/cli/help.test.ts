@@ -13,11 +13,12 @@ const COMMANDS = [
   'trace info',
   'trace convert',
   'vdi',
+  'petal',
   'bench',
   'fsck',
 ];
 /** Those that measure, take long or need a store have tests of their own. */
-const ELSEWHERE = /^(demo|bench|fsck)/;
+const ELSEWHERE = /^(demo|bench|fsck|petal)/;
 
 for (const command of COMMANDS) {
   test(`help: ${command || 'stordom'} ends with two examples that run as printed`, async (t) => {

@@ -56,12 +56,27 @@ test('frames of a stream that comes byte by byte, or in random pieces, are the f
   t.pass();
 });
 
-test('a delivered frame belongs to its receiver: the chunk it came in may be used again', (t) => {
+test('a frame that lies in one chunk is handed over where it lies, one that does not in its own bytes', (t) => {
   const { framer: each, got } = framer();
-  const chunk = streamOf([frameOf(10, 1)]);
+  const [one, other] = [frameOf(10, 1), frameOf(20, 2)];
+  const stream = streamOf([one, other]);
+  const [first, second] = [stream.slice(0, 30), stream.slice(30)];
+  each.push(first);
+  each.push(second);
+  t.true(isSame(got, [one, other]));
+  t.deepEqual(
+    got.map(({ buffer }) => buffer === first.buffer),
+    [true, false],
+  );
+});
+
+test('a frame that lies in a Buffer is bytes like any other: a slice of it is a copy', (t) => {
+  const { framer: each, got } = framer();
+  const chunk = Buffer.from(streamOf([frameOf(10, 1)]));
   each.push(chunk);
+  const copy = got[0]?.slice();
   chunk.fill(0);
-  t.deepEqual(got, [frameOf(10, 1)]);
+  t.deepEqual(copy, frameOf(10, 1));
 });
 
 test('a frame above the limit ends the stream before any of it is kept', (t) => {

@@ -21,6 +21,7 @@ import {
   poolKind,
   type RecordKind,
   type ServerRecord,
+  serverKind,
   type VdiskMode,
   type VdiskRecord,
   vdiskKind,
@@ -87,6 +88,17 @@ export async function readPool(
 ): Promise<Stored<PoolRecord>> {
   const entry = await directory.get(poolKey(pool));
   return stored(digest, poolKind, entry, `pool "${pool}"`);
+}
+
+/** Rejects with `E_PETAL_MISSING` if the pool has no such server. */
+export async function readServer(
+  directory: Directory,
+  digest: Crc,
+  pool: string,
+  server: number,
+): Promise<Stored<ServerRecord>> {
+  const entry = await directory.get(serverKey(pool, server));
+  return stored(digest, serverKind, entry, `server ${server} of pool "${pool}"`);
 }
 
 /** The virtual disk of that name. Rejects with `E_PETAL_MISSING` if there is none. */

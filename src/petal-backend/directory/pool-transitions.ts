@@ -140,6 +140,19 @@ export function raiseIncarnation(
   return { next, txn: { comparisons: [{ key, version: stored.version }], changes } };
 }
 
+/** A server is reached at another address from now on; it is the same life of it. */
+export function moveServer(
+  at: PoolPlace,
+  stored: Stored<ServerRecord>,
+  address: string,
+): Plan<ServerRecord> {
+  checkText('address', address);
+  const next: ServerRecord = { ...stored.record, address };
+  const key = serverKey(at.pool, next.server);
+  const changes = [{ key, value: encodeRecord(at.digest, serverKind, next) }];
+  return { next, txn: { comparisons: [{ key, version: stored.version }], changes } };
+}
+
 /** A map over these servers, with a pair for each of its groups. */
 export function createGmap(
   at: PoolPlace,

@@ -8,7 +8,7 @@
  */
 import { type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor, StepResult } from '../../world/actor.ts';
-import type { ChunkStore } from '../store/chunk-store.ts';
+import type { ChunkStore, StoreStatistics } from '../store/chunk-store.ts';
 import type { PairStatus, PetalServer } from './petal-server.ts';
 
 export interface PetalServerActorParts {
@@ -18,10 +18,27 @@ export interface PetalServerActorParts {
   readonly serve: (store: ChunkStore) => PetalServer;
 }
 
+/** What an operator sees of a server. */
+export interface ServerReport {
+  /** 0: its disks are not open yet. */
+  readonly incarnation: number;
+  readonly pairs: readonly PairReport[];
+  readonly store: StoreStatistics | null;
+}
+
+export interface PairReport extends PairStatus {
+  /** Blocks that each member lacks, as far as they are marked here: nothing lacks none. */
+  readonly missing: readonly { readonly server: number; readonly blocks: number }[];
+}
+
+/** Of a member that lacks more it is said that it lacks so many. */
+const MISSING_COUNTED_MAX = 1_000_000;
+
 export class PetalServerActor implements HostedActor {
   readonly control: HostedActor['control'] = {
     status: () => this.status(),
-    stop: () => this.#stop(),
+    report: () => this.report(),
+    stop: () => this.stop(),
   };
   readonly #parts: PetalServerActorParts;
   #store: ChunkStore | null = null;
@@ -49,6 +66,17 @@ export class PetalServerActor implements HostedActor {
     return this.#server?.status() ?? [];
   }
 
+  /** 0: the store is not open yet. */
+  get incarnation(): number {
+    return this.#store?.incarnation ?? 0;
+  }
+
+  report(): ServerReport {
+    const store = this.#store;
+    const pairs = this.status().map((pair) => ({ ...pair, missing: missingOf(store, pair) }));
+    return { incarnation: this.incarnation, pairs, store: store?.statistics() ?? null };
+  }
+
   step(): StepResult {
     return this.#server?.step() ?? 'idle';
   }
@@ -69,8 +97,23 @@ export class PetalServerActor implements HostedActor {
     this.#server?.checkInvariants();
   }
 
-  async #stop(): Promise<void> {
+  /** Settles when all is in its place on the disks; nothing is served from here on. */
+  async stop(): Promise<void> {
     await this.#store?.close();
     this.#isOver = true;
   }
+}
+
+function missingOf(
+  store: ChunkStore | null,
+  { gmap, group, members, inSync }: PairStatus,
+): PairReport['missing'] {
+  if (store === null) return [];
+  return members
+    .map((server, member) => ({ server, member }))
+    .filter(({ server }) => !inSync.includes(server))
+    .map(({ server, member }) => {
+      const { length } = store.missingOf(gmap, group, member, MISSING_COUNTED_MAX);
+      return { server, blocks: length };
+    });
 }

@@ -68,6 +68,7 @@ export interface PairStatus {
   readonly lastTerm: number;
   readonly role: PairRole;
   readonly inSync: readonly number[];
+  readonly members: readonly number[];
   /** Mutations that are not answered. */
   readonly underWay: number;
   /** Members that are being brought up to date. */
@@ -222,6 +223,7 @@ export class PetalServer implements HostedActor {
       lastTerm: this.#parts.store.pairNote(pair.gmap, pair.group).lastTerm,
       role: pair.role,
       inSync: pair.record.inSync.map(({ server }) => server),
+      members: pair.record.members,
       underWay: mutations.underWay,
       joining: [...joining.keys()],
       damaged: this.#healing.damagedOf(seat),

@@ -107,7 +107,14 @@ export function othersLeaseNs({ leaseNs, driftPpm }: ServerOptions): Nanos {
   return Math.ceil(leaseNs * (1 + (2 * driftPpm) / 1e6)) as Nanos;
 }
 
+const SERVER_NAME = /^s([1-9]\d{0,8})$/;
+
 /** Name of a server on the net. */
 export function serverName(server: number): string {
   return `s${server}`;
+}
+
+/** Whether `serverName` gives this name. */
+export function isServerName(name: string): boolean {
+  return SERVER_NAME.test(name);
 }

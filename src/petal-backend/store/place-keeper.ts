@@ -274,6 +274,8 @@ export class PlaceKeeper {
       });
       const failed = (await Promise.all(writes)).find((status) => status !== DiskStatus.ok);
       if (failed !== undefined) return failed;
+      // Writes may be done by this thread: whoever waits for an answer comes in between.
+      await this.#world.timers.sleep(0);
     }
     this.#world.crashPoint('store.before-data-flush');
     for (const disk of touched) {

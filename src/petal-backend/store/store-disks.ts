@@ -117,7 +117,7 @@ async function openOne(
   createBytes: number,
   number: number,
 ): Promise<Found> {
-  const disk = await world.disks.open(name, { writable: true, createBytes });
+  const disk = await world.disks.open(name, { writable: true, writesInline: true, createBytes });
   const frame = STORE_SUPERBLOCK;
   const pages = new MirroredPages({ disk, number, frame, count: 1, copies: SUPERBLOCK_COPIES });
   const bytes = new Uint8Array(PAGE_BYTES);

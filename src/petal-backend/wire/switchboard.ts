@@ -1,13 +1,14 @@
 /**
  * Passes frames on between the links of a pool's servers and clients, by the name in front of each
- * (`link-net.ts`). It runs where the links end, in the toolstack's thread; it looks at names only.
+ * (`named-frames.ts`). It runs where the links end, in the toolstack's thread; it looks at names
+ * only.
  *
  * A name has one link at a time: who is plugged in again has another life, and what still comes by
  * the link of the old one goes on under the same name, as it would on a network. What is for nobody
  * is dropped. Who may not hear whom can be cut, one way.
  */
+import { addressed, addressOf, frameOf } from '../../world/named-frames.ts';
 import type { Link } from '../../world/world.ts';
-import { addressed, addressOf, frameOf } from './link-net.ts';
 
 export class Switchboard {
   readonly #ends = new Map<string, Link>();

@@ -2,8 +2,13 @@
  * Timers for a thread that has an event loop: a `TimerHeap` on one Node timer.
  *
  * Node's timers count whole milliseconds, so a timer fires up to about a millisecond late. It can
- * also fire a little early by our clock; then nothing is due and the Node timer is set again. A
- * sleep of no time is none of that: it ends in the next round of the event loop.
+ * also fire a little early by our clock; then nothing is due and the Node timer is set again. What
+ * is due at once, and a sleep of no time, is none of that: it comes in the next round of the event
+ * loop.
+ *
+ * Deadlines of requests are set and cancelled by the thousand, nearly always in order. So a Node
+ * timer that is set for an earlier deadline than there is now is left: it fires, finds nothing due
+ * and is set again. While there is no deadline at all it does not keep the process alive.
  */
 import { MS, type Nanos, NEVER } from '../../base/units.ts';
 import type { TimerId, Timers } from '../world.ts';
@@ -11,14 +16,15 @@ import type { SleepClock } from './clock.ts';
 import { TimerHeap } from './timer-heap.ts';
 
 const NODE_TIMEOUT_MS_MAX = 2 ** 31 - 1;
-/** No deadline: what is armed is armed again. */
-const REARM = Number.NEGATIVE_INFINITY as Nanos;
 
 export class NodeTimers implements Timers {
   readonly #clock: SleepClock;
   readonly #heap: TimerHeap;
   readonly #onFired: () => void;
   #armed: NodeJS.Timeout | null = null;
+  /** In the place of `armed` when something is due. */
+  #due: NodeJS.Immediate | null = null;
+  /** Deadline that Node comes for; NEVER: it does not. */
   #armedFor: Nanos = NEVER;
   #closed = false;
 
@@ -49,14 +55,14 @@ export class NodeTimers implements Timers {
 
   /** The clock has changed: the next deadline comes at another moment. */
   rearm(): void {
-    this.#armedFor = REARM;
+    this.#disarm();
     this.#arm();
   }
 
   close(): void {
     this.#closed = true;
     this.#heap.close();
-    this.#arm();
+    this.#disarm();
   }
 
   #turn(): Promise<void> {
@@ -71,21 +77,32 @@ export class NodeTimers implements Timers {
 
   #arm(): void {
     const next = this.#heap.nextDeadlineNs();
-    if (next === this.#armedFor) return;
+    if (next === NEVER) return void this.#armed?.unref();
+    if (this.#armedFor <= next) return void this.#armed?.ref();
     // Asked first: looking at a clock that has changed arms anew by itself.
-    const delayMs = next === NEVER ? 0 : Math.ceil(this.#clock.untilNs(next) / MS);
-    if (this.#armed !== null) clearTimeout(this.#armed);
-    this.#armed = null;
+    const delayNs = this.#clock.untilNs(next);
+    if (this.#armedFor <= next) return;
+    this.#disarm();
     this.#armedFor = next;
-    if (next === NEVER) return;
-    this.#armed = setTimeout(
-      this.#onNodeTimer,
-      Math.min(Math.max(delayMs, 1), NODE_TIMEOUT_MS_MAX),
-    );
+    if (delayNs <= 0) {
+      this.#due = setImmediate(this.#onNodeTimer);
+      return;
+    }
+    const delayMs = Math.min(Math.ceil(delayNs / MS), NODE_TIMEOUT_MS_MAX);
+    this.#armed = setTimeout(this.#onNodeTimer, delayMs);
+  }
+
+  #disarm(): void {
+    if (this.#armed !== null) clearTimeout(this.#armed);
+    if (this.#due !== null) clearImmediate(this.#due);
+    this.#armed = null;
+    this.#due = null;
+    this.#armedFor = NEVER;
   }
 
   readonly #onNodeTimer = (): void => {
     this.#armed = null;
+    this.#due = null;
     this.#armedFor = NEVER;
     try {
       if (this.#heap.fireDue(this.#clock.nowNs())) this.#onFired();

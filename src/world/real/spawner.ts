@@ -1,12 +1,15 @@
 /**
- * Starts and kills actors as threads: a driver VM has a worker of its own, a guest is a task of a
- * piscina pool. Both are controlled by comlink and are killed by terminating the thread, at
- * whatever instruction it is: waiting, spinning, copying, or with file operations in flight.
+ * Starts and kills actors as threads: a driver VM and a Petal server have a worker of their own, a
+ * guest is a task of a piscina pool. Both are controlled by comlink and are killed by terminating
+ * the thread, at whatever instruction it is: waiting, spinning, copying, or with file operations in
+ * flight.
  *
  * `exited` settles after the thread's own 'exit' event. Node reports that only when the thread's
  * file operations are over (queued ones are dropped, running ones waited for), so after it nothing
  * of the incarnation touches shared memory or a disk.
  */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { StorageError, toErrorRecord } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
@@ -38,6 +41,8 @@ export interface ThreadSpawnerOptions {
   readonly guestWorker: URL;
   /** Compiled file that calls `hostDriver(...)`. */
   readonly driverWorker: URL;
+  /** The same for Petal servers; missing: none is started. */
+  readonly petalWorker?: URL;
   /** Guests that can run at the same time. */
   readonly guestThreads: number;
   readonly guestMode: WaitMode;
@@ -93,7 +98,7 @@ export class ThreadSpawner implements Spawner {
       { seed, clockZero, incarnation, mode, safetyPollMs },
       this.#options.onNote,
     );
-    actor.run(isGuest ? this.#runGuest : this.#runDriver);
+    actor.run(isGuest ? this.#runGuest : this.#runIn(this.#workerOf(spec)));
     this.#alive.add(actor);
     void actor.exited.then(() => this.#alive.delete(actor));
     return actor;
@@ -109,22 +114,32 @@ export class ThreadSpawner implements Spawner {
 
   readonly #runGuest: Run = (boot, kill) => this.#guests.run(boot, kill);
 
-  readonly #runDriver: Run = (boot, kill) =>
-    new Promise((_resolve, reject) => {
-      const worker = new Worker(this.#options.driverWorker, {
-        name: boot.name,
-        workerData: boot,
-        transferList: [boot.control, boot.news, ...boot.links.map(([, port]) => port)],
+  #workerOf({ kind }: ActorSpec): URL {
+    const { driverWorker, petalWorker } = this.#options;
+    const file = kind === 'petal-server' ? petalWorker : driverWorker;
+    invariant(file !== undefined, 'a Petal server has a worker file');
+    return file;
+  }
+
+  /** A worker of its own. */
+  readonly #runIn =
+    (file: URL): Run =>
+    (boot, kill) =>
+      new Promise((_resolve, reject) => {
+        const worker = new Worker(file, {
+          name: boot.name,
+          workerData: boot,
+          transferList: [boot.control, boot.news, ...boot.links.map(([, port]) => port)],
+        });
+        let cause: unknown = null;
+        kill.addEventListener('abort', () => void worker.terminate(), { once: true });
+        worker.once('error', (thrown: unknown) => {
+          cause = thrown;
+        });
+        worker.once('exit', (exitCode) => {
+          reject(cause ?? exitedSilently(boot.name, exitCode));
+        });
       });
-      let cause: unknown = null;
-      kill.addEventListener('abort', () => void worker.terminate(), { once: true });
-      worker.once('error', (thrown: unknown) => {
-        cause = thrown;
-      });
-      worker.once('exit', (exitCode) => {
-        reject(cause ?? exitedSilently(boot.name, exitCode));
-      });
-    });
 }
 
 /**
@@ -185,7 +200,7 @@ class ThreadActor implements ThreadActorHandle {
       memory: place.memory.transfer,
       bellAddress: spec.bellAddress,
       config: spec.config,
-      folder: place.folder,
+      folder: folderOf(spec, place),
       poolFolder: place.poolFolder ?? null,
       words: this.#words.buffer,
       control: control.port2,
@@ -291,6 +306,14 @@ class ThreadActor implements ThreadActorHandle {
       bells.changeAndRing(bellAddress);
     };
   }
+}
+
+/** A server's disks are not among those of the host that it runs on. */
+function folderOf({ kind, name }: ActorSpec, { folder }: HostPlace): string {
+  if (kind !== 'petal-server') return folder;
+  const own = join(folder, name);
+  mkdirSync(own, { recursive: true });
+  return own;
 }
 
 function heard(port: MessagePort): EventSource {

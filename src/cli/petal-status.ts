@@ -1,0 +1,201 @@
+/**
+ * `stordom petal status`: what the directory says of a pool, and what each server says of itself.
+ * It looks: at the directory's file, also while that is served, and at each server's control
+ * socket.
+ */
+import type { Command } from 'commander';
+import { formatBytes, formatCount } from '../base/format-units.ts';
+import { PAGE_BYTES } from '../base/units.ts';
+import { pairsPrefix, serverPrefix } from '../petal-backend/directory/keys.ts';
+import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
+import {
+  decodeRecord,
+  type PairRecord,
+  pairKind,
+  type ServerRecord,
+  serverKind,
+} from '../petal-backend/directory/records.ts';
+import type { PairReport, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
+import { serverName } from '../petal-backend/server/ports.ts';
+import type { Directory } from '../world/directory.ts';
+import { askControlSocket } from '../world/real/control-socket.ts';
+import { nodeDigest } from '../world/real/digest.ts';
+import { addExamples } from './flags.ts';
+import { PetalFolder, POOL_NAME, VDISK_NAME } from './petal-folder.ts';
+import { table } from './table.ts';
+
+interface StatusFlags {
+  readonly store: string;
+  readonly json: boolean;
+}
+
+interface ServerLine {
+  readonly server: number;
+  readonly address: string;
+  /** Null: it does not run on this machine. */
+  readonly pid: number | null;
+  /** Null: it does not answer. */
+  readonly report: ServerReport | null;
+}
+
+interface PairLine {
+  readonly group: number;
+  readonly gmap: number;
+  readonly term: number;
+  readonly primary: number;
+  readonly members: readonly number[];
+  readonly inSync: readonly number[];
+  /**
+   * What each member out of sync lacks, as the primary knows; null: the primary does not answer.
+   */
+  readonly stale: readonly { readonly server: number; readonly bytes: number }[] | null;
+  /** Members that are being brought up to date. */
+  readonly joining: readonly number[];
+}
+
+interface PoolReport {
+  readonly store: string;
+  readonly sizeBytes: number;
+  readonly copies: number;
+  readonly directoryPid: number | null;
+  readonly servers: readonly ServerLine[];
+  readonly pairs: readonly PairLine[];
+}
+
+export function addStatusCommand(petal: Command): void {
+  const status = petal
+    .command('status')
+    .description('show servers, who is in sync, what is stale, and how repair goes')
+    .requiredOption('--store <dir>', 'folder of the pool')
+    .option('--json', 'print one JSON value', false)
+    .action(showStatus);
+  addExamples(
+    status,
+    'stordom petal status --store my-pool',
+    'stordom petal status --store my-pool --json',
+  );
+}
+
+async function showStatus({ store, json }: StatusFlags): Promise<void> {
+  const folder = await PetalFolder.open(store);
+  const directory = folder.readDirectory();
+  try {
+    const report = await reportPool(folder, directory);
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : statusText(report));
+  } finally {
+    await directory.close();
+  }
+}
+
+async function reportPool(folder: PetalFolder, directory: Directory): Promise<PoolReport> {
+  const records = (await directory.list(serverPrefix(POOL_NAME))).map((entry) =>
+    decodeRecord(nodeDigest, serverKind, entry),
+  );
+  const [directoryPid = null, ...pids] = await folder.ownerOf([
+    null,
+    ...records.map(({ server }) => server),
+  ]);
+  const servers = await Promise.all(
+    records.map((record, at) => lineOf(folder, record, pids[at] ?? null)),
+  );
+  const { map, vdisk } = await findVdisk(directory, nodeDigest, POOL_NAME, VDISK_NAME);
+  const pairs = (await directory.list(pairsPrefix(POOL_NAME))).map((entry) =>
+    pairLine(decodeRecord(nodeDigest, pairKind, entry), servers),
+  );
+  const sizeBytes = vdisk.sizeBlocks * PAGE_BYTES;
+  return { store: folder.path, sizeBytes, copies: map.copies, directoryPid, servers, pairs };
+}
+
+async function lineOf(
+  folder: PetalFolder,
+  { server, address }: ServerRecord,
+  pid: number | null,
+): Promise<ServerLine> {
+  const report = await askControlSocket(folder.controlPath(server), 'report').then(
+    (value) => value as ServerReport,
+    () => null,
+  );
+  return { server, address, pid, report };
+}
+
+function pairLine(record: PairRecord, servers: readonly ServerLine[]): PairLine {
+  const { gmap, group, term, primary, members } = record;
+  const inSync = record.inSync.map(({ server }) => server);
+  const known = servers
+    .find(({ server }) => server === primary)
+    ?.report?.pairs.find(
+      (pair) => pair.gmap === gmap && pair.group === group && pair.term === term,
+    );
+  const stale = known === undefined ? null : staleOf(known);
+  return { group, gmap, term, primary, members, inSync, stale, joining: known?.joining ?? [] };
+}
+
+function staleOf({ missing }: PairReport): PairLine['stale'] {
+  return missing.map(({ server, blocks }) => ({ server, bytes: blocks * PAGE_BYTES }));
+}
+
+function statusText(report: PoolReport): string {
+  const { store, copies, directoryPid, servers, pairs } = report;
+  const size = formatBytes(report.sizeBytes);
+  const directory = directoryPid === null ? 'not served here' : `served by process ${directoryPid}`;
+  const head = `${store}: ${size}, ${copies} copies of each block; directory ${directory}\n\n`;
+  const serverNames = ['SERVER', 'STATE', 'LIFE', 'USED', 'FREE', 'DIRTY', 'PRIMARY OF', 'ADDRESS'];
+  const serverRows = servers.map((line) => serverRow(line, pairs));
+  const pairNames = ['PAIR', 'TERM', 'PRIMARY', 'IN SYNC', 'STALE', 'STATE'];
+  const pairRows = pairs.map((pair) => pairRow(pair));
+  const whole = pairs.filter(({ inSync, members }) => inSync.length === members.length).length;
+  return (
+    `${head}${table(serverNames, serverRows, 'llrrrrll')}\n` +
+    `${table(pairNames, pairRows, 'lrllll')}\n${formatCount(whole)} of ` +
+    `${formatCount(pairs.length)} pairs have all copies in sync\n`
+  );
+}
+
+function serverRow(
+  { server, address, pid, report }: ServerLine,
+  pairs: readonly PairLine[],
+): string[] {
+  const own = pairs.filter(({ primary }) => primary === server);
+  const groups = own.map(({ gmap, group }) => `${gmap}/${group}`).join(' ') || '-';
+  const { store = null } = report ?? {};
+  const state = report === null ? (pid === null ? 'down' : `silent (${pid})`) : 'up';
+  const figures =
+    store === null
+      ? ['-', '-', '-']
+      : [formatBytes(store.usedBytes), formatBytes(store.freeBytes), formatCount(store.dirty)];
+  return [
+    serverName(server),
+    state,
+    String(report?.incarnation ?? '-'),
+    ...figures,
+    groups,
+    address,
+  ];
+}
+
+function pairRow({
+  gmap,
+  group,
+  term,
+  primary,
+  members,
+  inSync,
+  stale,
+  joining,
+}: PairLine): string[] {
+  const names = (servers: readonly number[]): string => servers.map(serverName).join(' ');
+  const out = members.filter((server) => !inSync.includes(server));
+  const staleText =
+    out.length === 0
+      ? '-'
+      : stale === null
+        ? 'not known'
+        : stale.map(({ server, bytes }) => `${serverName(server)} ${formatBytes(bytes)}`).join(' ');
+  const state =
+    out.length === 0
+      ? 'whole'
+      : joining.length > 0
+        ? `${names(joining)} is brought up to date`
+        : `without ${names(out)}`;
+  return [`${gmap}/${group}`, String(term), serverName(primary), names(inSync), staleText, state];
+}
