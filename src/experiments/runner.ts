@@ -142,6 +142,7 @@ export class Run {
     for (const host of hosts) await host.settled();
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
+    strikes.end();
     await strikes.storeHealed();
     this.health = (await petal?.health()) ?? null;
     await this.#readOrphans();

@@ -30,6 +30,7 @@ export class Strikes {
   readonly #pending: Set<Fault>;
   /** Faults that strike in the recovery of a driver VM, by host. */
   readonly #recovering: Set<Fault>;
+  #isOver = false;
   readonly #storeTroubles: Promise<void>[] = [];
   /** How often each kind has struck in each phase of its victim: `kill-driver/replay`. */
   readonly struck: Map<string, number> = new Map();
@@ -73,6 +74,11 @@ export class Strikes {
     }
   }
 
+  /** What has not struck by now never will: what is left is to be looked at. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** Settles when every trouble of the store is over: before that nobody could read it whole. */
   async storeHealed(): Promise<void> {
     await Promise.all(this.#storeTroubles);
@@ -88,6 +94,7 @@ export class Strikes {
   }
 
   #strike(fault: Fault): void {
+    if (this.#isOver) return;
     if (!isSpineFault(fault)) fail('a script is checked before it is played');
     const cell = `${faultName(fault)}/${this.#phaseOf(fault)}`;
     this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);

@@ -179,12 +179,16 @@ for (const plantedBug of ['no-marks', 'early-ack'] as const satisfies readonly P
 }
 
 /** Seeds of the crash scenario on four servers that have found something. */
-async function seedHolds(seed: number, images: Policy): Promise<string[]> {
-  const drawn = { plantedBug: 'none', calm: false, beyond: false, images, petal: 4 } as const;
+async function seedHolds(seed: number, images: Policy, petal = 4): Promise<string[]> {
+  const drawn = { plantedBug: 'none', calm: false, beyond: false, images, petal } as const;
   const { checks } = await judgedRun(simCrashScenario(seed, drawn), seed);
   return checks.filter(({ ok }) => !ok).map(({ name, text }) => `${name}: ${text}`);
 }
 
 test('what a joining member had before the store of its primary is not marked as missing for ever', async (t) => {
   for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
+});
+
+test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {
+  t.deepEqual(await seedHolds(4, Policy.w5, 7), [], 'seed 4, seven servers');
 });
