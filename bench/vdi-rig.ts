@@ -145,7 +145,7 @@ export class VdiRig {
     const { sizes } = config;
     await toolstack.startDriver({
       heapBytes: DRIVER_HEAP_BYTES + ramBytes(sizes),
-      directory: store.serve,
+      links: { directory: store.serve },
       config: (layout): DriverVmConfig => ({
         layout,
         tap: null,

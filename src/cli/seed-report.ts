@@ -5,8 +5,8 @@
 import { formatCount } from '../base/format-units.ts';
 import { type Coverage, coverageOf } from '../experiments/coverage.ts';
 import type { Check } from '../experiments/result.ts';
+import type { SimBug } from '../experiments/sim-crash.ts';
 import { clausesOf, type Policy } from '../parallax/vdi/policy.ts';
-import type { PlantedBug } from '../world/faults.ts';
 import { changeText, configLines, faultText } from './fault-text.ts';
 import type { SeedRun } from './seed-run.ts';
 
@@ -35,10 +35,11 @@ export interface SeedReport {
 }
 
 export interface RepeatFlags {
-  readonly plant: PlantedBug;
+  readonly plant: SimBug;
   readonly calm: boolean;
   readonly beyondContract: boolean;
   readonly images: Policy | null;
+  readonly petal: number;
   readonly world: 'threads' | 'sim';
 }
 
@@ -82,7 +83,7 @@ export function failureLines(report: SeedReport, commit: string, flags: RepeatFl
 
 /** The command that shows a seed again, with its last events; `--twice` if two runs differed. */
 export function repeatCommand(seed: number, flags: RepeatFlags, differed: boolean): string {
-  const { plant, calm, beyondContract, images, world } = flags;
+  const { plant, calm, beyondContract, images, petal, world } = flags;
   const how = differed ? '--twice' : `--trace ${TRACE_LAST}`;
   return [
     `stordom sim crash --seed ${seed}`,
@@ -90,6 +91,7 @@ export function repeatCommand(seed: number, flags: RepeatFlags, differed: boolea
     ...(calm ? ['--calm'] : []),
     ...(beyondContract ? ['--beyond-contract'] : []),
     ...(images === null ? [] : [`--images ${clausesOf(images).name}`]),
+    ...(petal === 0 ? [] : [`--petal ${petal}`]),
     ...(plant === 'none' ? [] : [`--plant ${plant}`]),
   ].join(' ');
 }

@@ -18,8 +18,8 @@ export interface OneSeedFlags extends RepeatFlags {
 }
 
 export async function runOneSeed(seed: number, flags: OneSeedFlags): Promise<ExitCode> {
-  const { plant: plantedBug, calm, beyondContract: beyond, images } = flags;
-  const options = { plantedBug, calm, beyond, images };
+  const { plant: plantedBug, calm, beyondContract: beyond, images, petal } = flags;
+  const options = { plantedBug, calm, beyond, images, petal };
   const window = flags.trace === 0 ? null : { last: flags.trace };
   const seedRun =
     flags.world === 'sim'

@@ -121,8 +121,8 @@ async function inThreads(
   }
 }
 
-function optionsOf({ plant, calm, beyondContract, images }: SweepFlags): SimCrashOptions {
-  return { plantedBug: plant, calm, beyond: beyondContract, images };
+function optionsOf({ plant, calm, beyondContract, images, petal }: SweepFlags): SimCrashOptions {
+  return { plantedBug: plant, calm, beyond: beyondContract, images, petal };
 }
 
 function add(totals: Totals, report: SeedReport): void {

@@ -6,8 +6,10 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
+import type { SimBug } from '../experiments/sim-crash.ts';
 import { type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
-import { IMAGE_BUGS, PLANTED_BUGS, type PlantedBug } from '../world/faults.ts';
+import { PETAL_BUGS } from '../petal-backend/server/ports.ts';
+import { IMAGE_BUGS, PLANTED_BUGS } from '../world/faults.ts';
 import {
   addExamples,
   contradiction,
@@ -24,6 +26,8 @@ const SEEDS_DEFAULT: SeedRange = { from: 1, to: 100 };
 const SEEDS_MAX = 10_000_000;
 const TRACE_MAX = 1_000_000;
 const JOBS_MAX = 256;
+const SERVERS_MIN = 2;
+const SERVERS_MAX = 16;
 const WORLDS = ['sim', 'threads'] as const;
 
 interface SimFlags {
@@ -37,7 +41,9 @@ interface SimFlags {
   readonly beyondContract: boolean;
   /** Disks are images with this write-back policy; null: files and memory. */
   readonly images: Policy | null;
-  readonly plant: PlantedBug;
+  /** The store of the images is on so many Petal servers; 0: in a file. */
+  readonly petal: number;
+  readonly plant: SimBug;
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -64,6 +70,12 @@ export function addSimCommand(program: Command): void {
       null,
     )
     .option(
+      '--petal <n>',
+      'with --images: the store is on so many Petal servers, with two copies or three',
+      readCount('--petal', { from: SERVERS_MIN, to: SERVERS_MAX }),
+      0,
+    )
+    .option(
       '--jobs <n>',
       'threads (default: one a core)',
       readCount('--jobs', { from: 1, to: JOBS_MAX }),
@@ -78,7 +90,7 @@ export function addSimCommand(program: Command): void {
     .option('--quiet', 'print the verdict only, and no progress line', false)
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, ...PETAL_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     )
@@ -106,7 +118,7 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   if (flags.calm && flags.beyondContract) {
     throw contradiction('--calm with --beyond-contract', 'no faults or lying disks', 'choose one');
   }
-  const ofImages: readonly PlantedBug[] = IMAGE_BUGS;
+  const ofImages: readonly SimBug[] = IMAGE_BUGS;
   if (flags.images === null && ofImages.includes(flags.plant)) {
     throw contradiction(
       `--plant ${flags.plant} without --images`,
@@ -114,6 +126,7 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
       'add --images W2',
     );
   }
+  checkPetal(flags);
   refuseInThreads(flags);
   const one = seed === undefined ? undefined : { from: seed, to: seed };
   if (seed !== undefined && !twice) {
@@ -124,10 +137,32 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   process.exitCode = await runSeeds(seeds ?? one ?? SEEDS_DEFAULT, { ...flags, jobs });
 }
 
+function checkPetal({ petal, images, beyondContract, plant }: SimFlags): void {
+  if (petal > 0 && images === null) {
+    throw contradiction('--petal without --images', 'files need no pool', 'add --images W2');
+  }
+  if (petal > 0 && beyondContract) {
+    const why = 'disks of servers do not lie so far';
+    throw contradiction('--petal with --beyond-contract', why, 'leave one of them out');
+  }
+  const ofServers: readonly string[] = PETAL_BUGS;
+  if (petal === 0 && ofServers.includes(plant)) {
+    const why = 'the bug is in code that only servers run';
+    throw contradiction(`--plant ${plant} without --petal`, why, 'add --images W2 --petal 4');
+  }
+}
+
 /** Of threads no two runs are the same, nothing is logged event by event, and one run is enough. */
-function refuseInThreads({ world, trace, twice, jobs }: SimFlags): void {
+function refuseInThreads({ world, trace, twice, jobs, petal }: SimFlags): void {
   if (world !== 'threads') return;
   const given = { '--trace': trace !== undefined, '--twice': twice, '--jobs': jobs !== undefined };
+  if (petal > 0) {
+    throw contradiction(
+      '--petal with --world threads',
+      'servers need the simulator so far',
+      'leave one of them out',
+    );
+  }
   for (const [flag, isGiven] of Object.entries(given)) {
     if (!isGiven) continue;
     throw contradiction(

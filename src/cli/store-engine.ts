@@ -13,6 +13,7 @@ import { StorageError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { type Nanos, NEVER, PAGE_BYTES } from '../base/units.ts';
 import { Parallax } from '../parallax/engine.ts';
+import { embeddedOpener } from '../parallax/pool/embedded-store.ts';
 import { DEFAULT_SIZES, type ParallaxSizes, ramBytes } from '../parallax/vdi/sizes.ts';
 import type { ControlSurface, HostedActor, StepResult } from '../world/actor.ts';
 import { EventLoop } from '../world/real/event-loop.ts';
@@ -87,6 +88,7 @@ export async function withEngine<T>(
     Parallax.start({
       world,
       directory: store.directory,
+      openPool: embeddedOpener(world, store.place),
       store: STORE_NAME,
       host,
       sizes: COMMAND_SIZES,

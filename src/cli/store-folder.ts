@@ -17,7 +17,7 @@ import { UsageError } from '../base/errors.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/disk-names.ts';
-import { createEmbeddedStore } from '../parallax/pool/embedded-store.ts';
+import { createEmbeddedStore, type EmbeddedPlace } from '../parallax/pool/embedded-store.ts';
 import { checkStoreSize } from '../parallax/pool/store.ts';
 import { StoreView } from '../parallax/store/store-view.ts';
 import { startClock } from '../world/real/clock.ts';
@@ -112,14 +112,17 @@ export class StoreFolder {
     return (await stat(join(this.path, 'pool', POOL_DISK))).blocks * 512;
   }
 
+  /** Where its blocks are. */
+  get place(): EmbeddedPlace {
+    return { store: STORE_NAME, directory: this.directory, diskName: POOL_DISK };
+  }
+
   /** The store as it is published. Closed by its user. */
   async view(): Promise<StoreView> {
     const memory = createHostMemory(VIEW_BYTES);
     const world = this.worldOf(DEFAULT_HOST, memory, () => {});
     return StoreView.open(world, {
-      store: STORE_NAME,
-      directory: this.directory,
-      diskName: POOL_DISK,
+      ...this.place,
       nodes: { address: 0, bytes: VIEW_NODE_PAGES * PAGE_BYTES },
       reads: { address: VIEW_NODE_PAGES * PAGE_BYTES, bytes: VIEW_READ_PAGES * PAGE_BYTES },
     });

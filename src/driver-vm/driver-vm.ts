@@ -20,11 +20,15 @@ import {
 import { DomainDirectory, type DomainLayout } from '../hypervisor/machine.ts';
 import { parseState, XenbusState } from '../hypervisor/xenbus.ts';
 import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
+import { embeddedOpener } from '../parallax/pool/embedded-store.ts';
+import type { PoolOpener } from '../parallax/pool/store-pool.ts';
 import type { ImageStatus } from '../parallax/vdi/served-image.ts';
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
 import type { HostedActor, StepResult } from '../world/actor.ts';
+import type { Directory } from '../world/directory.ts';
 import { DirectoryClient } from '../world/directory-client.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { OrderTap } from '../world/history.ts';
@@ -36,6 +40,7 @@ import type { ErrorRule } from './filters/error-filter.ts';
 import type { MediumTrouble } from './filters/medium-filter.ts';
 import type { DeviceStats } from './filters/stats-filter.ts';
 import { type DriverStore, ImageServer, type StoreStatus } from './image-server.ts';
+import { petalOpener } from './petal-opener.ts';
 import { RingAttacher } from './ring-attach.ts';
 import { Rounds } from './rounds.ts';
 import { StagingMemory } from './staging.ts';
@@ -99,6 +104,8 @@ export interface DriverVmControl {
   snapshot(image: string, name: string, local: boolean): Promise<number>;
 }
 
+/** To the directory of its store: of a driver VM that has one. */
+export const DIRECTORY_LINK = 'directory';
 /** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
 const MAX_MAPPINGS = 32_768;
 
@@ -224,9 +231,11 @@ export class DriverVm implements HostedActor {
     const { store, plantedBug } = this.#config;
     if (store === undefined) return null;
     const world = this.#world;
+    const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
     return new ImageServer({
       world,
-      directory: new DirectoryClient(world.net.link('directory'), world),
+      directory,
+      openPool: poolOpenerOf(world, directory, store),
       store,
       address: frameToAddress(firstFrame),
       bytes: pages * PAGE_BYTES,
@@ -331,4 +340,13 @@ export class DriverVm implements HostedActor {
       maskedPorts: this.#rounds.masked,
     };
   }
+}
+
+function poolOpenerOf(
+  world: World,
+  directory: Directory,
+  { name, petal }: DriverStore,
+): PoolOpener {
+  if (petal !== undefined) return petalOpener(world, directory, petal);
+  return embeddedOpener(world, { store: name, directory, diskName: POOL_DISK });
 }

@@ -10,6 +10,7 @@ import { type Nanos, NEVER } from '../base/units.ts';
 import type { SlabStats } from '../parallax/cache/slab-options.ts';
 import { Parallax } from '../parallax/engine.ts';
 import type { LogStatistics } from '../parallax/log/dirty-log.ts';
+import type { PoolOpener } from '../parallax/pool/store-pool.ts';
 import type { ReadCounters } from '../parallax/vdi/read-path.ts';
 import type { Attaching, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
@@ -18,12 +19,15 @@ import type { BlockDevice } from '../world/block-device.ts';
 import type { Directory } from '../world/directory.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import type { World } from '../world/world.ts';
+import type { PetalPlace } from './petal-opener.ts';
 
 export interface DriverStore {
   readonly name: string;
   /** This host, as the store knows it. */
   readonly host: string;
   readonly sizes: ParallaxSizes;
+  /** Its pool is Petal's; a file unless said. */
+  readonly petal?: PetalPlace;
 }
 
 /** What the parts of a store that its images share have done since the driver VM started. */
@@ -36,6 +40,7 @@ export interface StoreStatus {
 export interface ImageServerParts {
   readonly world: World;
   readonly directory: Directory;
+  readonly openPool: PoolOpener;
   readonly store: DriverStore;
   /** RAM for Parallax. */
   readonly address: number;
@@ -54,6 +59,7 @@ const STRICT_TRIES = 50;
 const PASSING = new Set([
   'E_DIRECTORY',
   'E_POOL_IO',
+  'E_POOL_UNKNOWN',
   'E_ATTACH_CONTENTION',
   'E_ROOT_BUSY',
   'E_LOG_NO_SPACE',
@@ -146,9 +152,9 @@ export class ImageServer {
   }
 
   async #start(): Promise<Parallax> {
-    const { world, directory, store, address, bytes, ...rest } = this.#parts;
+    const { store, address, bytes, ...rest } = this.#parts;
     const { name, host, sizes } = store;
-    const parts = { ...rest, world, directory, store: name, host, sizes, address, bytes };
+    const parts = { ...rest, store: name, host, sizes, address, bytes };
     for (let tries = 1; ; tries++) {
       const toleratesUnreadable = tries > STRICT_TRIES;
       try {

@@ -4,6 +4,7 @@ import { formatDuration } from '../base/format-units.ts';
 import { broken, holds, type Verdict } from './checkers/check.ts';
 import { fatesOf, judgeFates } from './checkers/fate-sharing.ts';
 import { judgeOrderTap } from './checkers/order-tap.ts';
+import { judgePetalPool } from './checkers/petal-pool.ts';
 import { judgeStore } from './checkers/store.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
@@ -57,6 +58,7 @@ export function checksOf(run: Run, outages: readonly Outage[]): Verdict[] {
     ...judgeTakeOvers(run),
     ...judgeSnapshots(run),
     ...judgeStore(run),
+    ...judgePetalPool(run),
     ...run.guests.map((guest) => orderOf(run, guest)),
     ...run.guests.filter(({ struckAtNs }) => struckAtNs !== null).map(ejection),
     ...outages.map((outage) => judgeFates(outage, fateGuests(run, outage.killedAtNs), outages)),

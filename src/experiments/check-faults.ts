@@ -6,8 +6,8 @@
  * The links of a scenario carry messages of the store between a domain and its host. In Xen that is
  * a ring in shared memory: it loses, doubles and reorders nothing, and its two ends have no message
  * for a cut. Whoever does not come through any more is late; whoever is gone is gone because its
- * domain is, and a kill says that. So these links can be clogged and slow, and the other troubles
- * wait for links between hosts.
+ * domain is, and a kill says that. So these links can be clogged and slow, and no more. Links to
+ * the servers of a Petal pool are a network, which does everything.
  */
 import { UsageError } from '../base/errors.ts';
 import {
@@ -15,23 +15,25 @@ import {
   DRIFT_PPM_MIN,
   driverName,
   type Fault,
+  type FutureFault,
   faultName,
   JUMP_NS_MAX,
-  type PoolFault,
+  LINK_TROUBLES,
   RELIABLE_LINK_TROUBLES,
   type SpineFault,
   victimOf,
 } from '../world/faults.ts';
+import { type PetalScenario, serverNames } from './petal-scenario.ts';
 import type { Scenario } from './scenario.ts';
 
 type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults' | 'store'>;
 
-/** What each fault of the pool strikes, and no stage has yet. */
-const NEEDS: Readonly<Record<PoolFault['kind'], string>> = {
-  'server-kill': 'a pool of Petal servers',
-  'server-pause': 'a pool of Petal servers',
-  'server-old-disk': 'a pool of Petal servers',
+/** What each fault that cannot be played needs. */
+const NEEDS: Readonly<Record<FutureFault['kind'], string>> = {
+  'server-old-disk': 'disks of Petal servers that can be set back',
 };
+/** Link of an actor to the switch of the pool. */
+const POOL_LINK = 'petal';
 
 /** Throws `UsageError` for a fault that cannot be played in either world. */
 export function checkFaults(cast: Cast): void {
@@ -53,6 +55,7 @@ function checkFault(fault: Fault, cast: Cast): void {
       { fields: { fault: fault.kind, needs } },
     );
   }
+  if ('server' in fault) checkPool(fault, cast);
   checkVictim(fault, cast);
   if (fault.kind === 'host-loss' || fault.kind === 'take-over') checkHostLoss(fault, cast);
   if (fault.kind === 'take-over') checkTakeOver(fault, cast);
@@ -67,13 +70,32 @@ function checkFault(fault: Fault, cast: Cast): void {
   }
 }
 
-function checkVictim(fault: SpineFault, { hosts, guests }: Cast): void {
+function checkVictim(fault: SpineFault, { hosts, guests, store }: Cast): void {
   const names = guests.map(({ name }) => name);
   const actors = [...names, ...hosts.map(driverName)];
   if ('host' in fault) checkName(fault, 'host', fault.host, hosts);
   else if ('guest' in fault) checkName(fault, 'guest', fault.guest, names);
   else if (fault.kind === 'clock') checkName(fault, 'actor', fault.actor, actors);
-  else if (fault.kind === 'link') checkName(fault, 'link', fault.link, actors.map(storeLinkOf));
+  else if (fault.kind === 'link') {
+    const ofPool = store?.petal === undefined ? [] : poolLinks(store.petal, hosts);
+    checkName(fault, 'link', fault.link, [...actors.map(storeLinkOf), ...ofPool]);
+  } else if ('server' in fault && store?.petal !== undefined) {
+    const servers = serverNames(store.petal);
+    checkName(fault, 'server', fault.server, servers);
+    if (fault.kind !== 'partition') return;
+    const others = servers.filter((name) => name !== fault.server);
+    checkName(fault, 'other', fault.other, [...others, ...hosts.map(driverName)]);
+  }
+}
+
+function checkPool(fault: SpineFault, { store }: Cast): void {
+  if (store?.petal !== undefined) return;
+  throw new UsageError(
+    'E_FAULT_NEEDS',
+    `fault "${faultName(fault)}" needs a pool of Petal servers, which is not there; ` +
+      'leave it out, or use pool-disk',
+    { fields: { fault: fault.kind } },
+  );
 }
 
 /** Only an image outlives its host. */
@@ -125,6 +147,15 @@ function checkStoreFault(fault: SpineFault, { store }: Cast): void {
   );
 }
 
+/** Links to the switch of the pool: of its servers, and of those who use it. */
+function poolLinks(petal: PetalScenario, hosts: readonly string[]): string[] {
+  return [...serverNames(petal), ...hosts.map(driverName)].map(poolLinkOf);
+}
+
+export function poolLinkOf(actor: string): string {
+  return `${actor}/${POOL_LINK}`;
+}
+
 /** Name of the link between an actor and the store of its host. */
 export function storeLinkOf(actor: string): string {
   return `${actor}/xenstore`;
@@ -157,9 +188,14 @@ function checkTrigger(fault: SpineFault, { store }: Cast): void {
     throw neverStrikes(fault, 'recovery', 'a fault of a host, as kill-driver or power-cut');
   }
   if (when.kind !== 'crash-point') return;
+  const servers = store?.petal === undefined ? [] : serverNames(store.petal);
+  if (servers.includes(victimOf(fault))) {
+    if (/^(petal|store)\./.test(when.point)) return;
+    throw neverStrikes(fault, when.point, 'a crash point that begins with petal. or store.');
+  }
   const side = ofDriver ? 'back.' : 'front.';
   // A driver VM that serves images passes all those that are of no guest.
-  const isOfImages = ofDriver && store !== undefined && !when.point.startsWith('front.');
+  const isOfImages = ofDriver && store !== undefined && !/^(front|petal|store)\./.test(when.point);
   if (isOfImages || when.point.startsWith(side)) return;
   throw neverStrikes(fault, when.point, `a crash point that begins with ${side}`);
 }
@@ -174,8 +210,9 @@ function neverStrikes(fault: SpineFault, at: string, expected: string): UsageErr
 }
 
 function checkLinkTrouble(fault: SpineFault & { kind: 'link' }): void {
-  const { link, trouble, delayNs } = fault;
-  if (!RELIABLE_LINK_TROUBLES.includes(trouble)) {
+  const { link, trouble, delayNs, share } = fault;
+  if (link.endsWith(`/${POOL_LINK}`)) checkPoolLink(fault);
+  else if (!RELIABLE_LINK_TROUBLES.includes(trouble)) {
     throw new UsageError(
       'E_LINK_TROUBLE',
       `link trouble "${trouble}" is not for ${link}: a link to the store is a ring in shared ` +
@@ -185,9 +222,25 @@ function checkLinkTrouble(fault: SpineFault & { kind: 'link' }): void {
       { fields: { link, trouble } },
     );
   }
-  if (trouble === 'delay' && !(delayNs > 0 && Number.isFinite(delayNs))) {
+  const needsDelay = trouble === 'delay' || trouble === 'reorder';
+  if (needsDelay && !(delayNs > 0 && Number.isFinite(delayNs))) {
     throw outOfRange(fault, 'delayNs', delayNs, 'a time above 0');
   }
+  const needsShare = trouble === 'loss' || trouble === 'duplicate' || trouble === 'reorder';
+  if (needsShare && !(share > 0 && share <= 1)) {
+    throw outOfRange(fault, 'share', share, 'a share above 0, 1 at most');
+  }
+}
+
+function checkPoolLink({ link, trouble }: SpineFault & { kind: 'link' }): void {
+  if (trouble !== 'cut-kind') return;
+  const expected = LINK_TROUBLES.filter((one) => one !== 'cut-kind').join(', ');
+  throw new UsageError(
+    'E_LINK_TROUBLE',
+    `link trouble "${trouble}" is not for ${link}: kinds of messages have numbers on links to ` +
+      `the store only; expected ${expected}`,
+    { fields: { link, trouble } },
+  );
 }
 
 function checkClockTrouble(fault: SpineFault & { kind: 'clock' }): void {

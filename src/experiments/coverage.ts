@@ -15,6 +15,7 @@ import {
   type PolicyClause,
   policyStakes,
 } from './policy-stakes.ts';
+import { POOL_CLAUSES, POOL_MOMENTS, type PoolClause, poolStakes } from './pool-stakes.ts';
 import type { Run } from './runner.ts';
 
 const DISK_MOMENTS = [
@@ -39,10 +40,11 @@ const DISK_MOMENTS = [
   'a guest was ejected for garbage in its rings while requests of it were under way',
 ] as const;
 /** Moments, each a sentence that a run makes true or not. */
-export const MOMENTS: readonly [...typeof DISK_MOMENTS, ...typeof POLICY_MOMENTS] = [
-  ...DISK_MOMENTS,
-  ...POLICY_MOMENTS,
-];
+export const MOMENTS: readonly [
+  ...typeof DISK_MOMENTS,
+  ...typeof POLICY_MOMENTS,
+  ...typeof POOL_MOMENTS,
+] = [...DISK_MOMENTS, ...POLICY_MOMENTS, ...POOL_MOMENTS];
 export type Moment = (typeof MOMENTS)[number];
 
 const DISK_CLAUSES = [
@@ -55,10 +57,11 @@ const DISK_CLAUSES = [
   'fate sharing',
 ] as const;
 /** Clauses, by the names the checkers use. */
-export const CLAUSES: readonly [...typeof DISK_CLAUSES, ...typeof POLICY_CLAUSES] = [
-  ...DISK_CLAUSES,
-  ...POLICY_CLAUSES,
-];
+export const CLAUSES: readonly [
+  ...typeof DISK_CLAUSES,
+  ...typeof POLICY_CLAUSES,
+  ...typeof POOL_CLAUSES,
+] = [...DISK_CLAUSES, ...POLICY_CLAUSES, ...POOL_CLAUSES];
 export type Clause = (typeof CLAUSES)[number];
 
 export interface Coverage {
@@ -75,11 +78,12 @@ export function coverageOf(run: Run): Coverage {
   }
   for (const guest of run.guests) guestMoments(guest, moments);
   const policies = policyStakes(run);
-  for (const moment of policies.moments) moments.add(moment);
+  const pool = poolStakes(run);
+  for (const moment of [...policies.moments, ...pool.moments]) moments.add(moment);
   return {
     struck: Object.fromEntries(run.struck),
     moments: MOMENTS.filter((moment) => moments.has(moment)),
-    stakes: stakesOf(run, moments, policies.clauses),
+    stakes: stakesOf(run, moments, new Set([...policies.clauses, ...pool.clauses])),
   };
 }
 
@@ -215,10 +219,10 @@ function overlapAmong(history: History, records: readonly number[]): boolean {
 function stakesOf(
   run: Run,
   moments: ReadonlySet<Moment>,
-  ofImages: ReadonlySet<PolicyClause>,
+  ofStore: ReadonlySet<PolicyClause | PoolClause>,
 ): Clause[] {
   const outages = run.hosts.flatMap((host) => host.outages);
-  const at: Record<Exclude<Clause, PolicyClause>, boolean> = {
+  const at: Record<Exclude<Clause, PolicyClause | PoolClause>, boolean> = {
     'C1 linearizability': run.guests.some(({ scenario }) => scenario.pace.depth > 1),
     'C2 flush durability': moments.has(
       'writes that a flush or FUA had covered were on a disk when the power was cut',
@@ -234,10 +238,10 @@ function stakesOf(
     'fate sharing': outages.length > 0,
   };
   return CLAUSES.filter((clause) => {
-    return isOfImages(clause) ? ofImages.has(clause) : at[clause];
+    return isOfStore(clause) ? ofStore.has(clause) : at[clause];
   });
 }
 
-function isOfImages(clause: Clause): clause is PolicyClause {
-  return (POLICY_CLAUSES as readonly string[]).includes(clause);
+function isOfStore(clause: Clause): clause is PolicyClause | PoolClause {
+  return ([...POLICY_CLAUSES, ...POOL_CLAUSES] as readonly string[]).includes(clause);
 }

@@ -9,7 +9,8 @@ import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { FrontId, Nanos } from '../base/units.ts';
-import type { DriverVmConfig } from '../driver-vm/driver-vm.ts';
+import { DIRECTORY_LINK, type DriverVmConfig } from '../driver-vm/driver-vm.ts';
+import { PETAL_LINK } from '../driver-vm/petal-opener.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import type {
   DiskSpec,
@@ -21,8 +22,10 @@ import type {
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
+import type { Link } from '../world/world.ts';
 import { snapshotBy, statusOf, takeImage } from './driver-calls.ts';
 import type { GuestTrack } from './guest-track.ts';
+import { RUN_POOL } from './petal-scenario.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { RUN_STORE } from './run-store.ts';
 import {
@@ -138,10 +141,14 @@ export class HostKeeper {
       await toolstack.startDriver({ heapBytes: driverHeapBytes, config });
       return;
     }
-    const store = { name: RUN_STORE, host: this.name, sizes: stage.store.sizes };
+    const { serve, plan } = stage.store;
+    const { sizes, petal } = plan;
+    const plug = (far: Link): void => stage.petal?.plug(driverName(this.name), far);
+    const onPetal = petal === undefined ? {} : { petal: { pool: RUN_POOL, options: petal.client } };
+    const store = { name: RUN_STORE, host: this.name, sizes, ...onPetal };
     await toolstack.startDriver({
-      heapBytes: driverHeapBytes + ramBytes(stage.store.sizes),
-      directory: stage.store.serve,
+      heapBytes: driverHeapBytes + ramBytes(sizes),
+      links: { [DIRECTORY_LINK]: serve, ...(petal === undefined ? {} : { [PETAL_LINK]: plug }) },
       config: (layout): DriverVmConfig => ({ ...common, layout, store }),
     });
   }

@@ -20,6 +20,8 @@ const LAST_STRIKE_NS = 300e6;
 /** The largest number drawn of an actor's events, and of passages of a crash point. */
 export const EVENTS_MAX = 2500;
 export const PASSAGES_MAX = 600;
+/** A Petal server sees about as many events in a calm run. */
+const SERVER_EVENTS_MAX = 1500;
 
 /** The largest number drawn of each event: what two guests of a host see of it in a calm run. */
 const NTH_MAX: Readonly<Record<ProtocolEvent, number>> = {
@@ -113,6 +115,20 @@ export function imageTriggerOf(random: Prng): Trigger {
   }
   const rare = CRASH_POINTS.filter((point) => STORY_POINTS.test(point));
   return { kind: 'crash-point', point: random.pick(rare), nth: random.between(1, 3) };
+}
+
+/**
+ * Where a Petal server is struck: in the middle of a mutation, or of what its store does with it
+ * later, or while guests write and flush.
+ */
+export function serverTriggerOf(random: Prng): Trigger {
+  const draw = random.nextUnit();
+  if (draw < 0.2) return { kind: 'event', nth: random.between(20, SERVER_EVENTS_MAX) };
+  if (draw < 0.3) return timeOf(random);
+  if (draw < 0.5) return protocolOf(random, random.pick(AMONG_FLUSHES), 1);
+  const side = draw < 0.75 ? 'petal.' : 'store.';
+  const points = CRASH_POINTS.filter((point) => point.startsWith(side));
+  return { kind: 'crash-point', point: random.pick(points), nth: random.between(1, 40) };
 }
 
 /** Snapshots are taken among writes: between the submission of one and the answers of others. */

@@ -6,12 +6,13 @@
  * like any other story. Whether it ended or not, the tracks tell what is known so far: a run that
  * hangs is judged too.
  */
-import { StorageError, toErrorRecord } from '../base/errors.ts';
+import { type ErrorRecord, StorageError, toErrorRecord } from '../base/errors.ts';
 import { type Nanos, nanos } from '../base/units.ts';
 import type { Ids } from '../hypervisor/toolstack.ts';
 import type { FsckReport } from '../parallax/fsck/report.ts';
 import { GuestTrack } from './guest-track.ts';
 import { HostKeeper } from './host-keeper.ts';
+import { type PetalHealth, PetalKeeper } from './petal-keeper.ts';
 import type { Scenario } from './scenario.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Stage } from './stage.ts';
@@ -33,6 +34,10 @@ export class Run {
   readonly problems: string[] = [];
   /** What the run has left in its store; null: it has none, or has not ended. */
   fsck: FsckReport | null = null;
+  /** The servers of its store's pool; null: it has none. */
+  readonly petal: PetalKeeper | null;
+  /** How these were at the end; null: it has none, or has not ended. */
+  health: PetalHealth | null = null;
   readonly #stage: Stage;
   #strikes: Strikes | null = null;
   #snapshots: Snapshots | null = null;
@@ -44,6 +49,7 @@ export class Run {
     scenario.guests.forEach((guest, at) => {
       this.guests.push(new GuestTrack(guest, at + 1, scenario.plantedBug));
     });
+    this.petal = this.#keeperOf(stage);
     for (const name of scenario.hosts) {
       const problem = (text: string): void => {
         this.problems.push(text);
@@ -54,6 +60,20 @@ export class Run {
       const { guests } = this;
       this.hosts.push(new HostKeeper({ name, scenario, stage, guests, ids, ...told }));
     }
+  }
+
+  /** Servers of the pool that the store is in. */
+  #keeperOf(stage: Stage): PetalKeeper | null {
+    const { store, petal: servers } = stage;
+    const petal = store?.plan.petal;
+    if (store === null || servers === null || petal === undefined) return null;
+    const { tell, failed } = this;
+    const problem = (text: string): void => {
+      this.problems.push(text);
+    };
+    const { plan, directory, digest } = store;
+    const made = { servers, directory, digest, plan, petal };
+    return new PetalKeeper({ stage, ...made, tell, problem, failed });
   }
 
   get world(): Stage['world'] {
@@ -74,8 +94,12 @@ export class Run {
     return this.guests.every((guest) => guest.isOver || guest.problems.length > 0);
   }
 
-  /** A guest with garbage in its rings may fail: it is ejected all the same. */
-  mayFail(actor: string): boolean {
+  /**
+   * A guest with garbage in its rings may fail: it is ejected all the same. A server may, if its
+   * disks cannot be used: it is started again.
+   */
+  mayFail(actor: string, { kind }: ErrorRecord): boolean {
+    if (kind === 'storage' && this.petal?.names.includes(actor) === true) return true;
     return this.guests.some(({ name, struckAtNs }) => name === actor && struckAtNs !== null);
   }
 
@@ -91,9 +115,13 @@ export class Run {
 
   /** Settles when every guest is done, or the time is over, and all driver VMs are ended. */
   async story(): Promise<void> {
-    const { hosts, guests, tell, failed } = this;
+    const { hosts, guests, petal, tell, failed } = this;
     const stage = this.#stage;
-    const strikes = new Strikes(this.scenario.faults, { stage, hosts, guests, tell, failed });
+    await petal?.open();
+    await stage.store?.create(this.scenario.guests);
+    // Nothing strikes before there is anything to lose.
+    const struck = { stage, hosts, guests, petal, tell, failed };
+    const strikes = new Strikes(this.scenario.faults, struck);
     this.#strikes = strikes;
     const problem = (text: string): void => {
       this.problems.push(text);
@@ -101,7 +129,6 @@ export class Run {
     const taking = { stage, hosts, guests, tell, problem };
     const snapshots = new Snapshots(this.scenario.snapshots ?? [], taking);
     this.#snapshots = snapshots;
-    await stage.store?.create(stage.storeWorld, this.scenario.guests);
     for (const host of hosts) await host.open();
     for (const guest of guests) {
       const host = hosts.find(({ name }) => name === guest.scenario.host);
@@ -115,17 +142,20 @@ export class Run {
     for (const host of hosts) await host.settled();
     if (this.scenario.snapshots !== undefined) await snapshots.readAll();
     for (const host of hosts) await host.close();
+    strikes.end();
     await strikes.storeHealed();
+    this.health = (await petal?.health()) ?? null;
     await this.#readOrphans();
-    this.fsck = (await stage.store?.check(stage.storeWorld)) ?? null;
+    this.fsck = (await stage.store?.check()) ?? null;
+    await petal?.close();
   }
 
   async #readOrphans(): Promise<void> {
-    const { store, storeWorld } = this.#stage;
+    const { store } = this.#stage;
     for (const guest of this.guests) {
       const { takeOver } = guest;
       if (takeOver !== null && store !== null) {
-        takeOver.orphan = await store.orphanOf(storeWorld, guest).catch(onlyStorageErrors);
+        takeOver.orphan = await store.orphanOf(guest).catch(onlyStorageErrors);
       }
     }
   }

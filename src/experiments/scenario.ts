@@ -11,6 +11,7 @@ import { type ParallaxSizes, REPLAY_SIZES } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { Fault, PlantedBug, Trigger } from '../world/faults.ts';
+import type { PetalScenario } from './petal-scenario.ts';
 
 export interface GuestScenario {
   readonly name: string;
@@ -71,6 +72,8 @@ export interface StoreScenario {
   readonly sizes: ParallaxSizes;
   /** Size of the pool, blocks of 4 KiB. */
   readonly poolBlocks: number;
+  /** The servers of its pool; a file unless said. */
+  readonly petal?: PetalScenario;
 }
 
 /**

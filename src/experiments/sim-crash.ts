@@ -11,10 +11,12 @@ import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import type { Policy } from '../parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../parallax/vdi/sizes.ts';
+import { PETAL_BUGS, type PetalBug } from '../petal-backend/server/ports.ts';
 import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { PlantedBug } from '../world/faults.ts';
+import { type PetalScenario, simPetal } from './petal-scenario.ts';
 import { snapshotTriggerOf } from './random-triggers.ts';
 import type { GuestScenario, Scenario } from './scenario.ts';
 import { randomFaults } from './sim-faults.ts';
@@ -27,14 +29,19 @@ const HOSTS = ['h0', 'h1'];
 /** 6 GiB: crashes and failed writes leave extents of 64 MiB behind, and a seed has many. */
 const POOL_BLOCKS = 96 * EXTENT_BLOCKS;
 
+/** A bug of driver VMs, guests or images, or one of Petal servers. */
+export type SimBug = PlantedBug | PetalBug;
+
 export interface SimCrashOptions {
-  readonly plantedBug: PlantedBug;
+  readonly plantedBug: SimBug;
   /** No faults at all: for a check that nothing is reported then. */
   readonly calm: boolean;
   /** Disks may lie: violations are to be expected, and must be reported. */
   readonly beyond: boolean;
   /** Disks are images of a store, by this policy; null: files and memory. */
   readonly images: Policy | null;
+  /** The store is on so many Petal servers; in a file unless said, or if there are none. */
+  readonly petal?: number;
 }
 
 export function simCrashScenario(seed: number, options: SimCrashOptions): Scenario {
@@ -47,6 +54,9 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     guestOf('g2', 'h1', random.fork('g2'), h1OnFiles),
   ];
   const { images } = options;
+  const { plantedBug } = options;
+  const ofServers = isPetalBug(plantedBug) ? plantedBug : 'none';
+  const petal = petalOf(random.fork('petal'), options.petal ?? 0, ofServers);
   const guests =
     images === null
       ? onFile
@@ -60,14 +70,16 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     // By a take-over a host may get the third guest, whose rings find half of what is left.
     driverHeapBytes: (images === null ? 4 : 5) * 2 ** 20,
     guests,
-    faults: options.calm ? [] : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond),
+    faults: options.calm
+      ? []
+      : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond, petal),
     driverRestartNs: random.between(0, 20) * 1e6,
     guestRestartNs: random.between(0, 20) * 1e6,
     timeLimitNs: 20e9,
-    plantedBug: options.plantedBug,
+    plantedBug: isPetalBug(plantedBug) ? 'none' : plantedBug,
     publish: random.chance(0.8) ? 'each' : 'batch',
     disturbedStore: true,
-    ...(images === null ? {} : storeOf(random.fork('snapshots'), guests)),
+    ...(images === null ? {} : storeOf(random.fork('snapshots'), guests, petal)),
   };
 }
 
@@ -75,12 +87,26 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
 function storeOf(
   random: Prng,
   guests: readonly GuestScenario[],
+  petal: PetalScenario | null,
 ): Pick<Scenario, 'store' | 'snapshots'> {
   const count = random.between(0, SNAPSHOTS_MAX);
   const snapshots = Array.from({ length: count }, (_, at) => {
     return { guest: random.pick(guests).name, name: `s${at + 1}`, when: snapshotTriggerOf(random) };
   });
-  return { store: { sizes: SMALL_SIZES, poolBlocks: POOL_BLOCKS }, snapshots };
+  const onPetal = petal === null ? {} : { petal };
+  return { store: { sizes: SMALL_SIZES, poolBlocks: POOL_BLOCKS, ...onPetal }, snapshots };
+}
+
+/** Every fourth seed keeps three copies of each block, if there are servers for them. */
+function petalOf(random: Prng, servers: number, plantedBug: PetalBug): PetalScenario | null {
+  if (servers === 0) return null;
+  const copies = servers > 2 && random.chance(0.25) ? 3 : 2;
+  const petal = simPetal(servers, copies, random.between(0, 60) * 1e6);
+  return { ...petal, options: { ...petal.options, plantedBug } };
+}
+
+function isPetalBug(bug: SimBug): bug is PetalBug {
+  return (PETAL_BUGS as readonly string[]).includes(bug);
 }
 
 function guestOf(name: string, host: string, random: Prng, onFile: boolean): GuestScenario {

@@ -25,6 +25,8 @@ import {
   type Trigger,
 } from '../world/faults.ts';
 import { storeLinkOf } from './check-faults.ts';
+import type { PetalScenario } from './petal-scenario.ts';
+import { type PoolFaultKind, poolFaults } from './pool-faults.ts';
 import {
   driverKillOf,
   imageKillOf,
@@ -36,8 +38,8 @@ import {
 } from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
-/** A take-over is drawn apart. */
-type Kind = Exclude<SpineFault['kind'], 'take-over'>;
+/** A take-over is drawn apart, and so is what strikes servers. */
+type Kind = Exclude<SpineFault['kind'], 'take-over' | PoolFaultKind>;
 
 const KINDS: readonly Kind[] = [
   'kill-driver',
@@ -78,9 +80,11 @@ export function randomFaults(
   hosts: readonly string[],
   guests: readonly GuestScenario[],
   beyond: boolean,
+  petal: PetalScenario | null = null,
 ): Fault[] {
   const onImages = guests.some(({ device }) => device === 'vdi');
-  const possible = onImages ? [...KINDS, ...STORE_KINDS] : KINDS;
+  const ofStore = STORE_KINDS.filter((kind) => kind !== 'pool-disk' || petal === null);
+  const possible = onImages ? [...KINDS, ...ofStore] : KINDS;
   const chances = onImages ? IMAGE_CHANCES : KIND_CHANCES;
   const kinds = possible.filter((kind) => random.chance(chances[kind] ?? 0.4));
   if (kinds.length === 0) kinds.push('kill-driver');
@@ -105,6 +109,7 @@ export function randomFaults(
   if (onImages && hosts.length > 1 && apart.chance(TAKE_OVER_CHANCE)) {
     faults.push(takeOverOf(apart, hosts));
   }
+  if (petal !== null) faults.push(...poolFaults(random.fork('pool'), petal, hosts));
   return faults;
 }
 

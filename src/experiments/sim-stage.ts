@@ -8,7 +8,7 @@ import { createGuest } from '../guests/create-guest.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../hypervisor/xenstore/watches.ts';
 import { messageTypeOf } from '../hypervisor/xenstore/wire.ts';
-import { isParallaxDisk } from '../parallax/disk-names.ts';
+import { isParallaxDisk, POOL_DISK } from '../parallax/disk-names.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { EventLog, TraceWindow } from '../world/sim/event-log.ts';
 import { SimDirectory } from '../world/sim/sim-directory.ts';
@@ -17,11 +17,14 @@ import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import { type SimOutcome, Simulator } from '../world/sim/simulator.ts';
 import type { Clock, Timers, World } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
-import { RunStore } from './run-store.ts';
+import { RUN_POOL } from './petal-scenario.ts';
+import { FileRunPool, PetalRunPool } from './run-pool.ts';
+import { RUN_STORE, RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
-import { diskName, type Scenario } from './scenario.ts';
+import { diskName, type Scenario, type StoreScenario } from './scenario.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
 import { strikeLink } from './sim-link-trouble.ts';
+import { SimPetalStage } from './sim-petal-stage.ts';
 import type { Stage } from './stage.ts';
 import { READER_BYTES } from './stored-snapshots.ts';
 
@@ -34,7 +37,7 @@ const ANSWER_NS = 100e6;
 export class SimStage implements Stage {
   readonly world = 'sim';
   readonly store: RunStore | null = null;
-  readonly storeWorld: World;
+  readonly petal: SimPetalStage | null = null;
   readonly simulator: Simulator;
   readonly #scenario: Scenario;
   readonly #spawner: SimSpawner;
@@ -54,14 +57,32 @@ export class SimStage implements Stage {
     for (const name of scenario.hosts) {
       this.simulator.addHost(name, { memoryBytes: scenario.hostMemoryBytes, pool });
     }
-    const storeHost = this.simulator.addHost('store', { memoryBytes: READER_BYTES, pool });
-    this.storeWorld = this.simulator.toolstackWorld('store', storeHost);
     if (scenario.store !== undefined) {
-      this.#directory = new SimDirectory(this.simulator, 'store', { timeoutNs: ANSWER_NS });
-      this.store = new RunStore(this.#directory, scenario.store);
+      const { petal } = scenario.store;
+      const directory = new SimDirectory(this.simulator, 'store', { timeoutNs: ANSWER_NS });
+      this.#directory = directory;
+      if (petal !== undefined) this.petal = new SimPetalStage(this.simulator, petal, directory);
+      this.store = this.#storeOf(scenario.store, directory, pool);
     }
     const first = this.simulator.host(scenario.hosts[0] ?? '');
     this.#runner = this.simulator.toolstackWorld('runner', first);
+  }
+
+  /** The runner looks at the store from a host of its own. */
+  #storeOf(plan: StoreScenario, directory: SimDirectory, pool: SimHost): RunStore {
+    const host = this.simulator.addHost('store', { memoryBytes: READER_BYTES, pool });
+    const world = this.simulator.toolstackWorld('store', host);
+    const place = { store: RUN_STORE, directory };
+    const { petal } = plan;
+    const { petal: servers } = this;
+    if (petal === undefined || servers === null) {
+      const file = new FileRunPool(world, { ...place, diskName: POOL_DISK });
+      return new RunStore(world, directory, file, plan);
+    }
+    const net = servers.netFor('runner', world);
+    const client = { pool: RUN_POOL, options: petal.client };
+    const onPetal = new PetalRunPool({ world, net, ...place, place: client });
+    return new RunStore(world, directory, onPetal, plan);
   }
 
   get clock(): Clock {
@@ -192,7 +213,7 @@ export async function runInSimulator(
       : { breathe: (resume) => breathe(resume, run, stage.simulator.nowNs) }),
   });
   for (const { actor, timeNs, event, error } of outcome.failures) {
-    if (run.mayFail(actor)) continue;
+    if (run.mayFail(actor, error)) continue;
     run.problems.push(
       `${actor} failed at event ${event} (${timeNs} ns): ${error.message}\n${error.stack}`,
     );
@@ -200,7 +221,7 @@ export async function runInSimulator(
   return { run, outcome, log: stage.simulator.log };
 }
 
-/** A guest whose rings were struck may fail; nobody else. */
+/** Nobody fails but who may: see `Run.mayFail`. */
 function anyUnforgiven(run: Run, { simulator }: SimStage): boolean {
-  return simulator.failures.some(({ actor }) => !run.mayFail(actor));
+  return simulator.failures.some(({ actor, error }) => !run.mayFail(actor, error));
 }

@@ -74,7 +74,7 @@ export class Snapshots {
     while (this.#underWay > 0) await stage.timers.sleep(PAUSE_NS);
     for (const guest of guests) {
       if (guest.scenario.device !== 'vdi' || stage.store === null) continue;
-      const found = await this.#patiently(() => stage.store?.snapshotsOf(stage.storeWorld, guest));
+      const found = await this.#patiently(() => stage.store?.snapshotsOf(guest));
       if (found !== undefined) this.stored.set(guest, found);
       else this.#parts.problem(`the snapshots of ${guest.name} cannot be read`);
     }
@@ -111,7 +111,7 @@ export class Snapshots {
     track.id = id;
     track.acknowledgedNs = stage.clock.nowNs();
     tell(`snapshot ${snapshot} of ${name} is taken`);
-    const all = await stage.store?.snapshotsOf(stage.storeWorld, guest).catch(onlyStorageErrors);
+    const all = await stage.store?.snapshotsOf(guest).catch(onlyStorageErrors);
     track.first = all?.find((found) => found.id === id) ?? null;
   }
 

@@ -2,8 +2,11 @@
 
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
+import type { PairStatus } from '../petal-backend/server/petal-server.ts';
+import type { ChunkStore } from '../petal-backend/store/chunk-store.ts';
+import type { ActorHandle } from '../world/actor.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
-import type { Clock, Timers, World } from '../world/world.ts';
+import type { Clock, Link, Timers } from '../world/world.ts';
 import type { RunStore } from './run-store.ts';
 
 export interface Stage {
@@ -12,8 +15,8 @@ export interface Stage {
   readonly timers: Timers;
   /** The store of the run; null: no disk of it is an image. */
   readonly store: RunStore | null;
-  /** A world that reaches the store's pool, and that no fault strikes. */
-  readonly storeWorld: World;
+  /** The servers of the store's pool; null: its blocks are in a file. */
+  readonly petal: PetalStage | null;
   /**
    * Brings a host up with its toolstack; `events` hears of exits on it. Also after a power cut: the
    * same disks, and RAM with nothing in it.
@@ -56,4 +59,26 @@ export interface Stage {
   jumpClock(actor: string, jumpNs: number): void;
   /** RAM of a host. */
   memoryOf(host: string): SharedMemory;
+}
+
+/** Servers of a Petal pool, by name, and the switch that they and their clients are reached by. */
+export interface PetalStage {
+  /** Starts a server that is not running, on the disks of its host. */
+  start(server: string): ActorHandle;
+  /** From now on frames for `name` go there. */
+  plug(name: string, far: Link): void;
+  /** Its host loses its power; what is durable is on its disks when it is started again. */
+  powerCut(server: string): Promise<void>;
+  /** Gives all disks of a server trouble, meant to last for `forNs`; returns what ends it. */
+  trouble(server: string, trouble: DiskTrouble, forNs: number): () => void;
+  /** Neither hears the other any more; returns what ends it. */
+  partition(one: string, other: string): () => void;
+  /** What is inside of a server that runs; null: it does not, or its disks are not open yet. */
+  look(server: string): ServerLook | null;
+}
+
+/** For judges only. */
+export interface ServerLook {
+  readonly pairs: readonly PairStatus[];
+  readonly store: ChunkStore;
 }

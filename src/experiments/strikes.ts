@@ -12,12 +12,15 @@ import { driverName, type Fault, faultName, type SpineFault, victimOf } from '..
 import { isSpineFault } from './check-faults.ts';
 import type { GuestTrack } from './guest-track.ts';
 import type { HostKeeper } from './host-keeper.ts';
+import type { PetalKeeper } from './petal-keeper.ts';
 import type { Stage } from './stage.ts';
 
 export interface StrikeParts {
   readonly stage: Stage;
   readonly hosts: readonly HostKeeper[];
   readonly guests: readonly GuestTrack[];
+  /** Servers of the pool; null: it has none. */
+  readonly petal: PetalKeeper | null;
   readonly tell: (text: string) => void;
   readonly failed: (thrown: unknown) => void;
 }
@@ -27,6 +30,7 @@ export class Strikes {
   readonly #pending: Set<Fault>;
   /** Faults that strike in the recovery of a driver VM, by host. */
   readonly #recovering: Set<Fault>;
+  #isOver = false;
   readonly #storeTroubles: Promise<void>[] = [];
   /** How often each kind has struck in each phase of its victim: `kill-driver/replay`. */
   readonly struck: Map<string, number> = new Map();
@@ -70,6 +74,11 @@ export class Strikes {
     }
   }
 
+  /** What has not struck by now never will: what is left is to be looked at. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** Settles when every trouble of the store is over: before that nobody could read it whole. */
   async storeHealed(): Promise<void> {
     await Promise.all(this.#storeTroubles);
@@ -85,10 +94,12 @@ export class Strikes {
   }
 
   #strike(fault: Fault): void {
+    if (this.#isOver) return;
     if (!isSpineFault(fault)) fail('a script is checked before it is played');
     const cell = `${faultName(fault)}/${this.#phaseOf(fault)}`;
     this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);
     if ('forNs' in fault) this.#noteTrouble(fault, fault.forNs);
+    else if ('server' in fault) this.#noteTrouble(fault, this.#pool.outageNs);
     switch (fault.kind) {
       case 'kill-driver':
         this.#host(fault.host).killDriver();
@@ -119,11 +130,26 @@ export class Strikes {
       case 'directory-majority-loss':
         this.#storeTroubles.push(this.#troubleStore(fault).catch(this.#parts.failed));
         return;
+      case 'server-kill':
+        this.#pool.kill(fault.server);
+        return;
+      case 'server-power-cut':
+        this.#pool.cutPower(fault.server);
+        return;
+      case 'server-pause':
+        this.#parts.tell(`${fault.server} stands still for ${formatDuration(fault.forNs)}`);
+        this.#parts.stage.pause(fault.server, fault.forNs);
+        this.#storeTroubles.push(this.#parts.stage.timers.sleep(fault.forNs));
+        return;
+      case 'server-disk':
+      case 'partition':
+        this.#storeTroubles.push(this.#troublePool(fault).catch(this.#parts.failed));
+        return;
       case 'disk':
         this.#troubleDisk(fault).catch(this.#parts.failed);
         return;
       case 'link':
-        this.#troubleLink(fault).catch(this.#parts.failed);
+        this.#storeTroubles.push(this.#troubleLink(fault).catch(this.#parts.failed));
         return;
       case 'clock':
         this.#troubleClock(fault).catch(this.#parts.failed);
@@ -167,6 +193,21 @@ export class Strikes {
     heal();
   }
 
+  async #troublePool(fault: SpineFault & { kind: 'server-disk' | 'partition' }): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const { server, forNs } = fault;
+    const servers = present(stage.petal, 'a script is checked before it is played');
+    const lasts = `for ${formatDuration(forNs)}`;
+    if (fault.kind === 'partition') tell(`${server} and ${fault.other} are cut apart ${lasts}`);
+    else tell(`disks of ${server}: ${fault.trouble} ${lasts}`);
+    const heal =
+      fault.kind === 'partition'
+        ? servers.partition(server, fault.other)
+        : servers.trouble(server, fault.trouble, forNs);
+    await stage.timers.sleep(forNs);
+    heal();
+  }
+
   async #troubleLink(fault: SpineFault & { kind: 'link' }): Promise<void> {
     const { stage, tell } = this.#parts;
     tell(`link ${fault.link}: ${fault.trouble} for ${formatDuration(fault.forNs)}`);
@@ -202,7 +243,7 @@ export class Strikes {
   #guestsOf(fault: Fault): GuestTrack[] {
     const victim = victimOf(fault);
     const { guests } = this.#parts;
-    if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') return [...guests];
+    if (isOfStore(fault)) return [...guests];
     return guests.filter(({ name, host }) => name === victim || driverName(host) === victim);
   }
 
@@ -215,6 +256,10 @@ export class Strikes {
     return this.#host(this.#guest(guest).host);
   }
 
+  get #pool(): PetalKeeper {
+    return present(this.#parts.petal, 'a script is checked before it is played');
+  }
+
   #host(name: string): HostKeeper {
     return this.#parts.hosts.find((host) => host.name === name) ?? fail('a fault names a host');
   }
@@ -222,4 +267,11 @@ export class Strikes {
 
 function isScripted(kind: Fault['when']['kind']): boolean {
   return kind === 'time' || kind === 'progress';
+}
+
+/** Whoever uses the store may be held up by it. */
+function isOfStore(fault: Fault): boolean {
+  if (fault.kind === 'link') return /^s\d+\/petal$/.test(fault.link);
+  const { kind } = fault;
+  return kind === 'pool-disk' || kind === 'directory-majority-loss' || 'server' in fault;
 }

@@ -10,6 +10,7 @@
 import { UsageError } from '../base/errors.ts';
 import { type Fault, faultName, type Trigger, victimOf } from '../world/faults.ts';
 import { EVENTS_MAX, PASSAGES_MAX } from './random-triggers.ts';
+import type { StoreScenario } from './scenario.ts';
 import { checkTrouble } from './thread-disk-trouble.ts';
 
 /** A fault that threads play otherwise, or not at all. */
@@ -40,6 +41,14 @@ export function checkForThreads(fault: Fault): void {
       { fields: { fault: fault.kind } },
     );
   }
+  if ('server' in fault) {
+    throw new UsageError(
+      'E_FAULT_WORLD',
+      `fault "${faultName(fault)}" of ${fault.server} needs the simulator: threads keep the ` +
+        'store of a run in files; run it with --world sim',
+      { fields: { fault: fault.kind } },
+    );
+  }
   if (canStrikeWhen(fault)) return;
   const { when } = fault;
   const why =
@@ -51,6 +60,17 @@ export function checkForThreads(fault: Fault): void {
     `fault "${faultName(fault)}" of ${victimOf(fault)} strikes by "${when.kind}", but ${why}; ` +
       'give it a time, a share of the progress or a protocol event, or run it with --world sim',
     { fields: { fault: fault.kind, when: when.kind } },
+  );
+}
+
+/** Throws `UsageError` for a store that needs the simulator. */
+export function checkStoreForThreads(store: StoreScenario | undefined): void {
+  if (store?.petal === undefined) return;
+  throw new UsageError(
+    'E_STORE_WORLD',
+    `a store on ${store.petal.servers} Petal servers needs the simulator: threads keep the store ` +
+      'of a run in files; leave the servers out, or run it with --world sim',
+    { fields: { servers: store.petal.servers } },
   );
 }
 

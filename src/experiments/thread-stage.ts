@@ -25,7 +25,7 @@ import { fail, invariant, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
-import { isParallaxDisk } from '../parallax/disk-names.ts';
+import { isParallaxDisk, POOL_DISK } from '../parallax/disk-names.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
 import type {
   CrashPoint,
@@ -41,16 +41,17 @@ import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
-import type { Clock, Link, Timers, World } from '../world/world.ts';
+import type { Clock, Link, Timers } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
-import { RunStore } from './run-store.ts';
+import { FileRunPool } from './run-pool.ts';
+import { RUN_STORE, RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
-import { diskName, type Scenario } from './scenario.ts';
+import { diskName, type Scenario, type StoreScenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 import { READER_BYTES } from './stored-snapshots.ts';
 import { troubleByFilter } from './thread-disk-trouble.ts';
 import { GatedPath } from './thread-link-trouble.ts';
-import { checkForThreads } from './thread-script.ts';
+import { checkForThreads, checkStoreForThreads } from './thread-script.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -81,7 +82,7 @@ const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
 export class ThreadStage implements Stage {
   readonly world = 'threads';
   readonly store: RunStore | null = null;
-  readonly storeWorld: World;
+  readonly petal = null;
   readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
@@ -99,6 +100,7 @@ export class ThreadStage implements Stage {
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
     checkFaults(scenario);
+    checkStoreForThreads(scenario.store);
     for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
@@ -107,7 +109,7 @@ export class ThreadStage implements Stage {
     }
     if (scenario.store !== undefined) {
       this.#directory = new LmdbDirectory(join(storeFolder(options.folder), DIRECTORY_FILE));
-      this.store = new RunStore(this.#directory, scenario.store);
+      this.store = this.#storeOf(scenario.store, this.#directory);
     }
     const { guests, driver } = options.modes ?? DEFAULT_MODES;
     this.#spawner = new ThreadSpawner({
@@ -122,14 +124,16 @@ export class ThreadStage implements Stage {
       onNote: this.#onNote,
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
-    const memory = createHostMemory(READER_BYTES);
-    this.#places.set(STORE_PLACE, {
-      memory,
-      folder: options.folder,
-      poolFolder: poolFolder(options.folder),
-    });
-    this.storeWorld = this.#worldOf('store', STORE_PLACE);
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
+  }
+
+  #storeOf(plan: StoreScenario, directory: LmdbDirectory): RunStore {
+    const { folder } = this.#options;
+    const memory = createHostMemory(READER_BYTES);
+    this.#places.set(STORE_PLACE, { memory, folder, poolFolder: poolFolder(folder) });
+    const world = this.#worldOf('store', STORE_PLACE);
+    const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
+    return new RunStore(world, directory, new FileRunPool(world, place), plan);
   }
 
   get clock(): Clock {

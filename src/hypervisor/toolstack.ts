@@ -80,8 +80,8 @@ export interface GuestSpec {
 
 export interface DriverSpec {
   readonly heapBytes: number;
-  /** Serves the directory of its store over this link, at each start. Without: it has no store. */
-  readonly directory?: (link: Link) => void;
+  /** Its links to others than the store of its host; each other end is given away at each start. */
+  readonly links?: Readonly<Record<string, (far: Link) => void>>;
   readonly config: (layout: DomainLayout) => unknown;
 }
 
@@ -118,8 +118,6 @@ export interface ToolstackEvents {
 export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
-/** Of a driver VM that has a store: to the store's directory. */
-export const DIRECTORY_LINK = 'directory';
 /** How often it asks whether a dead guest's pages were let go. */
 const LET_GO_LOOK_NS = MS;
 
@@ -205,11 +203,12 @@ export class Toolstack {
       name: `${this.host}/driver-vm`,
       host: this.host,
       bellAddress: layout.eventPageAddress,
-      links: spec.directory === undefined ? [XENSTORE_LINK] : [XENSTORE_LINK, DIRECTORY_LINK],
+      links: [XENSTORE_LINK, ...Object.keys(spec.links ?? {})],
       config: spec.config(layout),
     });
-    const directory = handle.links.get(DIRECTORY_LINK);
-    if (directory !== undefined) spec.directory?.(directory);
+    for (const [name, serve] of Object.entries(spec.links ?? {})) {
+      serve(present(handle.links.get(name), 'an actor has the links that it was started with'));
+    }
     const driver: DriverDomain = { spec, layout, handle, exit: null };
     this.#driver = driver;
     this.#introduce(layout.domain, handle);

@@ -12,15 +12,15 @@ import type { World } from '../world/world.ts';
 import type { Arena } from './arena.ts';
 import { CleanSlab } from './cache/clean-slab.ts';
 import { MemoryCache } from './cache/memory-cache.ts';
-import { POOL_DISK, SLAB_DISK } from './disk-names.ts';
+import { SLAB_DISK } from './disk-names.ts';
 import type { LogEntry } from './formats/log-group.ts';
 import { HiddenKind, type RootBlock } from './formats/root-block.ts';
 import { DirtyLog } from './log/dirty-log.ts';
 import { openLogIdentity } from './log/log-identity.ts';
 import { recoverLog } from './log/recovery.ts';
 import { attach, FenceGuard } from './pool/attach.ts';
-import { openEmbeddedStore } from './pool/embedded-store.ts';
 import { ExtentAllocator } from './pool/extents.ts';
+import type { PoolOpener } from './pool/store-pool.ts';
 import { type RecoveredSuffix, type ReplayCounts, ReplayedLog } from './recovered-images.ts';
 import { Images, type Pin } from './store/images.ts';
 import { findOrphan, makeOrphan } from './store/orphans.ts';
@@ -46,6 +46,7 @@ import { Vdi } from './vdi/vdi.ts';
 export interface EngineParts {
   readonly world: World;
   readonly directory: Directory;
+  readonly openPool: PoolOpener;
   readonly store: string;
   readonly host: string;
   readonly sizes: ParallaxSizes;
@@ -114,7 +115,7 @@ export class EngineStart {
   }
 
   async run(): Promise<EngineState> {
-    const { world, directory, store, host, sizes, address, bytes } = this.#parts;
+    const { world, directory, openPool, store, host, sizes, address, bytes } = this.#parts;
     const arenas = cutArenas(sizes, address, bytes);
     const attachment = await attach(directory, world.digest, store, host);
     const guard = new FenceGuard(directory, world, attachment, {
@@ -123,8 +124,7 @@ export class EngineStart {
     });
     let pool: BlockPool | null = null;
     try {
-      const place = { store, directory, diskName: POOL_DISK };
-      const opened = await openEmbeddedStore(world, place, guard);
+      const opened = await openPool(guard);
       pool = opened.pool;
       return await this.#prepare(arenas, guard, pool, opened.superblock.uuid);
     } catch (thrown) {

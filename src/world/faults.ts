@@ -2,7 +2,7 @@
 
 /**
  * Where an actor may be ended inside a step: in the order a request passes them, then those of
- * stories that run beside requests.
+ * stories that run beside requests, then those of Petal servers and their stores.
  */
 export const CRASH_POINTS = [
   'front.after-slot-copy',
@@ -41,6 +41,25 @@ export const CRASH_POINTS = [
   'publish.after-root',
   'slab.before-table',
   'slab.before-superblock',
+  'petal.before-store',
+  'petal.after-store',
+  'petal.before-answer',
+  'petal.after-change',
+  'store.before-write',
+  'store.after-write',
+  'store.before-flush',
+  'store.after-flush',
+  'store.before-relocate',
+  'store.before-data',
+  'store.before-data-flush',
+  'store.after-data',
+  'store.before-pages',
+  'store.between-copies',
+  'store.after-pages',
+  'store.after-replay',
+  'store.after-broken',
+  'store.after-data-superblocks',
+  'store.after-incarnation',
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
@@ -259,6 +278,26 @@ export type SpineFault = { readonly when: Trigger } & (
   | { readonly kind: 'pool-disk'; readonly trouble: DiskTrouble; readonly forNs: number }
   /** The directory of the store answers nobody. */
   | { readonly kind: 'directory-majority-loss'; readonly forNs: number }
+  /** A Petal server dies. */
+  | { readonly kind: 'server-kill'; readonly server: string }
+  /** It stands still. */
+  | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
+  /** Its host loses its power; its disks keep what is durable. */
+  | { readonly kind: 'server-power-cut'; readonly server: string }
+  /** Trouble with all of its disks. */
+  | {
+      readonly kind: 'server-disk';
+      readonly server: string;
+      readonly trouble: DiskTrouble;
+      readonly forNs: number;
+    }
+  /** A server and another one, or a driver VM, do not hear each other. */
+  | {
+      readonly kind: 'partition';
+      readonly server: string;
+      readonly other: string;
+      readonly forNs: number;
+    }
   /** Trouble with the disk of a guest. */
   | {
       readonly kind: 'disk';
@@ -283,16 +322,16 @@ export type SpineFault = { readonly when: Trigger } & (
 );
 
 /**
- * Faults of parts that no stage has: a script that names them is refused with what is missing. A
- * server with an old disk comes back with the one that it had `ageNs` ago.
+ * What no stage can play: a script that names it is refused with what is missing. A server with an
+ * old disk comes back with the one that it had `ageNs` ago.
  */
-export type PoolFault = { readonly when: Trigger } & (
-  | { readonly kind: 'server-kill'; readonly server: string }
-  | { readonly kind: 'server-pause'; readonly server: string; readonly forNs: number }
-  | { readonly kind: 'server-old-disk'; readonly server: string; readonly ageNs: number }
-);
+export type FutureFault = { readonly when: Trigger } & {
+  readonly kind: 'server-old-disk';
+  readonly server: string;
+  readonly ageNs: number;
+};
 
-export type Fault = SpineFault | PoolFault;
+export type Fault = SpineFault | FutureFault;
 
 /** The actor that a fault strikes: whose events and crash points its trigger counts. */
 export function victimOf(fault: Fault): string {
@@ -314,6 +353,9 @@ export function victimOf(fault: Fault): string {
       return fault.actor;
     case 'server-kill':
     case 'server-pause':
+    case 'server-power-cut':
+    case 'server-disk':
+    case 'partition':
     case 'server-old-disk':
       return fault.server;
     case 'pool-disk':

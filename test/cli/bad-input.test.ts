@@ -198,6 +198,27 @@ const CASES: readonly BadInput[] = [
     says: ['--twice with --world threads', 'leave one'],
   },
   {
+    what: 'servers without images',
+    args: 'sim crash --petal 4',
+    says: ['--petal without --images', 'add --images W2'],
+  },
+  {
+    what: 'servers in threads',
+    args: 'sim crash --images W2 --petal 4 --world threads',
+    says: ['--petal with --world threads', 'leave one'],
+  },
+  {
+    what: 'servers whose disks lie',
+    args: 'sim crash --images W2 --petal 4 --beyond-contract',
+    says: ['--petal with --beyond-contract', 'leave one'],
+  },
+  {
+    what: 'a bug of servers, and none of them',
+    args: 'sim crash --images W2 --plant early-ack',
+    says: ['--plant early-ack without --petal', '--petal 4'],
+  },
+  { what: 'one server', args: 'sim crash --images W2 --petal 1', says: ['--petal', '2'] },
+  {
     what: 'a bug that is not built in',
     args: 'sim crash --plant naive',
     says: ['naive-reattach?'],

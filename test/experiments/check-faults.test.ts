@@ -2,7 +2,9 @@
 import test from 'ava';
 import type { UsageError } from '../../src/base/errors.ts';
 import { checkFaults, isSpineFault } from '../../src/experiments/check-faults.ts';
+import { simPetal } from '../../src/experiments/petal-scenario.ts';
 import { SimStage } from '../../src/experiments/sim-stage.ts';
+import { checkForThreads, checkStoreForThreads } from '../../src/experiments/thread-script.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
 import {
@@ -16,6 +18,11 @@ import {
 import { guestWith, HALF_WAY, scenarioWith } from '../helpers/fault-bench.ts';
 
 const when = HALF_WAY;
+
+const ON_PETAL = {
+  ...scenarioWith([]),
+  store: { sizes: SMALL_SIZES, poolBlocks: 4 * EXTENT_BLOCKS, petal: simPetal(4, 2, 1e6) },
+};
 
 function link(trouble: LinkTrouble, changes: object = {}): Fault {
   const measure = { forNs: 1e6, delayNs: 1e6, share: 0.5, messageKind: 2 };
@@ -46,17 +53,73 @@ test('a link to the store can be clogged and slow; all else is refused, and it s
 
 test('faults of a pool have names, and a run without one says what they need', (t) => {
   const pool: Fault[] = [
-    { kind: 'server-kill', server: 'petal/0', when },
-    { kind: 'server-pause', server: 'petal/0', forNs: 1e9, when },
-    { kind: 'server-old-disk', server: 'petal/0', ageNs: 1e9, when },
+    { kind: 'server-kill', server: 's1', when },
+    { kind: 'server-pause', server: 's1', forNs: 1e9, when },
+    { kind: 'server-power-cut', server: 's1', when },
+    { kind: 'server-disk', server: 's1', trouble: 'slow', forNs: 1e9, when },
+    { kind: 'partition', server: 's1', other: 's2', forNs: 1e9, when },
   ];
   for (const fault of pool) {
-    t.false(isSpineFault(fault));
+    t.true(isSpineFault(fault));
     const { code, message } = refusal(fault);
     t.is(code, 'E_FAULT_NEEDS', fault.kind);
-    t.regex(message, /needs .*Petal servers/);
+    t.regex(message, /needs a pool of Petal servers/);
+    t.notThrows(() => checkFaults({ ...ON_PETAL, faults: [fault] }));
+    const inThreads = t.throws(() => checkForThreads(fault), { code: 'E_FAULT_WORLD' });
+    t.regex(inThreads?.message ?? '', /of s1 needs the simulator/);
   }
-  t.deepEqual(pool.map(victimOf), ['petal/0', 'petal/0', 'petal/0']);
+  t.deepEqual(new Set(pool.map(victimOf)), new Set(['s1']));
+});
+
+test('what no stage can play says what it needs', (t) => {
+  const fault: Fault = { kind: 'server-old-disk', server: 's1', ageNs: 1e9, when };
+  t.false(isSpineFault(fault));
+  const refused = t.throws(() => checkFaults({ ...ON_PETAL, faults: [fault] }));
+  t.regex(refused?.message ?? '', /needs disks of Petal servers that can be set back/);
+});
+
+test('links of a pool are a network: every trouble but kinds of messages, in range', (t) => {
+  const onPetal = (fault: Fault): void => checkFaults({ ...ON_PETAL, faults: [fault] });
+  for (const name of ['s3/petal', 'h0/driver-vm/petal']) {
+    for (const trouble of LINK_TROUBLES) {
+      const fault = link(trouble, { link: name });
+      if (trouble === 'cut-kind') t.throws(() => onPetal(fault), { code: 'E_LINK_TROUBLE' });
+      else t.notThrows(() => onPetal(fault), trouble);
+    }
+    const nothing = link('loss', { link: name, share: 0 });
+    t.throws(() => onPetal(nothing), { code: 'E_FAULT_MEASURE' });
+  }
+  t.throws(() => onPetal(link('loss', { link: 's9/petal' })), { code: 'E_FAULT_VICTIM' });
+});
+
+test('a fault of servers names those there are, and moments that they have', (t) => {
+  const refusals: readonly (readonly [Fault, RegExp])[] = [
+    [{ kind: 'server-kill', server: 's9', when }, /server "s9".*expected s1, s2, s3, s4/],
+    [
+      { kind: 'partition', server: 's1', other: 's1', forNs: 1, when },
+      /other "s1".*expected s2, s3, s4, h0\/driver-vm/,
+    ],
+    [
+      {
+        kind: 'server-kill',
+        server: 's1',
+        when: { kind: 'crash-point', point: 'log.before-sync', nth: 1 },
+      },
+      /never strike at log.before-sync; expected a crash point that begins with petal\. or store\./,
+    ],
+    [{ kind: 'server-kill', server: 's1', when: { kind: 'recovery', nth: 1 } }, /fault of a host/],
+  ];
+  for (const [fault, says] of refusals) {
+    const error = t.throws(() => checkFaults({ ...ON_PETAL, faults: [fault] }));
+    t.regex(error?.message ?? '', says);
+  }
+});
+
+test('threads refuse a store on servers, and say what to do', (t) => {
+  t.throws(() => checkStoreForThreads(ON_PETAL.store), {
+    code: 'E_STORE_WORLD',
+    message: /on 4 Petal servers needs the simulator.*--world sim/,
+  });
 });
 
 test('a fault that names nobody of the run is refused with the names there are', (t) => {
@@ -117,7 +180,7 @@ test('a moment that cannot come is refused: no number of it, the wrong side, no 
 });
 
 test('a stage refuses such a script before anything of it runs', (t) => {
-  const fault: Fault = { kind: 'server-kill', server: 'petal/0', when };
+  const fault: Fault = { kind: 'server-kill', server: 's1', when };
   t.throws(() => new SimStage(scenarioWith([fault]), 1, null), { code: 'E_FAULT_NEEDS' });
 });
 

@@ -2,7 +2,11 @@
 import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
 import { checkFaults } from '../../src/experiments/check-faults.ts';
+import { simPetal } from '../../src/experiments/petal-scenario.ts';
+import { poolFaults } from '../../src/experiments/pool-faults.ts';
 import { randomFaults } from '../../src/experiments/sim-faults.ts';
+import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
+import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
 import { BEYOND_CONTRACT, type Fault, faultName, victimOf } from '../../src/world/faults.ts';
 import { guestWith } from '../helpers/fault-bench.ts';
 import { check, forSeeds } from '../helpers/property.ts';
@@ -121,6 +125,47 @@ test('a third of the scripts cut a power where one can be cut, mostly among flus
   t.true(cuts > SEEDS / 3, `${cuts} of ${SEEDS}`);
   t.true(amongFlushes > cuts / 2, `${amongFlushes} of ${cuts}`);
 });
+
+test('a pool keeps one whole copy of each block: whoever shares blocks with a disk that fails is spared', (t) => {
+  const kinds = new Map<string, number>();
+  forSeeds(SEEDS, (random) => {
+    const copies = random.chance(0.3) ? 3 : 2;
+    const servers = random.between(copies, 6);
+    const petal = simPetal(servers, copies, 1e6);
+    const faults = poolFaults(random.fork('pool'), petal, HOSTS);
+    check(faults.length > 0, 'something happens');
+    const store = { sizes: SMALL_SIZES, poolBlocks: 2 * EXTENT_BLOCKS, petal };
+    checkFaults({ hosts: HOSTS, guests: ON_FILE, faults, store });
+    for (const fault of faults) kinds.set(fault.kind, (kinds.get(fault.kind) ?? 0) + 1);
+    const frail = faults.filter(({ kind }) => kind === 'server-disk').map(victimOf);
+    check(frail.length <= 1, 'the disks of one server fail');
+    const [first] = frail;
+    if (first !== undefined) sparesNeighbours(faults, first, servers, copies);
+  });
+  t.is(kinds.size, 6, [...kinds.keys()].join(' '));
+});
+
+/** Servers are in a circle; who shares blocks is less than `copies` places away. */
+function sparesNeighbours(
+  faults: readonly Fault[],
+  frail: string,
+  servers: number,
+  copies: number,
+): void {
+  const placeOf = (name: string): number => Number(/^s(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+  let deaths = 0;
+  for (const fault of faults) {
+    const named = fault.kind === 'partition' ? [fault.server, fault.other] : [victimOf(fault)];
+    for (const name of named) {
+      const apart = Math.abs(placeOf(name) - placeOf(frail));
+      const isNear = Math.min(apart, servers - apart) < copies;
+      if (name !== frail) check(!isNear, `${fault.kind} strikes ${name} beside ${frail}`);
+      else if (/^server-(kill|power-cut)$/.test(fault.kind)) deaths++;
+      else check(fault.kind === 'server-disk', `${fault.kind} strikes ${frail}`);
+    }
+  }
+  check(deaths <= 1, 'it dies once at the most');
+}
 
 test('the same seed draws the same script', (t) => {
   const once = (): Fault[] => randomFaults(new Prng(7, 'test'), HOSTS, ON_FILE, false);

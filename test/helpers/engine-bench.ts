@@ -10,7 +10,12 @@ import { POOL_DISK } from '../../src/parallax/disk-names.ts';
 import { Parallax } from '../../src/parallax/engine.ts';
 import { fsckStore } from '../../src/parallax/fsck/fsck.ts';
 import type { FsckReport } from '../../src/parallax/fsck/report.ts';
-import { createEmbeddedStore, openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
+import {
+  createEmbeddedStore,
+  type EmbeddedPlace,
+  embeddedOpener,
+  openEmbeddedStore,
+} from '../../src/parallax/pool/embedded-store.ts';
 import { Images } from '../../src/parallax/store/images.ts';
 import { Registry } from '../../src/parallax/store/registry.ts';
 import { Policy } from '../../src/parallax/vdi/policy.ts';
@@ -116,8 +121,8 @@ export class EngineBench {
     sizeBlocks: number,
     policy: Policy = Policy.w2,
   ): Promise<void> {
-    const { world, directory } = this;
-    const place = { store: STORE, directory, diskName: POOL_DISK };
+    const { world } = this;
+    const place = this.#place;
     const uuid = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
     const poolBlocks = this.#options.poolExtents * EXTENT_BLOCKS;
     await createEmbeddedStore(world, place, { uuid, createdMs: 0, sizeBlocks: poolBlocks });
@@ -129,8 +134,7 @@ export class EngineBench {
   /** The store as somebody sees it who serves nothing. */
   async look(): Promise<{ readonly images: Images; readonly pool: BlockPool }> {
     const { world, directory } = this;
-    const place = { store: STORE, directory, diskName: POOL_DISK };
-    const { pool, superblock } = await openEmbeddedStore(world, place, null);
+    const { pool, superblock } = await openEmbeddedStore(world, this.#place, null);
     const registry = new Registry(directory, STORE);
     return { images: new Images(world, pool, registry, formatUuid(superblock.uuid)), pool };
   }
@@ -160,6 +164,7 @@ export class EngineBench {
         engine = await Parallax.start({
           world,
           directory: this.directory,
+          openPool: embeddedOpener(world, this.#place),
           store: STORE,
           host,
           sizes,
@@ -201,8 +206,11 @@ export class EngineBench {
 
   /** Looks at all of the store, data too. */
   async fsck(): Promise<FsckReport> {
-    const place = { store: STORE, directory: this.directory, diskName: POOL_DISK };
-    return (await fsckStore(this.viewWorld, place, { withData: true })).report;
+    return (await fsckStore(this.viewWorld, this.#place, { withData: true })).report;
+  }
+
+  get #place(): EmbeddedPlace {
+    return { store: STORE, directory: this.directory, diskName: POOL_DISK };
   }
 
   /** Copies the disks of a host, as they can be read now, to another one. */

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
 import { becomesClean } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
@@ -46,6 +47,30 @@ test('a server is killed under load and comes back: nothing acknowledged is lost
       }
     });
   }
+});
+
+test("an answer that was meant for an earlier session under the same name is nobody's", async (t) => {
+  const petal = new SimPetal({ seed: 1, servers: 4 });
+  await petal.run(async () => {
+    await petal.create();
+    const history = new History(petal.world);
+    const old = await petal.client('h0');
+    await history.write(old, FIRST);
+    await history.write(old, FIRST + 1);
+    const late: [string, Frame][] = [];
+    petal.net.spy((from, to, frame) => {
+      if (to === 'h0.1' && frame.message.kind === 'reply') late.push([from, frame]);
+    });
+    await history.read(old, FIRST);
+    petal.net.spy(null);
+    const young = await petal.client('h0');
+    // Its first requests, among them one of the number that the old one's read had.
+    const reading = Array.from({ length: 4 }, () => history.read(young, FIRST + 1));
+    for (const [from, frame] of late) petal.net.inject(from, 'h0.2', frame);
+    await Promise.all(reading);
+    t.true(late.length > 0);
+    t.is(history.conflict(), null);
+  });
 });
 
 test('a server that is back before anybody has missed it is in sync again, in its new life', async (t) => {

@@ -21,6 +21,8 @@ import { StorageError } from '../../base/errors.ts';
 import { formatUuid } from '../../base/formats/field-bytes.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
+import type { Directory } from '../../world/directory.ts';
+import type { World } from '../../world/world.ts';
 import { decodeRootBlock, type RootBlock } from '../formats/root-block.ts';
 import type { EmbeddedPlace } from '../pool/embedded-store.ts';
 import { checkStoreName } from '../pool/keys.ts';
@@ -66,14 +68,33 @@ export interface FsckOutcome {
   readonly hasAttached: (host: string) => boolean;
 }
 
-/** Checks a store. Rejects `E_CANCELLED` if it was; what is wrong with the store is a finding. */
+/** A store that is to be checked, whatever its pool is. */
+export interface CheckedStore {
+  readonly store: string;
+  readonly directory: Directory;
+  /** null: there is nothing that could be looked at; the findings say why. */
+  readonly open: (findings: Findings) => Promise<OpenedStore | null>;
+}
+
+/** Checks a store whose blocks are in a file; see `checkStore`. */
 export async function fsckStore(
   world: CheckWorld,
   place: EmbeddedPlace,
   options: FsckOptions,
 ): Promise<FsckOutcome> {
-  checkStoreName('store', place.store);
-  return new Fsck(world, place, options).run();
+  const { store, directory } = place;
+  const open = (findings: Findings) => openForCheck(world, place, findings);
+  return checkStore(world, { store, directory, open }, options);
+}
+
+/** Checks a store. Rejects `E_CANCELLED` if it was; what is wrong with the store is a finding. */
+export async function checkStore(
+  world: Pick<World, 'clock' | 'digest'>,
+  checked: CheckedStore,
+  options: FsckOptions,
+): Promise<FsckOutcome> {
+  checkStoreName('store', checked.store);
+  return new Fsck(world, checked, options).run();
 }
 
 interface FoundRoot {
@@ -88,8 +109,8 @@ const NO_EXTENTS: ExtentFacts = {
 };
 
 class Fsck {
-  readonly #world: CheckWorld;
-  readonly #place: EmbeddedPlace;
+  readonly #world: Pick<World, 'clock' | 'digest'>;
+  readonly #place: CheckedStore;
   readonly #options: FsckOptions;
   readonly #findings = new Findings();
   readonly #marks = new BlockMarks();
@@ -101,7 +122,7 @@ class Fsck {
   #opened: OpenedStore | null = null;
   #hasAttached: (host: string) => boolean = () => false;
 
-  constructor(world: CheckWorld, place: EmbeddedPlace, options: FsckOptions) {
+  constructor(world: Pick<World, 'clock' | 'digest'>, place: CheckedStore, options: FsckOptions) {
     this.#world = world;
     this.#place = place;
     this.#options = options;
@@ -110,7 +131,7 @@ class Fsck {
   async run(): Promise<FsckOutcome> {
     const startNs = this.#world.clock.nowNs();
     try {
-      this.#opened = await openForCheck(this.#world, this.#place, this.#findings);
+      this.#opened = await this.#place.open(this.#findings);
       if (this.#opened !== null) await this.#checkAll(this.#opened);
     } catch (thrown) {
       if (!(thrown instanceof StorageError) || thrown.code !== 'E_DIRECTORY') throw thrown;

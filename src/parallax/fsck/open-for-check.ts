@@ -6,9 +6,9 @@
 import { StorageError, UsageError } from '../../base/errors.ts';
 import { formatUuid, sameBytes } from '../../base/formats/field-bytes.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
-import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
+import { BLOCK_BYTES, type BlockPool, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import { diskCall } from '../../world/disk-story.ts';
-import { type Disk, DiskStatus, type World } from '../../world/world.ts';
+import { type Digest, type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { decodePoolLabel, type PoolLabel } from '../formats/pool-label.ts';
 import {
   decodeSuperblock,
@@ -26,7 +26,7 @@ export type CheckWorld = Pick<World, 'clock' | 'timers' | 'digest' | 'poolDisks'
 
 export interface OpenedStore {
   /** Unattached: nothing can be written. */
-  readonly pool: FilePool;
+  readonly pool: BlockPool;
   readonly uuid: Uint8Array;
 }
 
@@ -36,7 +36,10 @@ export async function openForCheck(
   place: EmbeddedPlace,
   findings: Findings,
 ): Promise<OpenedStore | null> {
-  const superblock = await readSuperblock(world, place, findings);
+  const { store, directory } = place;
+  const conditional = new ConditionalBlocks(directory, world.digest, store, null);
+  const where = conditionalKey(store, 0);
+  const superblock = await readSuperblock(conditional, world.digest, where, findings);
   if (superblock === 'newer') return null;
   let disk: Disk;
   try {
@@ -57,22 +60,32 @@ export async function openForCheck(
     findings.add('pool-file', `file ${place.diskName}`, what);
   }
   const sizeBlocks = Math.min(known.sizeBlocks, diskBlocks);
-  const { store, directory } = place;
   const pool = new FilePool(world, { store, directory, disk, sizeBlocks, guard: null });
   return { pool, uuid: known.uuid };
 }
 
+/** The same of a pool that keeps the superblock itself, and has no label. It is closed if null. */
+export async function openPoolForCheck(
+  pool: BlockPool,
+  digest: Digest,
+  findings: Findings,
+): Promise<OpenedStore | null> {
+  const superblock = await readSuperblock(pool, digest, 'block 0 of the pool', findings);
+  if (superblock !== null && superblock !== 'newer') return { pool, uuid: superblock.uuid };
+  await pool.close();
+  return null;
+}
+
 /** null: it cannot be used. `newer`: nothing of this store can be read by this program. */
 async function readSuperblock(
-  world: CheckWorld,
-  { store, directory }: EmbeddedPlace,
+  pool: Pick<BlockPool, 'readConditional'>,
+  digest: Digest,
+  where: string,
   findings: Findings,
 ): Promise<Superblock | null | 'newer'> {
-  const where = conditionalKey(store, 0);
-  const conditional = new ConditionalBlocks(directory, world.digest, store, null);
   let data: Uint8Array;
   try {
-    const found = await conditional.readConditional(0);
+    const found = await pool.readConditional(0);
     if (found.version === 0) {
       findings.add('superblock', where, 'it is not there');
       return null;
@@ -83,7 +96,7 @@ async function readSuperblock(
     findings.add('superblock', where, thrown.message);
     return null;
   }
-  const superblock = decodeSuperblock(world.digest, data);
+  const superblock = decodeSuperblock(digest, data);
   if (isDamage(superblock)) {
     const isNewer = superblock.newer;
     findings.add(isNewer ? 'store-newer' : 'superblock', where, superblock.problem);

@@ -19,6 +19,7 @@ import { ConditionalBlocks } from './conditional-blocks.ts';
 import { FilePool } from './file-pool.ts';
 import { checkStoreName } from './keys.ts';
 import { createStore, openStore, otherStoreError, type StoreFacts } from './store.ts';
+import type { PoolOpener } from './store-pool.ts';
 
 export interface EmbeddedPlace {
   readonly store: string;
@@ -63,6 +64,11 @@ export async function openEmbeddedStore(
   const { sizeBlocks } = superblock;
   const pool = new FilePool(world, { store, directory, disk, sizeBlocks, guard });
   return { pool, superblock };
+}
+
+/** The store's pool, as an engine is given it. */
+export function embeddedOpener(world: PoolWorld, place: EmbeddedPlace): PoolOpener {
+  return (guard) => openEmbeddedStore(world, place, guard);
 }
 
 /** Makes the file, sparse, and labels it, unless an earlier try has. */

@@ -15,7 +15,8 @@
  *                      until its session is fenced: nobody uses its place again before
  * ```
  * A mutation is sent again under its number: servers do it once. Its answer may come twice, or
- * late; the first one counts.
+ * late; the first one counts. Answers that were meant for an earlier session under the same name
+ * are nobody's: the numbers of requests begin with the session.
  *
  * Reads go to the copy whose queue is the shorter one, as far as its server has lately told and
  * counting what this client has under way there (Petal '96 2.4 counts its own only: `ownPending`).
@@ -103,6 +104,9 @@ interface Request {
   readonly failedCopies: Set<number>;
 }
 
+/** A request's number has 48 bits: 16 of its session, and 32 that count. */
+const SESSIONS_APART = 2 ** 16;
+const REQUESTS_APART = 2 ** 32;
 const NO_DATA = new Uint8Array(0);
 const NO_CRCS: readonly number[] = [];
 
@@ -114,7 +118,7 @@ export class PetalPool implements BlockPool {
   readonly #pending = new Map<number, number>();
   readonly #underWay = new Map<number, Request>();
   readonly #waiting = new Fifo<Request>();
-  #lastId = 0;
+  #lastId: number;
   #lastSeq = 0;
   #fenced = false;
   #whenIdle: (() => void)[] = [];
@@ -122,6 +126,7 @@ export class PetalPool implements BlockPool {
   constructor(parts: PetalPoolParts) {
     this.#parts = parts;
     this.sizeBlocks = parts.sizeBlocks;
+    this.#lastId = (parts.session % SESSIONS_APART) * REQUESTS_APART;
     this.#hints = parts.map.servers.map((_, group) => ({
       term: 0 as Term,
       primary: membersOf(parts.map, group)[0] as number,

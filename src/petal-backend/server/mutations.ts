@@ -203,6 +203,8 @@ export class PrimaryMutations {
       return;
     }
     mutation.isStored = true;
+    // Who had it earlier was marked as lacking it when the own store took it in.
+    for (const server of mutation.has) this.#arrived(server, mutation);
     this.#settle(mutation);
   }
 
@@ -217,7 +219,7 @@ export class PrimaryMutations {
     }
     if (mutation === undefined || mutation.has.has(server)) return;
     mutation.has.add(server);
-    this.#arrived(server, mutation);
+    if (mutation.isStored) this.#arrived(server, mutation);
     this.#settle(mutation);
   }
 

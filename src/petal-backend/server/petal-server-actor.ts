@@ -61,6 +61,11 @@ export class PetalServerActor implements HostedActor {
     await this.#server.start();
   }
 
+  /** For whoever watches over a run; null until it is open. */
+  get store(): ChunkStore | null {
+    return this.#store;
+  }
+
   /** Empty until it serves. */
   status(): readonly PairStatus[] {
     return this.#server?.status() ?? [];

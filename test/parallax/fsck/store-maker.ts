@@ -2,7 +2,7 @@
 import { SECTORS_PER_PAGE } from '../../../src/base/units.ts';
 import { POOL_DISK } from '../../../src/parallax/disk-names.ts';
 import { Parallax } from '../../../src/parallax/engine.ts';
-import { createEmbeddedStore } from '../../../src/parallax/pool/embedded-store.ts';
+import { createEmbeddedStore, embeddedOpener } from '../../../src/parallax/pool/embedded-store.ts';
 import { Policy } from '../../../src/parallax/vdi/policy.ts';
 import { ramBytes, SMALL_SIZES } from '../../../src/parallax/vdi/sizes.ts';
 import type { VdiDevice } from '../../../src/parallax/vdi/vdi-device.ts';
@@ -48,9 +48,11 @@ export class StoreMaker {
   }
 
   async start(): Promise<void> {
+    const place = { store: STORE, directory: this.#directory, diskName: POOL_DISK };
     const engine = await Parallax.start({
       world: this.#world,
       directory: this.#directory,
+      openPool: embeddedOpener(this.#world, place),
       store: STORE,
       host: HOST,
       sizes: SMALL_SIZES,

@@ -1,0 +1,129 @@
+/**
+ * A Petal pool on the stage of the simulator: each server on a host of its own, one switch between
+ * servers and clients.
+ */
+import { present } from '../base/invariant.ts';
+import { PAGE_BYTES } from '../base/units.ts';
+import {
+  createPetalServer,
+  PETAL_LINK,
+  PETAL_SERVER_LINKS,
+} from '../petal-backend/create-petal-server.ts';
+import type { PetalServerActor } from '../petal-backend/server/petal-server-actor.ts';
+import type { PeerNet } from '../petal-backend/server/ports.ts';
+import { LinkNet } from '../petal-backend/wire/link-net.ts';
+import { Switchboard } from '../petal-backend/wire/switchboard.ts';
+import type { ActorHandle } from '../world/actor.ts';
+import type { Directory } from '../world/directory.ts';
+import { DirectoryServer } from '../world/directory-server.ts';
+import type { DiskTrouble } from '../world/faults.ts';
+import type { SimSpawner } from '../world/sim/sim-spawner.ts';
+import type { Simulator } from '../world/sim/simulator.ts';
+import type { Link, World } from '../world/world.ts';
+import type { PetalScenario } from './petal-scenario.ts';
+import { RUN_POOL, serverNames } from './petal-scenario.ts';
+import { strikeDisk } from './sim-disk-trouble.ts';
+import type { PetalStage, ServerLook } from './stage.ts';
+
+const UUID_BYTES = 16;
+
+export class SimPetalStage implements PetalStage {
+  readonly #simulator: Simulator;
+  readonly #scenario: PetalScenario;
+  readonly #directory: DirectoryServer;
+  readonly #board = new Switchboard();
+  readonly #spawner: SimSpawner;
+  /** Newest lives of the servers, by number. */
+  readonly #actors = new Map<number, PetalServerActor>();
+
+  constructor(simulator: Simulator, scenario: PetalScenario, directory: Directory) {
+    this.#simulator = simulator;
+    this.#scenario = scenario;
+    this.#directory = new DirectoryServer(directory);
+    for (const name of serverNames(scenario)) {
+      simulator.addHost(hostOf(name), { memoryBytes: PAGE_BYTES });
+    }
+    this.#spawner = simulator.spawner({
+      'petal-server': (world, config) => {
+        const actor = createPetalServer(world, config);
+        this.#actors.set((config as { server: number }).server, actor);
+        return actor;
+      },
+    });
+  }
+
+  start(name: string): ActorHandle {
+    const server = this.#numberOf(name);
+    const { options, store } = this.#scenario;
+    this.#actors.delete(server);
+    const uuid = new Uint8Array(UUID_BYTES).fill(server);
+    const handle = this.#spawner.spawn({
+      kind: 'petal-server',
+      name,
+      host: hostOf(name),
+      bellAddress: 0,
+      links: PETAL_SERVER_LINKS,
+      config: { pool: RUN_POOL, server, store: { ...store, server: uuid }, options },
+    });
+    const [petal, directory] = PETAL_SERVER_LINKS.map((link) =>
+      present(handle.links.get(link), 'an actor has the links that it was started with'),
+    ) as [Link, Link];
+    this.plug(name, petal);
+    this.#directory.serve(directory);
+    return handle;
+  }
+
+  plug(name: string, far: Link): void {
+    this.#board.plug(name, far);
+  }
+
+  async powerCut(server: string): Promise<void> {
+    this.#simulator.host(hostOf(server)).powerCut();
+    await Promise.resolve();
+  }
+
+  trouble(server: string, trouble: DiskTrouble, forNs: number): () => void {
+    const host = this.#simulator.host(hostOf(server));
+    const heals = host
+      .diskNames()
+      .map((name) => strikeDisk(host.disk(name), trouble, this.#simulator.nowNs, forNs));
+    return () => {
+      for (const heal of heals) heal();
+    };
+  }
+
+  partition(one: string, other: string): () => void {
+    const ways: [string, string][] = [
+      [one, other],
+      [other, one],
+    ];
+    for (const [from, to] of ways) this.#board.cut(from, to);
+    return () => {
+      for (const [from, to] of ways) this.#board.join(from, to);
+    };
+  }
+
+  look(server: string): ServerLook | null {
+    const actor = this.#actors.get(this.#numberOf(server));
+    const store = actor?.store ?? null;
+    return actor === undefined || store === null ? null : { pairs: actor.status(), store };
+  }
+
+  /** A net for somebody in the toolstack's thread, whom no fault strikes. */
+  netFor(name: string, world: World): PeerNet {
+    const life = this.#simulator.newIncarnation(name, this.#simulator.host(hostOf('s1')));
+    const { near, far } = this.#simulator
+      .link(`${name}/${PETAL_LINK}`)
+      .connect(this.#simulator, life);
+    this.plug(name, far);
+    return new LinkNet(near, world);
+  }
+
+  #numberOf(server: string): number {
+    return serverNames(this.#scenario).indexOf(server) + 1;
+  }
+}
+
+function hostOf(server: string): string {
+  return `host of ${server}`;
+}

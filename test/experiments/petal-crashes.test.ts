@@ -1,0 +1,194 @@
+/** Images on a Petal pool in a run: servers, disks and links fail, and every policy holds. */
+import test from 'ava';
+import { coverageOf } from '../../src/experiments/coverage.ts';
+import { type PetalScenario, simPetal } from '../../src/experiments/petal-scenario.ts';
+import type { Scenario } from '../../src/experiments/scenario.ts';
+import { simCrashScenario } from '../../src/experiments/sim-crash.ts';
+import { POLICY_NAMES, Policy } from '../../src/parallax/vdi/policy.ts';
+import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
+import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
+import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
+import type { DiskTrouble, Fault, LinkTrouble } from '../../src/world/faults.ts';
+import {
+  allHold,
+  guestWith,
+  HALF_WAY,
+  judgedRun,
+  scenarioWith,
+  toldAtNs,
+} from '../helpers/fault-bench.ts';
+
+const RESTART_NS = 30e6;
+
+function onPetal(
+  policy: Policy,
+  faults: readonly Fault[],
+  more: Partial<PetalScenario> = {},
+): Scenario {
+  const image = { device: 'vdi', writeBack: policy } as const;
+  const petal = { ...simPetal(4, 2, RESTART_NS), ...more };
+  return scenarioWith(faults, {
+    hosts: ['h0', 'h1'],
+    guests: [guestWith('g0', image), guestWith('g1', { ...image, host: 'h1' })],
+    hostMemoryBytes: 64 * 2 ** 20,
+    store: { sizes: SMALL_SIZES, poolBlocks: 32 * EXTENT_BLOCKS, petal },
+  });
+}
+
+function at(share: number): Fault['when'] {
+  return { kind: 'progress', share };
+}
+
+function killOf(server: string, share: number): Fault {
+  return { kind: 'server-kill', server, when: at(share) };
+}
+
+for (const policy of Object.values(Policy)) {
+  test(`${POLICY_NAMES[policy]}: servers die and lose their power, a host is lost: the pool comes together and the images hold`, async (t) => {
+    const faults: Fault[] = [
+      killOf('s1', 0.2),
+      { kind: 'server-power-cut', server: 's3', when: at(0.4) },
+      { kind: 'host-loss', host: 'h0', when: at(0.6) },
+      killOf('s2', 0.7),
+    ];
+    const { run, checks } = await judgedRun(onPetal(policy, faults), 1);
+    allHold(t, checks, 'seed 1');
+    t.true(run.finished);
+    t.is(run.petal?.deaths.length, 3);
+    t.true(coverageOf(run).stakes.includes('K4 copies of the pool lost'));
+    for (const name of ['fsck', 'pool-clean', 'pool-copies']) {
+      t.true(checks.some((check) => check.name === name, `${name} is judged`));
+    }
+  });
+}
+
+test('both servers of a pair are dead at a time: guests wait, and nothing is lost', async (t) => {
+  const faults = [killOf('s1', 0.4), killOf('s2', 0.4)];
+  const { run, checks } = await judgedRun(onPetal(Policy.w0, faults), 2);
+  allHold(t, checks, 'seed 2');
+  const moment = 'two servers that keep the same blocks were dead at a time';
+  t.true(coverageOf(run).moments.includes(moment));
+});
+
+test('three copies: two servers of a group are gone for a while, and guests are served by the third', async (t) => {
+  const faults = [killOf('s1', 0.3), killOf('s2', 0.35)];
+  const { run, checks } = await judgedRun(
+    onPetal(Policy.w2, faults, { copies: 3, restartNs: 150e6 }),
+    3,
+  );
+  allHold(t, checks, 'seed 3');
+  t.true(toldAtNs(t, run, 'server s1 runs again') > toldAtNs(t, run, 'server s2 is killed'));
+});
+
+for (const trouble of [
+  'slow',
+  'stall',
+  'read-error',
+  'write-error',
+  'no-space',
+  'flush-fails',
+  'torn-write',
+  'latent-sectors',
+] as const satisfies readonly DiskTrouble[]) {
+  test(`the disks of one server have trouble (${trouble}): the other copy of each block serves`, async (t) => {
+    const faults: Fault[] = [
+      { kind: 'server-disk', server: 's2', trouble, forNs: 80e6, when: at(0.3) },
+      killOf('s2', 0.5),
+    ];
+    const { run, checks } = await judgedRun(onPetal(Policy.w2, faults), 4);
+    allHold(t, checks, 'seed 4');
+    toldAtNs(t, run, `disks of s2: ${trouble}`);
+  });
+}
+
+for (const trouble of [
+  'cut',
+  'cut-to-actor',
+  'cut-from-actor',
+  'clog',
+  'delay',
+  'duplicate',
+  'reorder',
+  'loss',
+] as const satisfies readonly LinkTrouble[]) {
+  test(`links of a server and of a driver VM have trouble (${trouble}), and heal`, async (t) => {
+    const measure = { trouble, forNs: 80e6, delayNs: 10e6, share: 0.3, messageKind: 0 };
+    const faults: Fault[] = ['s2/petal', 'h0/driver-vm/petal'].map((link, i) => {
+      return { kind: 'link', link, ...measure, when: at(0.25 + 0.3 * i) };
+    });
+    const { checks } = await judgedRun(onPetal(Policy.w2, faults), 5);
+    allHold(t, checks, 'seed 5');
+  });
+}
+
+test('a server stands still, and two that share blocks are cut apart: who was dropped comes back', async (t) => {
+  const faults: Fault[] = [
+    { kind: 'server-pause', server: 's1', forNs: 100e6, when: at(0.2) },
+    { kind: 'partition', server: 's2', other: 's3', forNs: 100e6, when: at(0.4) },
+    { kind: 'partition', server: 's4', other: 'h0/driver-vm', forNs: 60e6, when: at(0.6) },
+    { kind: 'directory-majority-loss', forNs: 60e6, when: at(0.8) },
+  ];
+  const { checks } = await judgedRun(onPetal(Policy.w2, faults), 6);
+  allHold(t, checks, 'seed 6');
+});
+
+test('an image moves to the other host while servers die; source and target die in it', async (t) => {
+  const takeOver: Fault = { kind: 'take-over', host: 'h0', by: 'h1', forNs: 20e6, when: HALF_WAY };
+  const target: Fault = {
+    kind: 'kill-driver',
+    host: 'h1',
+    when: { kind: 'crash-point', point: 'publish.before-root', nth: 4 },
+  };
+  const source: Fault = { kind: 'kill-driver', host: 'h0', when: HALF_WAY };
+  for (const beside of [target, source]) {
+    for (const policy of Object.values(Policy)) {
+      const faults = [takeOver, beside, killOf('s1', 0.5), killOf('s3', 0.55)];
+      const { run, checks } = await judgedRun(onPetal(policy, faults), 7);
+      allHold(t, checks, `${beside.kind}, ${POLICY_NAMES[policy]}`);
+      for (const { host } of run.guests) t.is(host, 'h1');
+    }
+  }
+});
+
+test('a pool that does not come together in time is told, with who is behind', async (t) => {
+  const stuck: Fault = {
+    kind: 'partition',
+    server: 's2',
+    other: 's3',
+    forNs: 100e6,
+    when: at(0.9),
+  };
+  const { checks } = await judgedRun(onPetal(Policy.w2, [stuck], { cleanWithinNs: 0 }), 8);
+  const found = checks.find(({ name }) => name === 'pool-clean');
+  t.false(found?.ok, found?.text);
+  t.regex(found?.text ?? '', /s\d is not in sync for pair \d/);
+});
+
+for (const plantedBug of ['no-marks', 'early-ack'] as const satisfies readonly PetalBug[]) {
+  test(`the planted bug ${plantedBug} is caught by the checks of a run`, async (t) => {
+    let caught = 0;
+    for (let seed = 1; seed <= 4; seed++) {
+      const faults = [killOf('s1', 0.2), killOf('s2', 0.4), killOf('s3', 0.6), killOf('s4', 0.8)];
+      const { options } = simPetal(4, 2, RESTART_NS);
+      const scenario = onPetal(Policy.w0, faults, { options: { ...options, plantedBug } });
+      const { checks } = await judgedRun(scenario, seed);
+      if (checks.some(({ ok }) => !ok)) caught++;
+    }
+    t.true(caught > 0);
+  });
+}
+
+/** Seeds of the crash scenario on four servers that have found something. */
+async function seedHolds(seed: number, images: Policy, petal = 4): Promise<string[]> {
+  const drawn = { plantedBug: 'none', calm: false, beyond: false, images, petal } as const;
+  const { checks } = await judgedRun(simCrashScenario(seed, drawn), seed);
+  return checks.filter(({ ok }) => !ok).map(({ name, text }) => `${name}: ${text}`);
+}
+
+test('what a joining member had before the store of its primary is not marked as missing for ever', async (t) => {
+  for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
+});
+
+test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {
+  t.deepEqual(await seedHolds(4, Policy.w5, 7), [], 'seed 4, seven servers');
+});
