@@ -8,12 +8,13 @@ import { judgePetalPool } from './checkers/petal-pool.ts';
 import { judgeStore } from './checkers/store.ts';
 import { accountOf } from './guest-account.ts';
 import type { GuestTrack } from './guest-track.ts';
-import type { OutageTrack } from './host-keeper.ts';
 import { judgeSnapshots } from './judge-snapshots.ts';
 import { judgeTakeOvers } from './judge-take-overs.ts';
 import { judgeOffline } from './offline.ts';
+import type { OutageTrack } from './outage-track.ts';
+import type { PetalKeeper } from './petal-keeper.ts';
 import { judgePolicies } from './policy-losses.ts';
-import type { MachineFacts, Outage, RunResult } from './result.ts';
+import type { MachineFacts, Outage, RunResult, ServerOutage } from './result.ts';
 import type { Run } from './runner.ts';
 
 export interface RunCircumstances {
@@ -43,8 +44,18 @@ export function resultOf(run: Run, circumstances: RunCircumstances): RunResult {
     checks,
     guests: run.guests.map((guest) => accountOf(guest, circumstances.durationNs, bucketNs)),
     outages,
+    ...(run.petal === null ? {} : { serverDeaths: serverDeathsOf(run.petal, circumstances) }),
     story: run.events,
   };
+}
+
+function serverDeathsOf(petal: PetalKeeper, { durationNs }: RunCircumstances): ServerOutage[] {
+  // What did not come is after the run.
+  const never = durationNs + 1;
+  return petal.deaths.map(({ server, atNs, backNs, inSyncNs }) => {
+    const [runningAtNs, inSyncAtNs] = [backNs ?? never, inSyncNs ?? never];
+    return { server, killedAtNs: atNs, runningAtNs, inSyncAtNs };
+  });
 }
 
 /** The verdicts alone: what a seed needs. */
@@ -83,6 +94,8 @@ function outageOf(run: Run, outage: OutageTrack, durationNs: number): Outage {
     servingAtNs: window.toNs,
     stalled,
     idle,
+    guests: replayed.map(({ name }) => name),
+    ...(outage.crash === 'host-loss' ? { hostLost: true } : {}),
     replayedRequests: replayed.reduce((sum, guest) => sum + guest.replayedRequests, 0),
   };
 }

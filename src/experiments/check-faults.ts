@@ -58,7 +58,10 @@ function checkFault(fault: Fault, cast: Cast): void {
   if ('server' in fault) checkPool(fault, cast);
   checkVictim(fault, cast);
   if (fault.kind === 'host-loss' || fault.kind === 'take-over') checkHostLoss(fault, cast);
-  if (fault.kind === 'take-over') checkTakeOver(fault, cast);
+  if (fault.kind === 'take-over') checkWhoTakes(fault, fault.by, cast);
+  if (fault.kind === 'host-loss' && fault.by !== undefined) {
+    checkWhoTakes(fault, fault.by, cast);
+  }
   if (fault.kind === 'pool-disk' || fault.kind === 'directory-majority-loss') {
     checkStoreFault(fault, cast);
   }
@@ -116,15 +119,20 @@ function checkHostLoss(
 }
 
 /** Another host of the scenario takes over. */
-function checkTakeOver(fault: SpineFault & { kind: 'take-over' }, { hosts }: Cast): void {
-  const others = hosts.filter((host) => host !== fault.host);
-  if (others.includes(fault.by)) return;
+function checkWhoTakes(
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  by: string,
+  { hosts }: Cast,
+): void {
+  const { kind, host } = fault;
+  const others = hosts.filter((other) => other !== host);
+  if (others.includes(by)) return;
   throw new UsageError(
     'E_FAULT_VICTIM',
-    `fault "take-over" of host ${fault.host} names host ${JSON.stringify(fault.by)} as the one ` +
+    `fault "${kind}" of host ${host} names host ${JSON.stringify(by)} as the one ` +
       'that takes over; expected another host of the scenario: ' +
       (others.join(', ') || 'it has none'),
-    { fields: { fault: fault.kind, host: fault.host, by: fault.by } },
+    { fields: { fault: kind, host, by } },
   );
 }
 

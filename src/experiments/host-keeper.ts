@@ -12,43 +12,26 @@ import type { FrontId, Nanos } from '../base/units.ts';
 import { DIRECTORY_LINK, type DriverVmConfig } from '../driver-vm/driver-vm.ts';
 import { PETAL_LINK } from '../driver-vm/petal-opener.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
-import type {
-  DiskSpec,
-  DriverDomain,
-  GuestDomain,
-  Ids,
-  Toolstack,
-} from '../hypervisor/toolstack.ts';
+import type { DriverDomain, GuestDomain, Ids, Toolstack } from '../hypervisor/toolstack.ts';
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { Link } from '../world/world.ts';
 import { snapshotBy, statusOf, takeImage } from './driver-calls.ts';
 import type { GuestTrack } from './guest-track.ts';
+import type { OutageTrack } from './outage-track.ts';
 import { RUN_POOL } from './petal-scenario.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
 import { RUN_STORE } from './run-store.ts';
 import {
   type Crash,
-  diskName,
+  diskOf,
   GUEST_GRANT_ENTRIES,
-  type GuestScenario,
   imageName,
   lossOf,
   type Scenario,
 } from './scenario.ts';
 import type { Stage } from './stage.ts';
-
-export interface OutageTrack {
-  readonly host: string;
-  readonly killedAtNs: number;
-  /** What began it: the host went down in it, or else its driver VM alone. */
-  crash: Crash;
-  /** A successor died before it served. */
-  diedAgain: boolean;
-  /** null: not serving again yet. */
-  servingAtNs: number | null;
-}
 
 export interface HostKeeperParts {
   readonly name: string;
@@ -94,7 +77,10 @@ export class HostKeeper {
   constructor(parts: HostKeeperParts) {
     this.#parts = parts;
     this.name = parts.name;
-    const moves = parts.scenario.faults.some(({ kind }) => kind === 'take-over');
+    const moves = parts.scenario.faults.some(
+      (fault) =>
+        fault.kind === 'take-over' || (fault.kind === 'host-loss' && fault.by !== undefined),
+    );
     const tapped = moves ? parts.guests : this.#own;
     const records = tapped.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
     this.tap = new OrderTap(recordBufferFor(4 * records));
@@ -108,6 +94,11 @@ export class HostKeeper {
   /** Guests that are on this host. */
   get #own(): readonly GuestTrack[] {
     return this.#parts.guests.filter(({ host }) => host === this.name);
+  }
+
+  /** Those that go on elsewhere if this host does not. */
+  get #moving(): readonly GuestTrack[] {
+    return this.#own.filter((guest) => !guest.isOver && guest.struckAtNs === null);
   }
 
   /** Nobody waits for this host any more. */
@@ -289,6 +280,32 @@ export class HostKeeper {
     return this.#givingWay;
   }
 
+  /** The host is lost with its disks; `by` takes its images over, and their guests start there. */
+  loseTo(by: HostKeeper): Promise<void> {
+    if (this.#powered && !this.#supplanted && !by.#supplanted && !this.#ending) {
+      this.#givingWay = this.#beLost(by);
+    }
+    return this.#givingWay;
+  }
+
+  async #beLost(by: HostKeeper): Promise<void> {
+    const { stage, tell } = this.#parts;
+    const moving = this.#moving;
+    this.#supplanted = true;
+    this.#powered = false;
+    this.#beginOutage(stage.clock.nowNs());
+    tell(`${this.name} is lost, and its disks with it`);
+    this.toolstack.goDark();
+    await stage.hostLoss(this.name);
+    for (const guest of moving) await by.#adopt(guest, this.tap);
+    await by.toolstack.allConnected();
+    for (const outage of this.outages.slice(-1)) {
+      outage.crash = 'host-loss';
+      outage.servingAtNs = stage.clock.nowNs();
+    }
+    tell(`what ${this.name} had is served by ${by.name}`);
+  }
+
   /** Settles when what a take-over has begun is over. */
   async settled(): Promise<void> {
     await this.#givingWay;
@@ -296,7 +313,7 @@ export class HostKeeper {
 
   async #beSupplanted(by: HostKeeper, forNs: number): Promise<void> {
     const { stage, tell } = this.#parts;
-    const moving = this.#own.filter((guest) => !guest.isOver && guest.struckAtNs === null);
+    const moving = this.#moving;
     if (moving.length === 0) return;
     this.#supplanted = true;
     const untilNs = stage.clock.nowNs() + forNs;
@@ -474,17 +491,4 @@ export class HostKeeper {
 
 function unlessMoved(thrown: unknown): void {
   if (!(thrown instanceof StorageError) || thrown.code !== MOVED) throw thrown;
-}
-
-function diskOf(guest: GuestScenario): DiskSpec {
-  return {
-    kind: guest.device,
-    name: guest.device === 'vdi' ? imageName(guest.name) : diskName(guest.name),
-    sectors: guest.diskSectors,
-    writable: true,
-    weight: 1,
-    requestsPerSecond: guest.requestsPerSecond,
-    bytesPerSecond: guest.bytesPerSecond,
-    bare: false,
-  };
 }

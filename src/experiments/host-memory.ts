@@ -31,9 +31,19 @@ function bytesOf(host: string, { guests, driverHeapBytes, store, faults }: HostL
   const drivers = kills.length + 2;
   let bytes = SPARE_BYTES + drivers * (heapBytes + 4 * PAGE_BYTES);
   for (const guest of guests) {
-    if (guest.host !== host) continue;
+    if (guest.host !== host && !mayGet(host, guest, faults)) continue;
     bytes += guest.heapBytes + GUEST_GRANT_ENTRIES * GRANT_ENTRY_BYTES + 4 * PAGE_BYTES;
     if (guest.device === 'memory') bytes += guest.diskSectors * SECTOR_BYTES + 2 * PAGE_BYTES;
   }
   return bytes;
+}
+
+/** Whether the guest may go on there, because its own host is lost. */
+function mayGet(host: string, guest: GuestScenario, faults: readonly Fault[]): boolean {
+  return faults.some(
+    (fault) =>
+      (fault.kind === 'take-over' || fault.kind === 'host-loss') &&
+      fault.host === guest.host &&
+      fault.by === host,
+  );
 }

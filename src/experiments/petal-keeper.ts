@@ -2,16 +2,17 @@
  * Keeps the servers of a run's Petal pool going: makes the pool, brings back what is gone, and says
  * at the end whether all of it came together again.
  */
-import { invariant, present } from '../base/invariant.ts';
+import { invariant } from '../base/invariant.ts';
 import { createPetalPool } from '../petal-backend/directory/pool-setup.ts';
 import { VdiskMode } from '../petal-backend/directory/records.ts';
+import type { ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { ActorHandle } from '../world/actor.ts';
 import type { Directory } from '../world/directory.ts';
 import { comparePool, type PoolComparison } from './compare-copies.ts';
 import { type PetalScenario, RUN_POOL, serverNames } from './petal-scenario.ts';
 import { RUN_STORE } from './run-store.ts';
 import type { StoreScenario } from './scenario.ts';
-import type { PetalStage, ServerLook, Stage } from './stage.ts';
+import type { PetalStage, Stage } from './stage.ts';
 
 export interface PetalKeeperParts {
   readonly stage: Pick<Stage, 'clock' | 'timers'>;
@@ -26,12 +27,16 @@ export interface PetalKeeperParts {
   readonly failed: (thrown: unknown) => void;
 }
 
-/** What became of the pool when all faults were over. */
-export interface PetalHealth {
+/** Whether all came together again when faults were over. */
+export interface PoolRecovery {
   /** How long it took until all was in sync and nothing dirty; null: it did not come to that. */
   readonly cleanAfterNs: number | null;
   /** What was not, in words, when the time was over. */
   readonly unclean: readonly string[];
+}
+
+/** What became of the pool. */
+export interface PetalHealth extends PoolRecovery {
   readonly copies: PoolComparison;
 }
 
@@ -42,6 +47,8 @@ export interface ServerDeath {
   readonly crash: 'kill' | 'power-cut';
   /** null: it was not started again yet. */
   backNs: number | null;
+  /** When it was in sync for all its pairs again, to a look or so; null: it was not yet. */
+  inSyncNs: number | null;
 }
 
 const UUID = new Uint8Array(16).fill(0x50);
@@ -57,6 +64,7 @@ export class PetalKeeper {
   readonly #handles = new Map<string, ActorHandle>();
   /** Dead and about to be started again. */
   readonly #returning = new Set<Promise<void>>();
+  #isEnding = false;
 
   constructor(parts: PetalKeeperParts) {
     this.#parts = parts;
@@ -77,7 +85,7 @@ export class PetalKeeper {
       vdisk: { name: RUN_STORE, mode: VdiskMode.shared, sizeBlocks: plan.poolBlocks },
     });
     for (const name of this.names) this.#start(name);
-    while (this.#unclean().length > 0) await stage.timers.sleep(LOOK_NS);
+    while ((await this.#unclean()).length > 0) await stage.timers.sleep(LOOK_NS);
   }
 
   /** A server that dies may hold up who uses the pool for so long: others go on without it then. */
@@ -104,25 +112,30 @@ export class PetalKeeper {
   }
 
   /** When faults are over: waits until the pool is clean, for so long as the scenario says. */
-  async health(): Promise<PetalHealth> {
+  async recovered(): Promise<PoolRecovery> {
     const { stage, petal } = this.#parts;
     await Promise.all(this.#returning);
     const fromNs = stage.clock.nowNs();
     const untilNs = fromNs + petal.cleanWithinNs;
     for (;;) {
-      const unclean = this.#unclean();
+      const unclean = await this.#unclean();
       const nowNs = stage.clock.nowNs();
-      if (unclean.length === 0) {
-        const copies = await comparePool(this.#looks());
-        return { cleanAfterNs: nowNs - fromNs, unclean, copies };
-      }
-      if (nowNs >= untilNs) return { cleanAfterNs: null, unclean, copies: NO_COPIES };
+      if (unclean.length === 0) return { cleanAfterNs: nowNs - fromNs, unclean };
+      if (nowNs >= untilNs) return { cleanAfterNs: null, unclean };
       await stage.timers.sleep(LOOK_NS);
     }
   }
 
+  /** The last look: nobody uses the pool any more. */
+  async health(recovery: PoolRecovery): Promise<PetalHealth> {
+    if (recovery.cleanAfterNs === null) return { ...recovery, copies: NO_COPIES };
+    this.#isEnding = true;
+    return { ...recovery, copies: await comparePool(await this.#parts.servers.stores()) };
+  }
+
   /** Ends all servers for good: the run is over. */
   async close(): Promise<void> {
+    this.#isEnding = true;
     const handles = [...this.#handles.values()];
     this.#handles.clear();
     for (const handle of handles) handle.kill();
@@ -133,7 +146,8 @@ export class PetalKeeper {
     const handle = this.#parts.servers.start(server);
     this.#handles.set(server, handle);
     handle.exited.then((report) => {
-      if (report.reason !== 'failed' || this.#handles.get(server) !== handle) return;
+      if (this.#isEnding || report.reason !== 'failed') return;
+      if (this.#handles.get(server) !== handle) return;
       const { kind, message, stack } = report.error;
       if (kind === 'storage') this.#parts.tell(`server ${server} ends: ${message}`);
       else this.#parts.problem(`server ${server} failed: ${stack}`);
@@ -145,7 +159,7 @@ export class PetalKeeper {
     invariant(this.#handles.get(server) === handle, 'a server dies once a life');
     this.#handles.delete(server);
     const atNs = this.#parts.stage.clock.nowNs();
-    const death: ServerDeath = { server, atNs, crash, backNs: null };
+    const death: ServerDeath = { server, atNs, crash, backNs: null, inSyncNs: null };
     this.deaths.push(death);
     const returning = this.#startAgain(death, handle).catch(this.#parts.failed);
     this.#returning.add(returning);
@@ -160,20 +174,32 @@ export class PetalKeeper {
     death.backNs = stage.clock.nowNs();
     this.#start(server);
     this.#parts.tell(`server ${server} runs again`);
+    this.#watchReturn(death).catch(this.#parts.failed);
   }
 
-  #looks(): ServerLook[] {
-    return this.names.map((name) =>
-      present(this.#parts.servers.look(name), 'a pool that is clean has all its servers'),
-    );
+  async #watchReturn(death: ServerDeath): Promise<void> {
+    const { stage, servers, tell, petal } = this.#parts;
+    const { server } = death;
+    const handle = this.#handles.get(server);
+    while (!this.#isEnding && this.#handles.get(server) === handle) {
+      await stage.timers.sleep(petal.options.heartbeatNs);
+      const report = await servers.report(server);
+      const isBack = report?.pairs.every(({ role }) => role !== 'outside') === true;
+      if (!isBack || report.pairs.length === 0) continue;
+      death.inSyncNs = stage.clock.nowNs();
+      tell(`server ${server} is in sync again`);
+      return;
+    }
   }
 
   /** What is not as it is when nothing is wrong, in words. */
-  #unclean(): string[] {
-    return this.names.flatMap((name) => {
-      const look = this.#parts.servers.look(name);
-      if (look === null || look.pairs.length === 0) return [`${name} does not serve yet`];
-      return uncleanOf(look, this.#parts.petal.copies).map((what) => `${name} ${what}`);
+  async #unclean(): Promise<string[]> {
+    const { servers, petal } = this.#parts;
+    const reports = await Promise.all(this.names.map((name) => servers.report(name)));
+    return this.names.flatMap((name, at) => {
+      const report = reports[at] ?? null;
+      if (report === null || report.pairs.length === 0) return [`${name} does not serve yet`];
+      return uncleanOf(report, petal.copies).map((what) => `${name} ${what}`);
     });
   }
 }
@@ -182,13 +208,10 @@ export class PetalKeeper {
  * Marks of what others lack are looked at where they count: at primaries. A store clears them
  * lazily, so one that was a primary before it died may have some that mean nothing any more.
  */
-function uncleanOf({ pairs, store }: ServerLook, copies: number): string[] {
-  const { dirty } = store.statistics();
-  const ofPairs = pairs.flatMap(({ gmap, group, role, inSync, underWay }) => {
+function uncleanOf({ pairs, store }: ServerReport, copies: number): string[] {
+  const ofPairs = pairs.flatMap(({ group, role, inSync, underWay, hasMarks }) => {
     const pair = `pair ${group}`;
-    const members = Array.from({ length: copies }, (_, member) => member);
-    const isMarked = (member: number) => store.missingOf(gmap, group, member, 1).length > 0;
-    const lacks = role === 'primary' && members.some(isMarked);
+    const lacks = role === 'primary' && hasMarks;
     return [
       ...(role === 'outside' ? [`is not in sync for ${pair}`] : []),
       ...(inSync.length < copies ? [`knows ${inSync.length} in sync for ${pair}`] : []),
@@ -196,5 +219,6 @@ function uncleanOf({ pairs, store }: ServerLook, copies: number): string[] {
       ...(lacks ? [`has marked blocks of ${pair} as missing elsewhere`] : []),
     ];
   });
+  const dirty = store?.dirty ?? 0;
   return [...ofPairs, ...(dirty > 0 ? [`has ${dirty} dirty blocks`] : [])];
 }

@@ -44,6 +44,8 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
       silenceNs: 20e6,
       heartbeatNs: 4e6,
       repairBlocks: 8,
+      handBackNs: 60e6,
+      scrubPauseNs: 5e6,
     },
     store: {
       dataDisks: 2,
@@ -58,6 +60,31 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
     client: { ...DEFAULT_PETAL_POOL_OPTIONS, timeoutNs: 12e6, pauseNs: 1e6, giveUpNs: 120e9 },
     restartNs,
     cleanWithinNs: 2e9,
+  };
+}
+
+/**
+ * Of threads: leases, logs and disks as a real pool has them. Disks are sparse files, each with
+ * room for what a replay of some minutes writes.
+ */
+export function threadPetal(servers: number, copies: number, restartNs: number): PetalScenario {
+  return {
+    servers,
+    copies,
+    options: DEFAULT_SERVER_OPTIONS,
+    store: {
+      dataDisks: 1,
+      dataBytes: 4096 * MIB,
+      logBytes: 64 * MIB,
+      segmentBytes: 8 * MIB,
+      arenaBytes: 16 * MIB,
+      pairPages: 1,
+      applyDelayNs: 50e6,
+      retryNs: 1e9,
+    },
+    client: DEFAULT_PETAL_POOL_OPTIONS,
+    restartNs,
+    cleanWithinNs: 60e9,
   };
 }
 

@@ -19,6 +19,8 @@ export interface RunResult {
   readonly checks: readonly Check[];
   readonly guests: readonly GuestResult[];
   readonly outages: readonly Outage[];
+  /** Deaths of servers of the store's pool; absent: it has no servers. */
+  readonly serverDeaths?: readonly ServerOutage[];
   /** The story, in order: what happened to whom. */
   readonly story: readonly StoryLine[];
   /** What limits the result: synthetic flushes, wrapped addresses, late requests. */
@@ -56,7 +58,20 @@ export interface Outage {
   readonly stalled: readonly StalledGuest[];
   /** Guests of that driver VM that had nothing outstanding. */
   readonly idle: readonly string[];
+  /** Those that were on the host when it began; absent: those that it has at the end. */
+  readonly guests?: readonly string[];
+  /** The host was lost with its disks, and others serve what it had. Absent: it was not. */
+  readonly hostLost?: boolean;
   readonly replayedRequests: number;
+}
+
+/** A time in which a server of the pool was dead, or behind the others. */
+export interface ServerOutage {
+  readonly server: string;
+  readonly killedAtNs: number;
+  /** After the end of the run: not in it. */
+  readonly runningAtNs: number;
+  readonly inSyncAtNs: number;
 }
 
 export interface StalledGuest {

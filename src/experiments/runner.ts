@@ -144,9 +144,10 @@ export class Run {
     for (const host of hosts) await host.close();
     strikes.end();
     await strikes.storeHealed();
-    this.health = (await petal?.health()) ?? null;
+    const recovery = (await petal?.recovered()) ?? null;
     await this.#readOrphans();
     this.fsck = (await stage.store?.check()) ?? null;
+    if (petal !== null && recovery !== null) this.health = await petal.health(recovery);
     await petal?.close();
   }
 

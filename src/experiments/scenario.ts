@@ -5,7 +5,7 @@
 import type { LossPolicy } from '../guests/blkfront.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
-import type { DeviceKind } from '../hypervisor/toolstack.ts';
+import type { DeviceKind, DiskSpec } from '../hypervisor/toolstack.ts';
 import { Policy } from '../parallax/vdi/policy.ts';
 import { type ParallaxSizes, REPLAY_SIZES } from '../parallax/vdi/sizes.ts';
 import type { Trace } from '../traces/trace.ts';
@@ -119,4 +119,18 @@ export function imageName(guest: string): string {
 /** Name of a guest's disk: of its file, where it has one. */
 export function diskName(guest: string): string {
   return `${guest}.disk`;
+}
+
+/** A guest's disk, for the toolstack. */
+export function diskOf(guest: GuestScenario): DiskSpec {
+  return {
+    kind: guest.device,
+    name: guest.device === 'vdi' ? imageName(guest.name) : diskName(guest.name),
+    sectors: guest.diskSectors,
+    writable: true,
+    weight: 1,
+    requestsPerSecond: guest.requestsPerSecond,
+    bytesPerSecond: guest.bytesPerSecond,
+    bare: false,
+  };
 }

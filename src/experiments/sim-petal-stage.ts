@@ -9,7 +9,7 @@ import {
   PETAL_LINK,
   PETAL_SERVER_LINKS,
 } from '../petal-backend/create-petal-server.ts';
-import type { PetalServerActor } from '../petal-backend/server/petal-server-actor.ts';
+import type { PetalServerActor, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
 import { LinkNet } from '../petal-backend/wire/link-net.ts';
 import { Switchboard } from '../petal-backend/wire/switchboard.ts';
@@ -103,10 +103,17 @@ export class SimPetalStage implements PetalStage {
     };
   }
 
-  look(server: string): ServerLook | null {
-    const actor = this.#actors.get(this.#numberOf(server));
-    const store = actor?.store ?? null;
-    return actor === undefined || store === null ? null : { pairs: actor.status(), store };
+  report(server: string): Promise<ServerReport | null> {
+    return Promise.resolve(this.#actors.get(this.#numberOf(server))?.report() ?? null);
+  }
+
+  /** The stores of servers that live: no client is left, and they are looked at between events. */
+  stores(): Promise<readonly ServerLook[]> {
+    const looks = [...this.#actors.values()].map((actor): ServerLook => {
+      const store = present(actor.store, 'a pool that is clean has all its servers');
+      return { pairs: actor.status(), store };
+    });
+    return Promise.resolve(looks);
   }
 
   /** A net for somebody in the toolstack's thread, whom no fault strikes. */

@@ -3,6 +3,7 @@
 import type { SharedMemory } from '../base/shared-memory.ts';
 import type { Ids, Toolstack, ToolstackEvents } from '../hypervisor/toolstack.ts';
 import type { PairStatus } from '../petal-backend/server/petal-server.ts';
+import type { ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { ChunkStore } from '../petal-backend/store/chunk-store.ts';
 import type { ActorHandle } from '../world/actor.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
@@ -73,8 +74,10 @@ export interface PetalStage {
   trouble(server: string, trouble: DiskTrouble, forNs: number): () => void;
   /** Neither hears the other any more; returns what ends it. */
   partition(one: string, other: string): () => void;
-  /** What is inside of a server that runs; null: it does not, or its disks are not open yet. */
-  look(server: string): ServerLook | null;
+  /** What a server says of itself; null: it does not run, or does not answer. */
+  report(server: string): Promise<ServerReport | null>;
+  /** What all servers have on their disks. Nobody uses them, and nobody may from here on. */
+  stores(): Promise<readonly ServerLook[]>;
 }
 
 /** For judges only. */

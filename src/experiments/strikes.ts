@@ -121,7 +121,7 @@ export class Strikes {
         this.#host(fault.host).cutPower().catch(this.#parts.failed);
         return;
       case 'host-loss':
-        this.#host(fault.host).lose().catch(this.#parts.failed);
+        this.#loseHost(fault).catch(this.#parts.failed);
         return;
       case 'take-over':
         this.#host(fault.host).giveWay(this.#host(fault.by), fault.forNs).catch(this.#parts.failed);
@@ -162,6 +162,11 @@ export class Strikes {
       default:
         unreachable(fault);
     }
+  }
+
+  #loseHost({ host, by }: SpineFault & { kind: 'host-loss' }): Promise<void> {
+    const lost = this.#host(host);
+    return by === undefined ? lost.lose() : lost.loseTo(this.#host(by));
   }
 
   /** Whoever is held up by this fault waits for nobody else's sake. */

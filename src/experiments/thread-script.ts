@@ -10,7 +10,6 @@
 import { UsageError } from '../base/errors.ts';
 import { type Fault, faultName, type Trigger, victimOf } from '../world/faults.ts';
 import { EVENTS_MAX, PASSAGES_MAX } from './random-triggers.ts';
-import type { StoreScenario } from './scenario.ts';
 import { checkTrouble } from './thread-disk-trouble.ts';
 
 /** A fault that threads play otherwise, or not at all. */
@@ -41,11 +40,11 @@ export function checkForThreads(fault: Fault): void {
       { fields: { fault: fault.kind } },
     );
   }
-  if ('server' in fault) {
+  if (fault.kind === 'server-disk') {
     throw new UsageError(
       'E_FAULT_WORLD',
       `fault "${faultName(fault)}" of ${fault.server} needs the simulator: threads keep the ` +
-        'store of a run in files; run it with --world sim',
+        'disks of servers in files of this machine, which cannot be made to fail',
       { fields: { fault: fault.kind } },
     );
   }
@@ -63,19 +62,8 @@ export function checkForThreads(fault: Fault): void {
   );
 }
 
-/** Throws `UsageError` for a store that needs the simulator. */
-export function checkStoreForThreads(store: StoreScenario | undefined): void {
-  if (store?.petal === undefined) return;
-  throw new UsageError(
-    'E_STORE_WORLD',
-    `a store on ${store.petal.servers} Petal servers needs the simulator: threads keep the store ` +
-      'of a run in files; leave the servers out, or run it with --world sim',
-    { fields: { servers: store.petal.servers } },
-  );
-}
-
 function canStrikeWhen({ kind, when }: Fault): boolean {
-  const kills = kind === 'kill-driver' || kind === 'kill-guest';
+  const kills = kind === 'kill-driver' || kind === 'kill-guest' || kind === 'server-kill';
   if (when.kind === 'crash-point') return kills;
   return when.kind !== 'event' && when.kind !== 'recovery';
 }

@@ -18,14 +18,14 @@
  * may have happened, and a guest that is done sooner is not struck. Other events threads do not
  * count: `event` and `recovery` are refused.
  */
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, toErrorRecord, UsageError } from '../base/errors.ts';
 import { fail, invariant, present } from '../base/invariant.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { nanos } from '../base/units.ts';
 import { type Ids, Toolstack, type ToolstackEvents } from '../hypervisor/toolstack.ts';
-import { isParallaxDisk, POOL_DISK } from '../parallax/disk-names.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
 import type { ActorHandle, ActorSpec, Spawner } from '../world/actor.ts';
 import type {
   CrashPoint,
@@ -40,18 +40,30 @@ import { startClock } from '../world/real/clock.ts';
 import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { type HostPlace, type ThreadActorHandle, ThreadSpawner } from '../world/real/spawner.ts';
-import { createHostMemory } from '../world/real/wasm-memory.ts';
+import { createHostMemory, WASM_PAGE_BYTES } from '../world/real/wasm-memory.ts';
 import type { Clock, Link, Timers } from '../world/world.ts';
 import { checkFaults } from './check-faults.ts';
-import { FileRunPool } from './run-pool.ts';
+import { RUN_POOL } from './petal-scenario.ts';
+import { FileRunPool, PetalRunPool } from './run-pool.ts';
 import { RUN_STORE, RunStore } from './run-store.ts';
 import { Run } from './runner.ts';
-import { diskName, type Scenario, type StoreScenario } from './scenario.ts';
+import type { Scenario, StoreScenario } from './scenario.ts';
 import type { Stage } from './stage.ts';
 import { READER_BYTES } from './stored-snapshots.ts';
 import { troubleByFilter } from './thread-disk-trouble.ts';
+import {
+  directoryFile,
+  diskFolder,
+  makeFolders,
+  poolFolder,
+  removeDisks,
+  serverFolder,
+  serversOf,
+  storeFolder,
+} from './thread-folders.ts';
 import { GatedPath } from './thread-link-trouble.ts';
-import { checkForThreads, checkStoreForThreads } from './thread-script.ts';
+import { ThreadPetalStage } from './thread-petal-stage.ts';
+import { checkForThreads } from './thread-script.ts';
 
 export interface ThreadModes {
   readonly guests: WaitMode;
@@ -74,15 +86,15 @@ export interface ThreadStageOptions {
 const LOOK_NS = 1e6;
 /** Not the name of a host: where the store is looked at from. */
 const STORE_PLACE = 'store/reader';
-const DIRECTORY_FILE = 'directory.lmdb';
 
 const GUEST_WORKER = new URL('../guests/worker.js', import.meta.url);
 const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
+const PETAL_WORKER = new URL('../petal-backend/worker.js', import.meta.url);
 
 export class ThreadStage implements Stage {
   readonly world = 'threads';
   readonly store: RunStore | null = null;
-  readonly petal = null;
+  readonly petal: ThreadPetalStage | null = null;
   readonly #directory: LmdbDirectory | null = null;
   readonly #options: ThreadStageOptions;
   readonly #zero = startClock();
@@ -100,22 +112,24 @@ export class ThreadStage implements Stage {
   constructor(scenario: Scenario, options: ThreadStageOptions) {
     this.#options = options;
     checkFaults(scenario);
-    checkStoreForThreads(scenario.store);
     for (const fault of scenario.faults) checkForThreads(fault);
     for (const name of scenario.hosts) {
       const memory = createHostMemory(scenario.hostMemoryBytes);
       const folder = diskFolder(options.folder, name);
       this.#places.set(name, { memory, folder, poolFolder: poolFolder(options.folder) });
     }
-    if (scenario.store !== undefined) {
-      this.#directory = new LmdbDirectory(join(storeFolder(options.folder), DIRECTORY_FILE));
-      this.store = this.#storeOf(scenario.store, this.#directory);
+    for (const name of serversOf(scenario)) {
+      const memory = createHostMemory(WASM_PAGE_BYTES);
+      // Each server has a folder of its name below that.
+      this.#places.set(name, { memory, folder: storeFolder(options.folder) });
+      this.#places.set(disksOf(name), { memory, folder: serverFolder(options.folder, name) });
     }
     const { guests, driver } = options.modes ?? DEFAULT_MODES;
     this.#spawner = new ThreadSpawner({
       hosts: this.#places,
       guestWorker: GUEST_WORKER,
       driverWorker: DRIVER_WORKER,
+      petalWorker: PETAL_WORKER,
       guestThreads: Math.max(1, scenario.guests.length),
       guestMode: guests,
       driverMode: driver,
@@ -125,6 +139,16 @@ export class ThreadStage implements Stage {
     });
     this.#runner = this.#worldOf('runner', scenario.hosts[0] ?? '');
     this.#arming = new ArmingSpawner(this.#spawner, (link) => this.#pathOf(link));
+    if (scenario.store === undefined) return;
+    const directory = new LmdbDirectory(directoryFile(options.folder));
+    this.#directory = directory;
+    const { petal } = scenario.store;
+    if (petal !== undefined) {
+      const worldOn = (name: string): RealWorld => this.#worldOf(disksOf(name), disksOf(name));
+      const spawner = this.#arming;
+      this.petal = new ThreadPetalStage({ scenario: petal, directory, spawner, worldOn });
+    }
+    this.store = this.#storeOf(scenario.store, directory);
   }
 
   #storeOf(plan: StoreScenario, directory: LmdbDirectory): RunStore {
@@ -132,8 +156,16 @@ export class ThreadStage implements Stage {
     const memory = createHostMemory(READER_BYTES);
     this.#places.set(STORE_PLACE, { memory, folder, poolFolder: poolFolder(folder) });
     const world = this.#worldOf('store', STORE_PLACE);
-    const place = { store: RUN_STORE, directory, diskName: POOL_DISK };
-    return new RunStore(world, directory, new FileRunPool(world, place), plan);
+    const place = { store: RUN_STORE, directory };
+    const { petal } = plan;
+    if (petal === undefined || this.petal === null) {
+      const file = new FileRunPool(world, { ...place, diskName: POOL_DISK });
+      return new RunStore(world, directory, file, plan);
+    }
+    const net = this.petal.netFor('runner', world);
+    const client = { pool: RUN_POOL, options: petal.client };
+    const onPetal = new PetalRunPool({ world, net, ...place, place: client });
+    return new RunStore(world, directory, onPetal, plan);
   }
 
   get clock(): Clock {
@@ -268,6 +300,11 @@ export class ThreadStage implements Stage {
   };
 }
 
+/** Not the name of a host: where the disks of a server are looked at from, at the end. */
+function disksOf(server: string): string {
+  return `${server}/disks`;
+}
+
 interface AwaitedEvent {
   readonly guests: readonly string[];
   readonly event: ProtocolEvent;
@@ -390,8 +427,7 @@ export async function runInThreads(
   options: ThreadRunOptions,
 ): Promise<ThreadRun> {
   const { folder, keepDisks, onProgress, signal } = options;
-  for (const host of scenario.hosts) await mkdir(diskFolder(folder, host), { recursive: true });
-  if (scenario.store !== undefined) await mkdir(poolFolder(folder), { recursive: true });
+  await makeFolders(scenario, folder);
   const stage = new ThreadStage(scenario, options);
   const run = new Run(scenario, stage);
   const ticker = setInterval(() => onProgress?.(run, stage.clock.nowNs()), PROGRESS_MS);
@@ -409,50 +445,6 @@ export async function runInThreads(
     if (!keepDisks) await removeDisks(scenario, folder);
   }
   return { run, durationNs, interrupted: signal?.aborted ?? false };
-}
-
-/** Where the store of a run is: its pool in a folder of its own, its directory in a file. */
-function storeFolder(folder: string): string {
-  return join(folder, 'store');
-}
-
-function poolFolder(folder: string): string {
-  return join(storeFolder(folder), 'pool');
-}
-
-/** Where the disks of a host are. */
-export function diskFolder(folder: string, host: string): string {
-  return join(folder, host);
-}
-
-/** Only what a run makes: a folder the user named may hold other things. */
-async function removeDisks(scenario: Scenario, folder: string): Promise<void> {
-  for (const { host, name } of scenario.guests) {
-    await rm(join(diskFolder(folder, host), diskName(name)), { force: true });
-  }
-  if (scenario.store !== undefined) await removeStore(scenario, folder);
-  for (const host of scenario.hosts) await removeIfEmpty(diskFolder(folder, host));
-  await removeIfEmpty(folder);
-}
-
-/** The store, and what Parallax keeps on the hosts' own disks. */
-async function removeStore({ hosts }: Scenario, folder: string): Promise<void> {
-  await rm(storeFolder(folder), { recursive: true, force: true });
-  for (const host of hosts) {
-    const path = diskFolder(folder, host);
-    for (const name of await readdir(path)) {
-      if (isParallaxDisk(name)) await rm(join(path, name), { force: true });
-    }
-  }
-}
-
-async function removeIfEmpty(folder: string): Promise<void> {
-  try {
-    await rmdir(folder);
-  } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw thrown;
-  }
 }
 
 /** Settles with the story, or when the signal ends it early. */

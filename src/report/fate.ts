@@ -16,7 +16,7 @@
  * a report must not hide the very thing it is for.
  */
 import { formatCount, formatDuration } from '../base/format-units.ts';
-import type { GuestResult, Outage, RunResult } from '../experiments/result.ts';
+import type { GuestResult, Outage, RunResult, ServerOutage } from '../experiments/result.ts';
 import { requestsBetween } from './series.ts';
 
 type FateKind = 'stalled' | 'brief' | 'idle' | 'went-on' | 'quiet' | 'ejected';
@@ -42,7 +42,7 @@ export function fateOf(result: RunResult, outage: Outage, guest: GuestResult): F
   const { killedAtNs, idle } = outage;
   const endNs = outageEndNs(result, outage);
   const stalled = outage.stalled.find((one) => one.guest === guest.name);
-  const foreign = guest.host !== outage.host;
+  const foreign = !isOf(outage, guest);
   const requestsMeanwhile = requestsBetween(guest.series, killedAtNs, endNs);
   const kind = kindOf({
     isEjected: guest.ejectedAtNs !== undefined && guest.ejectedAtNs <= endNs,
@@ -92,7 +92,12 @@ export function fateWord(fate: Fate): string {
 
 /** Outages of the guest's own host, in order. */
 export function outagesOf(result: RunResult, guest: GuestResult): Outage[] {
-  return result.outages.filter((outage) => outage.host === guest.host);
+  return result.outages.filter((outage) => isOf(outage, guest));
+}
+
+/** Whether it was a guest of the host that the outage is of. */
+function isOf({ guests, host }: Outage, guest: GuestResult): boolean {
+  return guests === undefined ? guest.host === host : guests.includes(guest.name);
 }
 
 /** Longest time a request of the guest was outstanding in any outage; 0 if it never stalled. */
@@ -106,15 +111,26 @@ export function outageEndNs(result: RunResult, outage: Outage): number {
   return Math.max(outage.killedAtNs, Math.min(outage.servingAtNs, result.durationNs));
 }
 
-/** `driver VM of h0 gone 180ms`, or that it never came back. */
+/** `driver VM of h0 gone 180ms`, or that it never came back; `host h0 lost: ...`. */
 export function outageText(result: RunResult, outage: Outage): string {
-  return `driver VM of ${outage.host} ${goneText(result, outage)}`;
+  const what =
+    outage.hostLost === true ? `host ${outage.host} lost:` : `driver VM of ${outage.host}`;
+  return `${what} ${goneText(result, outage)}`;
 }
 
 /** `gone 180ms`, or `never came back`. */
 export function goneText(result: RunResult, outage: Outage): string {
   if (outage.servingAtNs > result.durationNs) return 'never came back';
   return `gone ${formatDuration(outage.servingAtNs - outage.killedAtNs)}`;
+}
+
+/** `server s2 dead for 3s, in sync again after 5.2s`. */
+export function serverDeathText(result: RunResult, death: ServerOutage): string {
+  const { server, killedAtNs, runningAtNs, inSyncAtNs } = death;
+  if (runningAtNs > result.durationNs) return `server ${server} never came back`;
+  const dead = `server ${server} dead for ${formatDuration(runningAtNs - killedAtNs)}`;
+  if (inSyncAtNs > result.durationNs) return `${dead}, never in sync again`;
+  return `${dead}, in sync again after ${formatDuration(inSyncAtNs - killedAtNs)}`;
 }
 
 /** Hosts in the order of their first guest, then those that only an outage names. */

@@ -21,6 +21,7 @@ import type {
   Outage,
   RunResult,
   Series,
+  ServerOutage,
   StalledGuest,
   StoryLine,
 } from '../experiments/result.ts';
@@ -115,7 +116,15 @@ const OUTAGE: Shape<Outage> = object<Outage>({
   servingAtNs: amount,
   stalled: list(STALLED),
   idle: list(text),
+  guests: ifThere(list(text)),
+  hostLost: ifThere(flag),
   replayedRequests: amount,
+});
+const SERVER_OUTAGE: Shape<ServerOutage> = object<ServerOutage>({
+  server: text,
+  killedAtNs: amount,
+  runningAtNs: amount,
+  inSyncAtNs: amount,
 });
 const OP_COUNTS: Shape<OpCounts> = object<OpCounts>({
   reads: amount,
@@ -170,6 +179,7 @@ const RUN_RESULT: Shape<RunResult> = object<RunResult>({
   checks: list(CHECK),
   guests: list(GUEST),
   outages: list(OUTAGE),
+  serverDeaths: ifThere(list(SERVER_OUTAGE)),
   story: list(STORY_LINE),
   limits: list(text),
   command: text,
@@ -178,6 +188,12 @@ const RUN_RESULT: Shape<RunResult> = object<RunResult>({
 function leaf<T>(expected: string, admits: (value: unknown) => boolean): Shape<T> {
   return {
     problem: (value, path) => (admits(value) ? null : mismatch(path, expected, value)),
+  };
+}
+
+function ifThere<T>(shape: Shape<T>): Shape<T | undefined> {
+  return {
+    problem: (value, path) => (value === undefined ? null : shape.problem(value, path)),
   };
 }
 

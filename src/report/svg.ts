@@ -13,10 +13,11 @@
  *
  * What a test or a style may rely on: `g.host[data-host]` holds a host, `g.lane[data-guest]` a
  * guest, `.outage` inside either is one outage of that host, and nothing else has that class.
+ * `g.pool` holds the servers of the store that died, `.server-death` is one death.
  */
 import { formatDuration, formatRate } from '../base/format-units.ts';
 import { SECOND } from '../base/units.ts';
-import type { GuestResult, Outage, RunResult } from '../experiments/result.ts';
+import type { GuestResult, Outage, RunResult, ServerOutage } from '../experiments/result.ts';
 import { cut, displayWidth } from './columns.ts';
 import { escapeMarkup } from './escape.ts';
 import {
@@ -29,6 +30,7 @@ import {
   outageEndNs,
   outagesOf,
   outageText,
+  serverDeathText,
 } from './fate.ts';
 import { linearTicks, peakOf, requestRates, resample } from './series.ts';
 import { verdictOf } from './verdict.ts';
@@ -86,6 +88,11 @@ export function renderOverviewSvg(result: RunResult, options: OverviewOptions = 
     const height = hostHeight(host);
     body.push(hostGroup(plot, host, y, height));
     y += height + HOST_GAP;
+  }
+  const deaths = result.serverDeaths ?? [];
+  if (deaths.length > 0) {
+    body.push(poolGroup(plot, deaths, y));
+    y += poolHeight(deaths) + HOST_GAP;
   }
   const bodyEnd = y - HOST_GAP;
   if (result.guests.length > MAX_LANES) {
@@ -156,6 +163,54 @@ function hostGroup(plot: Plot, host: HostLanes, y: number, height: number): stri
     ...goneLabels(plot, host.outages, driverY + 11),
     ...lanes,
     '</g>',
+  ].join('');
+}
+
+function serversIn(deaths: readonly ServerOutage[]): string[] {
+  return [...new Set(deaths.map(({ server }) => server))].sort();
+}
+
+function poolHeight(deaths: readonly ServerOutage[]): number {
+  return HOST_PADDING * 2 + serversIn(deaths).length * DRIVER_HEIGHT;
+}
+
+/** Servers that died: hatched while they were dead, pale until they were in sync again. */
+function poolGroup(plot: Plot, deaths: readonly ServerOutage[], y: number): string {
+  const rows = serversIn(deaths).map((server, at) => {
+    const rowY = y + HOST_PADDING + at * DRIVER_HEIGHT;
+    const barY = rowY + 18;
+    const own = deaths.filter((death) => death.server === server);
+    return [
+      label(plot.left - 10, barY + 9, server, 'strong', 'end'),
+      rect('bar', plot.left, barY, plot.right - plot.left, BAR_HEIGHT),
+      ...own.map((death) => serverDeath(plot, death, barY)),
+      ...own.slice(0, 1).map((death) => {
+        const x = Math.min(xOf(plot, death.killedAtNs), plot.right - 260);
+        return label(x, rowY + 11, serverDeathText(plot.result, death), 'ink');
+      }),
+    ].join('');
+  });
+  const height = poolHeight(deaths);
+  return [
+    '<g class="pool">',
+    `<rect class="panel" x="4" y="${n(y)}" width="${n(plot.width - 8)}" `,
+    `height="${n(height)}" rx="8"/>`,
+    label(16, y + HOST_PADDING + 9, 'pool', 'strong'),
+    ...rows,
+    '</g>',
+  ].join('');
+}
+
+function serverDeath(plot: Plot, death: ServerOutage, barY: number): string {
+  const fromX = xOf(plot, death.killedAtNs);
+  const deadWidth = Math.max(LEAST_BAND, xOf(plot, death.runningAtNs) - fromX);
+  const behindWidth = Math.max(deadWidth, xOf(plot, death.inSyncAtNs) - fromX);
+  const what = escapeMarkup(serverDeathText(plot.result, death));
+  return [
+    rect('bar-gone', fromX, barY, behindWidth, BAR_HEIGHT),
+    rect('bar-behind', fromX, barY, behindWidth, BAR_HEIGHT),
+    `<rect class="server-death" x="${n(fromX)}" y="${n(barY)}" width="${n(deadWidth)}" `,
+    `height="${n(BAR_HEIGHT)}" fill="url(#${plot.id}hatch)"><title>${what}</title></rect>`,
   ].join('');
 }
 
@@ -329,7 +384,8 @@ function spoken(result: RunResult): string {
     const fates = fatesIn(result, outage).map((fate) => `${fate.guest.name} ${fateText(fate)}`);
     return `${outageText(result, outage)}: ${fates.join('; ')}`;
   });
-  return [`${result.title}: ${verdictOf(result).text}`, ...outages].join('. ');
+  const deaths = (result.serverDeaths ?? []).map((death) => serverDeathText(result, death));
+  return [`${result.title}: ${verdictOf(result).text}`, ...outages, ...deaths].join('. ');
 }
 
 function label(x: number, y: number, text: string, style: string, anchor = 'start'): string {
@@ -372,6 +428,7 @@ const STYLE: string = [
   '.overview .band{fill:var(--o-gone);fill-opacity:.2}',
   '.overview .hatch{stroke:var(--o-gone);stroke-width:1.6;stroke-opacity:.75}',
   '.overview .bar{fill:var(--o-serve)}.overview .bar-gone{fill:var(--o-panel)}',
+  '.overview .bar-behind{fill:var(--o-serve);fill-opacity:.3}',
   '.overview .good{fill:var(--o-good)}.overview .bad{fill:var(--o-bad)}',
   '.overview .mark{fill:none;stroke:#fff;stroke-width:3;stroke-linecap:round;',
   'stroke-linejoin:round}',

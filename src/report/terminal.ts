@@ -11,7 +11,7 @@ import { formatBytes, formatCount, formatDuration, formatRate } from '../base/fo
 import type { GuestResult, RunResult } from '../experiments/result.ts';
 import { type Align, cut, displayWidth, pad, wrap, wrapCommand } from './columns.ts';
 import { printable } from './escape.ts';
-import { fatesIn, fateText, outageEndNs, outageText, stalledNs } from './fate.ts';
+import { fatesIn, fateText, outageEndNs, outageText, serverDeathText, stalledNs } from './fate.ts';
 import {
   ASCII_GLYPHS,
   type Glyphs,
@@ -76,6 +76,7 @@ export function renderTerminal(result: RunResult, options: TerminalOptions = {})
     story(page),
     lanes(page),
     fates(page),
+    pool(page),
     guestTable(page),
     checks(page),
     limits(page),
@@ -209,6 +210,14 @@ interface Column {
  * The guests in numbers. Columns that find no room beside the others go into a second table
  * below, which names the guests again: a number that is cut off would be a wrong one.
  */
+/** What became of the servers that the store is on. */
+function pool({ result, width, style }: Page): string[] {
+  const lines = (result.serverDeaths ?? []).flatMap((death) =>
+    hanging('  ', `${serverDeathText(result, death)}, from ${clock(death.killedAtNs)}`, width),
+  );
+  return lines.length === 0 ? [] : [style.strong('Servers of the pool'), ...lines];
+}
+
 function guestTable(page: Page): string[] {
   const { result, width, style, glyphs } = page;
   if (result.guests.length === 0) return [style.strong('Guests'), '  no guest took part'];

@@ -260,9 +260,10 @@ export type SpineFault = { readonly when: Trigger } & (
   | { readonly kind: 'power-cut'; readonly host: string }
   /**
    * The host is lost for ever, its disks with it. One of the same name takes its place, with empty
-   * disks, and its guests start there again on what the store has of their images.
+   * disks, and its guests start there again on what the store has of their images. With `by`, no
+   * other takes its place: that host takes the images over, and the guests start again there.
    */
-  | { readonly kind: 'host-loss'; readonly host: string }
+  | { readonly kind: 'host-loss'; readonly host: string; readonly by?: string }
   /**
    * A host is taken for dead, and stands still for a while. The host `by` takes the images of its
    * guests over, and the guests start again there. The old one goes on as if nothing had happened,

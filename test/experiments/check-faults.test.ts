@@ -4,7 +4,7 @@ import type { UsageError } from '../../src/base/errors.ts';
 import { checkFaults, isSpineFault } from '../../src/experiments/check-faults.ts';
 import { simPetal } from '../../src/experiments/petal-scenario.ts';
 import { SimStage } from '../../src/experiments/sim-stage.ts';
-import { checkForThreads, checkStoreForThreads } from '../../src/experiments/thread-script.ts';
+import { checkForThreads } from '../../src/experiments/thread-script.ts';
 import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { EXTENT_BLOCKS } from '../../src/world/block-pool.ts';
 import {
@@ -65,8 +65,6 @@ test('faults of a pool have names, and a run without one says what they need', (
     t.is(code, 'E_FAULT_NEEDS', fault.kind);
     t.regex(message, /needs a pool of Petal servers/);
     t.notThrows(() => checkFaults({ ...ON_PETAL, faults: [fault] }));
-    const inThreads = t.throws(() => checkForThreads(fault), { code: 'E_FAULT_WORLD' });
-    t.regex(inThreads?.message ?? '', /of s1 needs the simulator/);
   }
   t.deepEqual(new Set(pool.map(victimOf)), new Set(['s1']));
 });
@@ -115,11 +113,14 @@ test('a fault of servers names those there are, and moments that they have', (t)
   }
 });
 
-test('threads refuse a store on servers, and say what to do', (t) => {
-  t.throws(() => checkStoreForThreads(ON_PETAL.store), {
-    code: 'E_STORE_WORLD',
-    message: /on 4 Petal servers needs the simulator.*--world sim/,
+test('threads refuse trouble with the disks of a server, and say what to do', (t) => {
+  const when = { kind: 'time', atNs: 1 } as const;
+  const slow: Fault = { kind: 'server-disk', server: 's1', trouble: 'slow', forNs: 1, when };
+  t.throws(() => checkForThreads(slow), {
+    code: 'E_FAULT_WORLD',
+    message: /of s1 needs the simulator/,
   });
+  t.notThrows(() => checkForThreads({ kind: 'server-kill', server: 's1', when }));
 });
 
 test('a fault that names nobody of the run is refused with the names there are', (t) => {

@@ -29,6 +29,8 @@ export interface ServerReport {
 export interface PairReport extends PairStatus {
   /** Blocks that each member lacks, as far as they are marked here: nothing lacks none. */
   readonly missing: readonly { readonly server: number; readonly blocks: number }[];
+  /** Any block is marked here as missing at any member, in sync or not. */
+  readonly hasMarks: boolean;
 }
 
 /** Of a member that lacks more it is said that it lacks so many. */
@@ -78,7 +80,9 @@ export class PetalServerActor implements HostedActor {
 
   report(): ServerReport {
     const store = this.#store;
-    const pairs = this.status().map((pair) => ({ ...pair, missing: missingOf(store, pair) }));
+    const pairs = this.status().map((pair) => {
+      return { ...pair, missing: missingOf(store, pair), hasMarks: hasMarks(store, pair) };
+    });
     return { incarnation: this.incarnation, pairs, store: store?.statistics() ?? null };
   }
 
@@ -121,4 +125,9 @@ function missingOf(
       const { length } = store.missingOf(gmap, group, member, MISSING_COUNTED_MAX);
       return { server, blocks: length };
     });
+}
+
+function hasMarks(store: ChunkStore | null, { gmap, group, members }: PairStatus): boolean {
+  if (store === null) return false;
+  return members.some((_, member) => store.missingOf(gmap, group, member, 1).length > 0);
 }

@@ -23,7 +23,7 @@ const TIERS: readonly (readonly string[])[] = [
 /** Files that start threads or talk to the machine, beside `src/world/real` and `src/cli`. */
 const TOUCHES_THE_MACHINE: readonly RegExp[] = [
   /^src\/[^/]+\/worker\.ts$/,
-  /^src\/experiments\/thread-stage\.ts$/,
+  /^src\/experiments\/thread-(?:stage|folders)\.ts$/,
 ];
 
 /** What else may be imported from outside the project, and where. */
