@@ -46,6 +46,8 @@ export interface ServerDeath {
 
 const UUID = new Uint8Array(16).fill(0x50);
 const LOOK_NS = 2e6;
+/** Between two comparisons of all copies. */
+const SCRUB_NS = 100e6;
 /** Until it is missed, dropped, and its lease waited for. */
 const OUTAGE_LEASES = 4;
 const NO_COPIES: PoolComparison = { blocks: 0, differences: [] };
@@ -109,16 +111,18 @@ export class PetalKeeper {
     await Promise.all(this.#returning);
     const fromNs = stage.clock.nowNs();
     const untilNs = fromNs + petal.cleanWithinNs;
-    for (;;) {
-      const unclean = this.#unclean();
-      const nowNs = stage.clock.nowNs();
-      if (unclean.length === 0) {
-        const copies = await comparePool(this.#looks());
-        return { cleanAfterNs: nowNs - fromNs, unclean, copies };
-      }
-      if (nowNs >= untilNs) return { cleanAfterNs: null, unclean, copies: NO_COPIES };
+    for (let unclean = this.#unclean(); unclean.length > 0; unclean = this.#unclean()) {
+      const isLate = stage.clock.nowNs() >= untilNs;
+      if (isLate) return { cleanAfterNs: null, unclean, copies: NO_COPIES };
       await stage.timers.sleep(LOOK_NS);
     }
+    // What has changed on a medium is found by the servers' own scrub, and made whole.
+    let copies = await comparePool(this.#looks());
+    while (copies.differences.length > 0 && stage.clock.nowNs() < untilNs) {
+      await stage.timers.sleep(SCRUB_NS);
+      copies = await comparePool(this.#looks());
+    }
+    return { cleanAfterNs: stage.clock.nowNs() - fromNs, unclean: [], copies };
   }
 
   /** Ends all servers for good: the run is over. */

@@ -44,6 +44,7 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
       silenceNs: 20e6,
       heartbeatNs: 4e6,
       repairBlocks: 8,
+      scrubPauseNs: 1e6,
     },
     store: {
       dataDisks: 2,

@@ -89,6 +89,7 @@ for (const trouble of [
   'flush-fails',
   'torn-write',
   'latent-sectors',
+  'bit-rot',
 ] as const satisfies readonly DiskTrouble[]) {
   test(`the disks of one server have trouble (${trouble}): the other copy of each block serves`, async (t) => {
     const faults: Fault[] = [
