@@ -190,6 +190,10 @@ test('what a joining member had before the store of its primary is not marked as
   for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
 });
 
+test('a server whose disks cannot be read when it starts begins as a life that nobody knows', async (t) => {
+  t.deepEqual(await seedHolds(466, Policy.w2), []);
+});
+
 test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {
   t.deepEqual(await seedHolds(4, Policy.w5, 7), [], 'seed 4, seven servers');
 });
