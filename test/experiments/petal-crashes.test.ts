@@ -190,6 +190,10 @@ test('what a joining member had before the store of its primary is not marked as
   for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
 });
 
+test('a server that is the primary again does not go by the marks of an earlier term of its own', async (t) => {
+  t.deepEqual(await seedHolds(469, Policy.w0), []);
+});
+
 test('a server whose disks cannot be read when it starts begins as a life that nobody knows', async (t) => {
   t.deepEqual(await seedHolds(466, Policy.w2), []);
 });
