@@ -53,6 +53,8 @@ export interface ServerDeath {
 
 const UUID = new Uint8Array(16).fill(0x50);
 const LOOK_NS = 2e6;
+/** Between two comparisons of all copies. */
+const SCRUB_NS = 100e6;
 /** Until it is missed, dropped, and its lease waited for. */
 const OUTAGE_LEASES = 4;
 const NO_COPIES: PoolComparison = { blocks: 0, differences: [] };
@@ -130,7 +132,15 @@ export class PetalKeeper {
   async health(recovery: PoolRecovery): Promise<PetalHealth> {
     if (recovery.cleanAfterNs === null) return { ...recovery, copies: NO_COPIES };
     this.#isEnding = true;
-    return { ...recovery, copies: await comparePool(await this.#parts.servers.stores()) };
+    const { stage, servers, petal } = this.#parts;
+    const untilNs = stage.clock.nowNs() + petal.cleanWithinNs;
+    let copies = await comparePool(await servers.stores());
+    // What has changed on a medium is found by the servers' own scrub, and made whole.
+    while (copies.differences.length > 0 && servers.scrubOn && stage.clock.nowNs() < untilNs) {
+      await stage.timers.sleep(SCRUB_NS);
+      copies = await comparePool(await servers.stores());
+    }
+    return { ...recovery, copies };
   }
 
   /** Ends all servers for good: the run is over. */

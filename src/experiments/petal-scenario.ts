@@ -45,7 +45,7 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
       heartbeatNs: 4e6,
       repairBlocks: 8,
       handBackNs: 60e6,
-      scrubPauseNs: 5e6,
+      scrubPauseNs: 1e6,
     },
     store: {
       dataDisks: 2,

@@ -39,7 +39,12 @@ const KIND_CHANCE = 0.4;
 const MORE_MAX = 2;
 const LONGEST_NS = 150e6;
 const LONGEST_DELAY_NS = 20e6;
-const TROUBLES = DISK_TROUBLES.filter((trouble) => !BEYOND_CONTRACT.includes(trouble));
+/**
+ * Data that change on the medium have sums, and another copy: a pool promises that they are found.
+ */
+const TROUBLES = DISK_TROUBLES.filter(
+  (trouble) => trouble === 'bit-rot' || !BEYOND_CONTRACT.includes(trouble),
+);
 const LINK_TROUBLES_OF_POOL = LINK_TROUBLES.filter((trouble) => trouble !== 'cut-kind');
 
 export function poolFaults(random: Prng, petal: PetalScenario, hosts: readonly string[]): Fault[] {

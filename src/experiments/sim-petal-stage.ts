@@ -28,6 +28,7 @@ import type { PetalStage, ServerLook } from './stage.ts';
 const UUID_BYTES = 16;
 
 export class SimPetalStage implements PetalStage {
+  readonly scrubOn = true;
   readonly #simulator: Simulator;
   readonly #scenario: PetalScenario;
   readonly #directory: DirectoryServer;

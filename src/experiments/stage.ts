@@ -76,6 +76,8 @@ export interface PetalStage {
   partition(one: string, other: string): () => void;
   /** What a server says of itself; null: it does not run, or does not answer. */
   report(server: string): Promise<ServerReport | null>;
+  /** Servers go on after `stores`, so that what is damaged may be made whole yet. */
+  readonly scrubOn: boolean;
   /** What all servers have on their disks. Nobody uses them, and nobody may from here on. */
   stores(): Promise<readonly ServerLook[]>;
 }

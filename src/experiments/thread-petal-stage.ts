@@ -39,6 +39,7 @@ export interface ThreadPetalParts {
 const UUID_BYTES = 16;
 
 export class ThreadPetalStage implements PetalStage {
+  readonly scrubOn = false;
   readonly #parts: ThreadPetalParts;
   readonly #directory: DirectoryServer;
   readonly #board = new Switchboard();

@@ -44,7 +44,8 @@ export function petalServerOn(
   const view = new ServerView(directory, world, pool);
   const net = new FrameNet(frames, world);
   return new PetalServerActor({
-    open: () => openChunkStore(world, store),
+    known: () => view.incarnationOf(server),
+    open: (known) => openChunkStore(world, store, known),
     raise: (incarnation) => view.raiseIncarnation(server, incarnation),
     serve: (chunks) =>
       new PetalServer({ world, self: server, store: chunks, net, directory: view, options }),

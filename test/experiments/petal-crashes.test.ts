@@ -89,6 +89,7 @@ for (const trouble of [
   'flush-fails',
   'torn-write',
   'latent-sectors',
+  'bit-rot',
 ] as const satisfies readonly DiskTrouble[]) {
   test(`the disks of one server have trouble (${trouble}): the other copy of each block serves`, async (t) => {
     const faults: Fault[] = [
@@ -187,6 +188,14 @@ async function seedHolds(seed: number, images: Policy, petal = 4): Promise<strin
 
 test('what a joining member had before the store of its primary is not marked as missing for ever', async (t) => {
   for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
+});
+
+test('a server that is the primary again does not go by the marks of an earlier term of its own', async (t) => {
+  t.deepEqual(await seedHolds(469, Policy.w0), []);
+});
+
+test('a server whose disks cannot be read when it starts begins as a life that nobody knows', async (t) => {
+  t.deepEqual(await seedHolds(466, Policy.w2), []);
 });
 
 test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {

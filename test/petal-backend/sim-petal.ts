@@ -326,6 +326,7 @@ export class SimPetal {
     const net = new LinkNet(world.net.link(PETAL_LINK), world);
     const options = this.#options;
     return new PetalServerActor({
+      known: () => directory.incarnationOf(self),
       open: () => Promise.resolve(new MemoryStore(world, this.disks.get(self) as MemoryDisk)),
       raise: (incarnation) => directory.raiseIncarnation(self, incarnation),
       serve: (store) => new PetalServer({ world, self, store, net, directory, options }),

@@ -14,8 +14,15 @@ import { pairsPrefix, serverKey, vdiskKey } from './keys.ts';
 import { type ChangeOutcome, PairDirectory, type PairView } from './pair-directory.ts';
 import type { PairTransition } from './pair-transitions.ts';
 import { readPool } from './pool-setup.ts';
-import { raiseIncarnation } from './pool-transitions.ts';
-import { decodeRecord, PoolState, pairKind, serverKind, vdiskKind } from './records.ts';
+import { raiseIncarnation, type Stored } from './pool-transitions.ts';
+import {
+  decodeRecord,
+  PoolState,
+  pairKind,
+  type ServerRecord,
+  serverKind,
+  vdiskKind,
+} from './records.ts';
 
 const PAUSE_NS = 20_000_000;
 
@@ -42,15 +49,9 @@ export class ServerView implements PairsDirectory, AccessDirectory {
    */
   async raiseIncarnation(server: number, incarnation: number): Promise<boolean> {
     const { timers, digest } = this.#world;
-    const key = serverKey(this.#pool, server);
     for (;;) {
       try {
-        const entry = await this.#directory.get(key);
-        if (entry === null) {
-          const text = `server ${server} is not one of pool "${this.#pool}": add it first`;
-          throw new StorageError('E_PETAL_MISSING', text, { fields: { server } });
-        }
-        const stored = { record: decodeRecord(digest, serverKind, entry), version: entry.version };
+        const stored = await this.#recordOf(server);
         const at = { pool: this.#pool, digest };
         const life = u32<Incarnation>(incarnation);
         const { txn } = raiseIncarnation(at, stored, life, stored.record);
@@ -62,6 +63,25 @@ export class ServerView implements PairsDirectory, AccessDirectory {
       }
       await timers.sleep(PAUSE_NS);
     }
+  }
+
+  /** The last life of a server that is known; 0: none. Settles when the directory answers. */
+  async incarnationOf(server: number): Promise<number> {
+    for (;;) {
+      const found = await this.#recordOf(server).catch(unlessSilent);
+      if (found !== null) return found.record.incarnation;
+      await this.#world.timers.sleep(PAUSE_NS);
+    }
+  }
+
+  async #recordOf(server: number): Promise<Stored<ServerRecord>> {
+    const entry = await this.#directory.get(serverKey(this.#pool, server));
+    if (entry === null) {
+      const text = `server ${server} is not one of pool "${this.#pool}": add it first`;
+      throw new StorageError('E_PETAL_MISSING', text, { fields: { server } });
+    }
+    const record = decodeRecord(this.#world.digest, serverKind, entry);
+    return { record, version: entry.version };
   }
 
   async viewOf(server: number): Promise<PoolView> {

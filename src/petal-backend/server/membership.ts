@@ -277,8 +277,25 @@ export class Membership {
     const { pair, mutations } = seat;
     if (!(await this.#parts.rollForward(seat))) return;
     if (pair.term !== term || pair.role !== 'primary') return;
+    this.#forgetOldMarks(seat);
     mutations.openTerm();
     this.#settleAfterHold(seat);
+  }
+
+  /**
+   * Whoever is in sync has everything, now that what was dirty has gone to all: what a term of long
+   * ago has marked as missing there, and others have brought since, is missing no more.
+   */
+  #forgetOldMarks({ pair }: Seat): void {
+    const { store } = this.#parts;
+    const { gmap, group } = pair;
+    for (const server of pair.others) {
+      const member = pair.memberOf(server);
+      for (const block of store.missingOf(gmap, group, member, Number.POSITIVE_INFINITY)) {
+        const place = { gmap, group, ...block, blocks: 1 };
+        store.arrived(member, place, store.facts(place).version);
+      }
+    }
   }
 
   /** What is dirty may be missing at those who were dropped; whatever comes now surely is. */

@@ -4,7 +4,8 @@
  * sent it asks again.
  *
  * If the directory cannot say whether it was raised, the store is opened once more: nobody may be
- * another one of the same number, and numbers are plenty.
+ * another one of the same number, and numbers are plenty. A store that was lost, or is new, begins
+ * above what the directory knows; one that is whole and below is an old copy, and is refused.
  */
 import { type Nanos, NEVER } from '../../base/units.ts';
 import type { HostedActor, StepResult } from '../../world/actor.ts';
@@ -12,7 +13,9 @@ import type { ChunkStore, StoreStatistics } from '../store/chunk-store.ts';
 import type { PairStatus, PetalServer } from './petal-server.ts';
 
 export interface PetalServerActorParts {
-  readonly open: () => Promise<ChunkStore>;
+  /** The last life of this server that the directory has heard of. */
+  readonly known: () => Promise<number>;
+  readonly open: (known: number) => Promise<ChunkStore>;
   /** Tells the directory; false: nobody knows. Rejects if it knows this life or a later one. */
   readonly raise: (incarnation: number) => Promise<boolean>;
   readonly serve: (store: ChunkStore) => PetalServer;
@@ -52,11 +55,11 @@ export class PetalServerActor implements HostedActor {
   }
 
   async start(): Promise<void> {
-    const { open, raise, serve } = this.#parts;
-    let store = await open();
+    const { known, open, raise, serve } = this.#parts;
+    let store = await open(await known());
     while (!(await raise(store.incarnation))) {
       await store.close();
-      store = await open();
+      store = await open(await known());
     }
     this.#store = store;
     this.#server = serve(store);

@@ -59,9 +59,16 @@ const NONE = -1;
 /** Rows that each call of `checkInvariants` looks at. */
 const CHECKED_ROWS = 4;
 
-/** Settles when the store serves, under a new incarnation. Throws as `recoverStore`. */
-export async function openChunkStore(world: World, options: StoreOptions): Promise<FileChunkStore> {
-  return new FileChunkStore(world, options, await recoverStore(world, options));
+/**
+ * Settles when the store serves, under a new incarnation; one above `known` if something was lost.
+ * Throws as `recoverStore`.
+ */
+export async function openChunkStore(
+  world: World,
+  options: StoreOptions,
+  known = 0,
+): Promise<FileChunkStore> {
+  return new FileChunkStore(world, options, await recoverStore(world, options, known));
 }
 
 export class FileChunkStore implements ChunkStore {

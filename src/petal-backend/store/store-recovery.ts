@@ -60,15 +60,24 @@ export interface RecoveredStore {
   readonly losses: readonly string[];
 }
 
-/** Throws as `openStoreDisks`, and `StorageError` E_STORE_IO if a disk fails meanwhile. */
-export async function recoverStore(world: World, options: StoreOptions): Promise<RecoveredStore> {
+/**
+ * Throws as `openStoreDisks`, and `StorageError` E_STORE_IO if a disk fails meanwhile. A store that
+ * has lost something has perhaps lost its number too: its next one is above `known`, which others
+ * have seen.
+ */
+export async function recoverStore(
+  world: World,
+  options: StoreOptions,
+  known: number,
+): Promise<RecoveredStore> {
   checkOptions(options);
-  return new StoreRecovery(world, options, await openStoreDisks(world, options)).run();
+  return new StoreRecovery(world, options, known, await openStoreDisks(world, options)).run();
 }
 
 class StoreRecovery {
   readonly #world: World;
   readonly #options: StoreOptions;
+  readonly #known: number;
   readonly #disks: OpenedDisks;
   readonly #table: ChunkTable;
   readonly #pairs: PairTable;
@@ -82,9 +91,10 @@ class StoreRecovery {
   #replayed = 0;
   #namesNoPlace = false;
 
-  constructor(world: World, options: StoreOptions, disks: OpenedDisks) {
+  constructor(world: World, options: StoreOptions, known: number, disks: OpenedDisks) {
     this.#world = world;
     this.#options = options;
+    this.#known = known;
     this.#disks = disks;
     this.#pairs = new PairTable(options.pairPages);
     const pages = disks.geometries.map((geometry) => geometry?.pages ?? 0);
@@ -248,11 +258,12 @@ class StoreRecovery {
   #nextSuperblock(): StoreSuperblock {
     const { segmentBytes, pairPages, server } = this.#options;
     const { dataDisks, incarnation, log, logSuperblockFound } = this.#disks;
+    const last = this.#losses.length > 0 ? Math.max(incarnation, this.#known) : incarnation;
     return {
       kind: StoreDiskKind.log,
       server,
       dataDisks,
-      incarnation: incarnation + 1,
+      incarnation: last + 1,
       sizeBytes: logSuperblockFound?.sizeBytes ?? log.sizeBytes,
       broken: false,
       salt: this.#world.random.nextU32(),
