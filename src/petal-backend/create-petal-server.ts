@@ -29,9 +29,12 @@ export interface PetalServerConfig {
 
 export function createPetalServer(world: World, config: unknown): PetalServerActor {
   invariant(typeof config === 'object' && config !== null, 'a server is started with a config');
-  const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+  const known = config as PetalServerConfig;
+  // What is older than a lease when it comes is of no use any more: it is asked for anew.
+  const { leaseNs: timeoutNs } = known.options;
+  const directory = new DirectoryClient(world.net.link(DIRECTORY_LINK), world, { timeoutNs });
   const frames = new AddressedFrames(world.net.link(PETAL_LINK));
-  return petalServerOn(world, config as PetalServerConfig, frames, directory);
+  return petalServerOn(world, known, frames, directory);
 }
 
 /** A server that reaches others and the directory in some other way than by links of its world. */

@@ -192,6 +192,17 @@ export async function becomesClean(petal: SimPetal, forNs: number): Promise<void
   }
 }
 
+/** Settles when nothing is dirty or marked as missing anywhere; throws if that takes too long. */
+export async function becomesQuiet(petal: SimPetal, forNs: number): Promise<void> {
+  const untilNs = petal.world.clock.nowNs() + forNs;
+  for (;;) {
+    const why = petal.invariants?.unclean() ?? null;
+    if (why === null) return petal.invariants?.checkClean();
+    if (petal.world.clock.nowNs() > untilNs) throw new Error(why);
+    await petal.world.timers.sleep(5e6);
+  }
+}
+
 /** Copies of a pair's members that are not the same; null: all are. */
 export function differingCopies(petal: SimPetal): string | null {
   const seen = new Map<string, { readonly crc: number; readonly server: number }>();

@@ -1,6 +1,6 @@
 /** One run of the nemesis: clients work, everything happens, then all heals; and a verdict. */
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
-import { becomesClean, differingCopies, strike } from './nemesis.ts';
+import { becomesClean, becomesQuiet, differingCopies, strike } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
 import { SimPetal, type SimPetalOptions } from './sim-petal.ts';
 
@@ -37,6 +37,7 @@ export async function ordeal(options: SimPetalOptions): Promise<string | null> {
       }
       verdict ??= history.conflict();
       await petal.world.timers.sleep(50e6);
+      if (petal.broken === null) await becomesQuiet(petal, 2e9);
       verdict ??= differingCopies(petal);
     });
   } catch (thrown) {

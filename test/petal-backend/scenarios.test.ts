@@ -19,7 +19,8 @@ async function scenario(
   plantedBug: PetalBug = 'none',
   servers = 4,
 ): Promise<{ readonly petal: SimPetal; readonly history: History }> {
-  const petal = new SimPetal({ seed, servers, plantedBug });
+  const goesOnWhenBroken = plantedBug !== 'none';
+  const petal = new SimPetal({ seed, servers, plantedBug, goesOnWhenBroken });
   const history = new History(petal.world);
   await petal.run(async () => {
     await petal.create();
@@ -71,11 +72,14 @@ test('a secondary that is cut off reads nothing that its primary has gone past: 
 for (const bug of ['no-hold', 'late-lease'] as const) {
   test(`the planted bug ${bug}: the secondary that is cut off shows what is old`, async (t) => {
     const conflicts: (string | null)[] = [];
+    const laws = new Set<string | undefined>();
     for (let seed = 1; seed <= 8; seed++) {
-      const { history } = await scenario(seed, secondaryIsCutOff, bug);
+      const { history, petal } = await scenario(seed, secondaryIsCutOff, bug);
       conflicts.push(history.conflict());
+      laws.add(petal.broken?.law.law);
     }
     t.true(conflicts.some((conflict) => conflict !== null));
+    t.true(laws.has('I9'), 'it may show it before anybody asks');
   });
 }
 
@@ -111,6 +115,7 @@ test('a copy of an earlier term that comes late changes nothing', async (t) => {
 test('the planted bug no-term-check: a copy of an earlier term makes the copies differ', async (t) => {
   const { petal } = await scenario(1, lateCopy, 'no-term-check');
   t.regex(differingCopies(petal) ?? '', /differ/);
+  t.is(petal.broken?.law.law, 'I4');
 });
 
 test('lost stale bits: the survivor dies before the other one is back, which then must not serve', async (t) => {

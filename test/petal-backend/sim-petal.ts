@@ -1,6 +1,8 @@
 /**
  * A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory.
  */
+import { PetalInvariants } from '../../src/experiments/checkers/petal-invariants.ts';
+import { BrokenLaw } from '../../src/experiments/checkers/petal-law.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
@@ -34,12 +36,13 @@ import {
 import type { StoreBug, StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
-import type { Frame } from '../../src/petal-backend/wire/messages.ts';
+import type { Frame, PetalMessage } from '../../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
 import type { Directory } from '../../src/world/directory.ts';
 import { DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
+import { addressOf, frameOf } from '../../src/world/named-frames.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import { SimDirectory } from '../../src/world/sim/sim-directory.ts';
 import type { LinkParameters } from '../../src/world/sim/sim-link.ts';
@@ -65,7 +68,7 @@ export const FAST: ServerOptions = {
   handBackNs: 100e6,
   scrubPauseNs: 5e6,
 };
-const STORE: Omit<StoreOptions, 'server'> = {
+export const STORE: Omit<StoreOptions, 'server'> = {
   dataDisks: 2,
   dataBytes: 4 * 2 ** 20,
   logBytes: 2 ** 20,
@@ -121,6 +124,10 @@ export interface SimPetalOptions {
   readonly onDisks?: boolean;
   /** Planted in the stores of servers with disks. */
   readonly storeBug?: StoreBug;
+  /** Requests of clients that a server takes at a time. */
+  readonly queueMax?: number;
+  /** Else the first broken law ends the run. */
+  readonly goesOnWhenBroken?: boolean;
 }
 
 export class SimPetal {
@@ -133,19 +140,26 @@ export class SimPetal {
   readonly disks: Map<number, MemoryDisk> = new Map();
   readonly servers: Map<number, Pick<PetalServer, 'status'>> = new Map();
   readonly world: World;
+  /** Looks at everything after each step of `run`; null where there is no one table. */
+  readonly invariants: PetalInvariants | null;
+  /** The first law that was broken, and when, if the run goes on then. */
+  broken: { readonly law: BrokenLaw; readonly atNs: number } | null = null;
   readonly #directoryServer: DirectoryServer;
   readonly #agreed: Directory;
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
+  readonly #goesOn: boolean;
   readonly #storeBug: StoreBug | undefined;
   #lastSession = 0;
 
   constructor(options: SimPetalOptions) {
     const { seed, servers, copies = 2, plantedBug = 'none', onDisks = false } = options;
     const { silenceNs = FAST.silenceNs, scrubPauseNs = FAST.scrubPauseNs } = options;
-    this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs };
+    const { queueMax = FAST.queueMax, goesOnWhenBroken = false } = options;
+    this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs, queueMax };
     this.#onDisks = onDisks;
+    this.#goesOn = goesOnWhenBroken;
     this.#storeBug = options.storeBug;
     this.simulator = new Simulator({ seed });
     const numbers = Array.from({ length: servers }, (_, at) => at + 1);
@@ -157,6 +171,15 @@ export class SimPetal {
     this.voters = voters === 0 ? null : new SimVoters(this.simulator, 'v', voters, FAST_VOTERS);
     this.#agreed = this.voters?.client('dom0', this.world, FAST_CLIENT) ?? this.directory;
     this.#directoryServer = new DirectoryServer(this.#agreed);
+    const { leaseNs, driftPpm } = FAST;
+    const seen = {
+      digest: this.world.digest,
+      clock: this.world.recordClock,
+      directory: this.directory,
+      pool: POOL,
+    };
+    this.invariants =
+      this.voters === null ? new PetalInvariants({ ...seen, leaseNs, driftPpm }) : null;
     for (const server of numbers) {
       this.simulator.addHost(`host${server}`, { memoryBytes: 65_536 });
       this.disks.set(server, new MemoryDisk());
@@ -214,7 +237,7 @@ export class SimPetal {
     const handle = this.#handles.get(server) as ActorHandle;
     this.#handles.delete(server);
     handle.kill();
-    this.servers.delete(server);
+    this.#gone(server);
     await handle.exited;
   }
 
@@ -266,7 +289,11 @@ export class SimPetal {
       session,
       fence,
       options: { ...FAST_POOL, ...options },
+      lookAgain: () => {
+        return findVdisk(this.#agreed, world.digest, POOL, VDISK_NAME).then((now) => now.vdisk);
+      },
     });
+    this.invariants?.clientStarted(pool);
     return { pool, attachment };
   }
 
@@ -288,7 +315,11 @@ export class SimPetal {
         thrown = reason;
       },
     );
-    const outcome = await this.simulator.run({ until: () => over, maxEvents });
+    const until = (): boolean => {
+      if (this.broken === null) this.#judge();
+      return over;
+    };
+    const outcome = await this.simulator.run({ until, maxEvents });
     const [failure] = outcome.failures;
     const { seed } = this.simulator;
     if (failure !== undefined) {
@@ -302,15 +333,55 @@ export class SimPetal {
   async powerCut(server: number): Promise<void> {
     const handle = this.#handles.get(server) as ActorHandle;
     this.#handles.delete(server);
-    this.servers.delete(server);
+    this.#gone(server);
     this.simulator.host(`host${server}`).powerCut();
     await handle.exited;
   }
 
-  #actorOn(world: World, self: number): HostedActor {
+  #judge(): void {
+    try {
+      this.invariants?.step();
+    } catch (thrown) {
+      if (!this.#goesOn || !(thrown instanceof BrokenLaw)) throw thrown;
+      this.broken = { law: thrown, atNs: this.simulator.nowNs };
+    }
+  }
+
+  #gone(server: number): void {
+    this.servers.delete(server);
+    this.invariants?.serverEnded(server);
+  }
+
+  #actorOn(plain: World, self: number): HostedActor {
+    const world = this.#watched(plain, self);
     const made = this.#onDisks ? this.#onRealStore(world, self) : this.#inMemory(world, self);
     this.servers.set(self, made);
+    this.invariants?.serverStarted(self, made);
     return made;
+  }
+
+  /** The world of a server, whose frames are seen as they come and go. */
+  #watched(world: World, self: number): World {
+    const seen = (bytes: Uint8Array, see: (name: string, message: PetalMessage) => void): void => {
+      const name = addressOf(bytes);
+      const frame = decodeFrame(frameOf(bytes), simDigest);
+      if (name !== null && !(frame instanceof WireRefusal)) see(name, frame.message);
+    };
+    const link = world.net.link(PETAL_LINK);
+    const watched: Link = {
+      send: (bytes) => {
+        seen(bytes, (to, message) => this.invariants?.sent(self, to, message));
+        link.send(bytes);
+      },
+      onFrame: (receive) =>
+        link.onFrame((bytes) => {
+          seen(bytes, (from, message) => this.invariants?.arrived(self, from, message));
+          receive(bytes);
+        }),
+      close: () => link.close(),
+    };
+    const net = { link: (name: string) => (name === PETAL_LINK ? watched : world.net.link(name)) };
+    return worldWith(world, net);
   }
 
   #onRealStore(world: World, self: number): PetalServerActor {
@@ -332,4 +403,15 @@ export class SimPetal {
       serve: (store) => new PetalServer({ world, self, store, net, directory, options }),
     });
   }
+}
+
+/** The same world with another net; its methods are those of the world itself. */
+function worldWith(world: World, net: World['net']): World {
+  return {
+    ...world,
+    net,
+    wallMs: () => world.wallMs(),
+    crashPoint: (name) => world.crashPoint(name),
+    protocolEvent: (event) => world.protocolEvent(event),
+  };
 }

@@ -9,6 +9,7 @@
  * wrongTerm, notHere   with the term and the primary that came with it, at once or a little later
  * dirty                to the primary
  * noLease, busy        again after a pause, a read to the other copy
+ * staleMap             the directory is asked for the map's version; again after a pause
  * no answer in time    to another member, which knows who is the primary now
  * ioError of a read    to the other copy; of all copies: the caller is told
  * giveUpNs             the caller is told `ioError`. A write may have happened, or may yet happen
@@ -18,8 +19,8 @@
  * late; the first one counts. Answers that were meant for an earlier session under the same name
  * are nobody's: the numbers of requests begin with the session.
  *
- * Reads go to the copy whose queue is the shorter one, as far as its server has lately told and
- * counting what this client has under way there (Petal '96 2.4 counts its own only: `ownPending`).
+ * Which copy is read, and when a second one is asked as well: `read-balance.ts`. Of a read that was
+ * asked twice the first good answer counts; a server that cannot answer leaves it to the other one.
  */
 
 import { StorageError } from '../../base/errors.ts';
@@ -40,6 +41,14 @@ import type { TimerId, World } from '../../world/world.ts';
 import { type GlobalMap, groupOf, membersOf } from '../placement.ts';
 import { type PeerNet, serverName } from '../server/ports.ts';
 import { CHUNK_BLOCKS, type Frame, PetalStatus, type ReplyMessage } from '../wire/messages.ts';
+import {
+  isWhole,
+  type MessageParts,
+  messageOf,
+  type RequestKind,
+  sumsOf,
+} from './client-message.ts';
+import { type HedgeOptions, ReadBalance } from './read-balance.ts';
 
 export interface PetalPoolOptions {
   /** Without an answer for so long, somebody else is asked. */
@@ -52,6 +61,7 @@ export interface PetalPoolOptions {
   readonly inFlightMax: number;
   /** Reads are balanced by this client's own pending requests alone, as Petal's were. */
   readonly ownPending: boolean;
+  readonly hedge: HedgeOptions;
 }
 
 export const DEFAULT_PETAL_POOL_OPTIONS: PetalPoolOptions = {
@@ -60,7 +70,14 @@ export const DEFAULT_PETAL_POOL_OPTIONS: PetalPoolOptions = {
   giveUpNs: 30e9,
   inFlightMax: 128,
   ownPending: false,
+  hedge: { share: 0.05, percentile: 0.95, delayNsMin: 200e3 },
 };
+
+/** What servers compare a request's route with. */
+export interface RouteHint {
+  readonly epoch: number;
+  readonly mapVersion: MapVersion;
+}
 
 export interface PetalPoolParts {
   readonly world: World;
@@ -76,9 +93,9 @@ export interface PetalPoolParts {
   readonly session: Session;
   readonly fence: Fence;
   readonly options: PetalPoolOptions;
+  /** The directory's word on the virtual disk, for when a server says that the hint is old. */
+  readonly lookAgain?: () => Promise<RouteHint>;
 }
-
-type Kind = 'read' | 'write' | 'trim' | 'readConditional' | 'writeIf';
 
 interface Hint {
   term: Term;
@@ -86,19 +103,14 @@ interface Hint {
 }
 
 /** One message and its answer: a part of an operation that lies in one chunk. */
-interface Request {
-  readonly id: number;
-  readonly kind: Kind;
-  readonly seq: number;
-  readonly block: number;
-  readonly blocks: number;
-  readonly group: number;
+interface Request extends MessageParts {
   readonly data: Uint8Array;
-  readonly crcs: readonly number[];
-  readonly expectedVersion: number;
   readonly beganNs: number;
   readonly done: (status: PoolStatus, reply: ReplyMessage | null) => void;
   server: number;
+  /** The second server that was asked; -1: none. */
+  hedge: number;
+  sentNs: number;
   timer: TimerId | null;
   /** Copies that could not give the data. */
   readonly failedCopies: Set<number>;
@@ -114,19 +126,29 @@ export class PetalPool implements BlockPool {
   readonly sizeBlocks: number;
   readonly #parts: PetalPoolParts;
   readonly #hints: Hint[];
-  readonly #queues = new Map<number, number>();
-  readonly #pending = new Map<number, number>();
+  readonly #balance: ReadBalance;
   readonly #underWay = new Map<number, Request>();
   readonly #waiting = new Fifo<Request>();
   #lastId: number;
   #lastSeq = 0;
   #fenced = false;
+  #route: RouteHint;
+  #isLooking = false;
+  #submitted = 0;
+  #completed = 0;
+  /** Hears who has answered a read, of which group. */
+  onRead: ((server: number, group: number) => void) | null = null;
+  /** Reads that were asked of a second server. */
+  hedged = 0;
   #whenIdle: (() => void)[] = [];
 
   constructor(parts: PetalPoolParts) {
     this.#parts = parts;
     this.sizeBlocks = parts.sizeBlocks;
     this.#lastId = (parts.session % SESSIONS_APART) * REQUESTS_APART;
+    this.#route = { epoch: parts.epoch, mapVersion: parts.mapVersion };
+    const { ownPending, hedge } = parts.options;
+    this.#balance = new ReadBalance(parts.world.random.fork('balance'), ownPending, hedge);
     this.#hints = parts.map.servers.map((_, group) => ({
       term: 0 as Term,
       primary: membersOf(parts.map, group)[0] as number,
@@ -162,8 +184,22 @@ export class PetalPool implements BlockPool {
     await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
+  /** Everything that was asked is answered, under way or waiting; so are messages at servers. */
+  checkInvariants(): void {
+    const left = this.#underWay.size + this.#waiting.length;
+    invariant(this.#submitted === this.#completed + left, 'a request is answered once');
+    let out = 0;
+    for (const { server, hedge } of this.#underWay.values()) {
+      if (server >= 0) out++;
+      if (hedge >= 0) out++;
+    }
+    const { servers } = this.#parts.map;
+    const pending = servers.reduce((sum, server) => sum + this.#balance.pendingAt(server), 0);
+    invariant(pending === out, 'what servers are asked is counted');
+  }
+
   #conditional(
-    kind: Kind,
+    kind: RequestKind,
     block: number,
     data: Uint8Array,
     expectedVersion: number,
@@ -191,7 +227,7 @@ export class PetalPool implements BlockPool {
   /**
    * Cuts an operation at the ends of chunks; done when all its parts are, with the worst status.
    */
-  #split(io: PoolIo, kind: Kind): void {
+  #split(io: PoolIo, kind: RequestKind): void {
     const { block, blocks, buffer, bufferOffset } = io;
     invariant(block >= EXTENT_BLOCKS, 'plain blocks are those behind extent 0');
     invariant(blocks > 0 && block + blocks <= this.sizeBlocks, 'an operation is inside the pool');
@@ -216,7 +252,7 @@ export class PetalPool implements BlockPool {
   }
 
   #begin(
-    kind: Kind,
+    kind: RequestKind,
     block: number,
     blocks: number,
     data: Uint8Array,
@@ -235,12 +271,15 @@ export class PetalPool implements BlockPool {
       id: ++this.#lastId,
       seq: isMutation ? ++this.#lastSeq : 0,
       group: groupOf(map, block),
-      crcs: kind === 'write' || kind === 'writeIf' ? this.#crcsOf(data) : NO_CRCS,
+      crcs: kind === 'write' || kind === 'writeIf' ? sumsOf(world.digest, data) : NO_CRCS,
       beganNs: world.clock.nowNs(),
       server: -1,
+      hedge: -1,
+      sentNs: 0,
       timer: null,
       failedCopies: new Set(),
     };
+    this.#submitted++;
     if (this.#underWay.size >= this.#parts.options.inFlightMax) this.#waiting.push(request);
     else this.#launch(request);
   }
@@ -254,48 +293,65 @@ export class PetalPool implements BlockPool {
 
   /** The server to ask first. */
   #choose({ kind, group }: Request): number {
-    const { primary } = this.#hints[group] as Hint;
-    if (kind !== 'read') return primary;
-    const members = membersOf(this.#parts.map, group);
-    let best = primary;
-    for (const server of members) if (this.#loadOf(server) < this.#loadOf(best)) best = server;
-    return best;
-  }
-
-  #loadOf(server: number): number {
-    const own = this.#pending.get(server) ?? 0;
-    return this.#parts.options.ownPending ? own : own + (this.#queues.get(server) ?? 0);
+    if (kind === 'read') {
+      const nowNs = this.#parts.world.clock.nowNs();
+      return this.#balance.choose(membersOf(this.#parts.map, group), nowNs);
+    }
+    return (this.#hints[group] as Hint).primary;
   }
 
   #send(request: Request, server: number): void {
-    const { world, net, map, vdisk, epoch, mapVersion, session, fence, options } = this.#parts;
+    const { world, options } = this.#parts;
     this.#moved(request, server);
-    const { id, kind, seq, block, blocks, group, data, crcs, expectedVersion } = request;
-    const { term } = this.#hints[group] as Hint;
-    const route = { gmap: map.gmap, group, term, vdisk, epoch, mapVersion, session, fence };
-    const place = { id, block, blocks };
-    const message: Frame['message'] =
-      kind === 'write'
-        ? { kind, ...route, ...place, seq, crcs }
-        : kind === 'trim'
-          ? { kind, ...route, ...place, seq }
-          : kind === 'writeIf'
-            ? { kind, ...route, ...place, seq, crcs, expectedVersion }
-            : { kind: 'read', ...route, ...place, conditional: kind === 'readConditional' };
-    const payload = kind === 'write' || kind === 'writeIf' ? data : NO_DATA;
-    net.send(serverName(server), { message, payload });
-    this.#later(request, options.timeoutNs, () => {
-      world.log.event('petal.timeout', server, id);
+    request.sentNs = world.clock.nowNs();
+    this.#ask(request, server);
+    const { hedgeDelayNs } = this.#balance;
+    if (request.kind !== 'read' || hedgeDelayNs >= options.timeoutNs) {
+      return this.#waitFor(request, options.timeoutNs);
+    }
+    this.#later(request, hedgeDelayNs, () => {
+      this.#hedge(request);
+      this.#waitFor(request, options.timeoutNs - hedgeDelayNs);
+    });
+  }
+
+  #waitFor(request: Request, forNs: number): void {
+    this.#later(request, forNs, () => {
+      const { log, clock } = this.#parts.world;
+      log.event('petal.timeout', request.server, request.id);
+      this.#balance.missed(request.server, clock.nowNs());
       this.#tryAgain(request, this.#another(request));
     });
   }
 
+  /** It takes longer than most: another copy is asked too, if that may be. */
+  #hedge(request: Request): void {
+    const other = this.#another(request);
+    if (other === request.server || request.failedCopies.has(other)) return;
+    if (!this.#balance.takeHedge()) return;
+    this.hedged++;
+    request.hedge = other;
+    this.#balance.asked(other);
+    this.#ask(request, other);
+  }
+
+  #ask(request: Request, server: number): void {
+    const { net, map, vdisk, session, fence } = this.#parts;
+    const { kind, group, data } = request;
+    const { term } = this.#hints[group] as Hint;
+    const { epoch, mapVersion } = this.#route;
+    const route = { gmap: map.gmap, term, vdisk, epoch, mapVersion, session, fence };
+    const payload = kind === 'write' || kind === 'writeIf' ? data : NO_DATA;
+    net.send(serverName(server), { message: messageOf(request, route), payload });
+  }
+
+  /** From now on this server is waited for, and no other one; -1: nobody is. */
   #moved(request: Request, server: number): void {
-    if (request.server >= 0) {
-      this.#pending.set(request.server, (this.#pending.get(request.server) ?? 1) - 1);
-    }
+    if (request.server >= 0) this.#balance.released(request.server);
+    if (request.hedge >= 0) this.#balance.released(request.hedge);
+    request.hedge = -1;
     request.server = server;
-    if (server >= 0) this.#pending.set(server, (this.#pending.get(server) ?? 0) + 1);
+    if (server >= 0) this.#balance.asked(server);
   }
 
   #later(request: Request, delayNs: number, then: () => void): void {
@@ -327,11 +383,22 @@ export class PetalPool implements BlockPool {
     const members = membersOf(this.#parts.map, request.group);
     const server = members.find((member) => serverName(member) === from);
     if (server === undefined) return;
-    this.#queues.set(server, message.queue);
+    this.#balance.told(server, message.queue);
     this.#learn(request.group, message);
     // Whoever was given up may have done it after all; that it could not does not matter any more.
     const isDone = message.status === PetalStatus.ok;
-    if (server === request.server || isDone) this.#answered(request, message, payload);
+    if (!isDone && request.hedge >= 0) return this.#leaveToOther(request, server, message.status);
+    if (server === request.server || isDone) this.#answered(request, server, message, payload);
+  }
+
+  /** One of two servers that were asked cannot answer. */
+  #leaveToOther(request: Request, server: number, status: ReplyMessage['status']): void {
+    const { hedge } = request;
+    if (server !== request.server && server !== hedge) return;
+    if (status === PetalStatus.ioError) request.failedCopies.add(server);
+    this.#balance.released(server);
+    request.hedge = -1;
+    if (server === request.server) request.server = hedge;
   }
 
   #learn(group: number, { term, primary }: ReplyMessage): void {
@@ -341,14 +408,14 @@ export class PetalPool implements BlockPool {
     hint.primary = primary;
   }
 
-  #answered(request: Request, reply: ReplyMessage, payload: Uint8Array): void {
+  #answered(request: Request, server: number, reply: ReplyMessage, payload: Uint8Array): void {
     const { options } = this.#parts;
     const { primary } = this.#hints[request.group] as Hint;
-    const pause = (server: number): void =>
-      this.#later(request, options.pauseNs, () => this.#tryAgain(request, server));
+    const pause = (next: number): void =>
+      this.#later(request, options.pauseNs, () => this.#tryAgain(request, next));
     switch (reply.status) {
       case PetalStatus.ok:
-        return this.#succeeded(request, reply, payload);
+        return this.#succeeded(request, server, reply, payload);
       case PetalStatus.otherVersion:
         return this.#end(request, PoolStatus.ok, reply);
       case PetalStatus.fenced:
@@ -357,7 +424,7 @@ export class PetalPool implements BlockPool {
       case PetalStatus.noSpace:
         return this.#end(request, PoolStatus.noSpace, null);
       case PetalStatus.ioError:
-        return this.#copyFailed(request);
+        return this.#copyFailed(request, server);
       case PetalStatus.wrongTerm:
         return request.kind === 'read' ? pause(request.server) : pause(primary);
       case PetalStatus.dirty:
@@ -368,35 +435,47 @@ export class PetalPool implements BlockPool {
       case PetalStatus.busy:
         return pause(request.kind === 'read' ? this.#another(request) : primary);
       case PetalStatus.staleMap:
+        this.#lookAgain();
         return pause(request.server);
     }
   }
 
-  #succeeded(request: Request, reply: ReplyMessage, payload: Uint8Array): void {
+  /** What the directory says is a hint as well: whoever compares it knows better. */
+  #lookAgain(): void {
+    const { lookAgain } = this.#parts;
+    if (lookAgain === undefined || this.#isLooking) return;
+    this.#isLooking = true;
+    const looked = (): void => {
+      this.#isLooking = false;
+    };
+    lookAgain().then((route) => {
+      this.#route = route;
+      looked();
+    }, looked);
+  }
+
+  #succeeded(request: Request, server: number, reply: ReplyMessage, payload: Uint8Array): void {
     const { kind, data } = request;
     if (kind === 'read' || kind === 'readConditional') {
       // What was changed on the way is no answer; the other copy may have it whole.
-      if (payload.length !== data.length || !this.#isWhole(payload, reply.crcs)) {
-        return this.#copyFailed(request);
+      if (
+        payload.length !== data.length ||
+        !isWhole(this.#parts.world.digest, payload, reply.crcs)
+      ) {
+        return this.#copyFailed(request, server);
       }
       data.set(payload);
+      this.onRead?.(server, request.group);
+      if (server === request.server && request.hedge < 0) {
+        this.#balance.took(this.#parts.world.clock.nowNs() - request.sentNs);
+      }
     }
     this.#end(request, PoolStatus.ok, reply);
   }
 
-  /** A block without data has no sum: it is zeros. */
-  #isWhole(data: Uint8Array, crcs: readonly number[]): boolean {
-    const { digest } = this.#parts.world;
-    return crcs.every((crc, at) => {
-      const from = at * BLOCK_BYTES;
-      if (digest.crc32(data, from, BLOCK_BYTES) === crc) return true;
-      return crc === 0 && data.subarray(from, from + BLOCK_BYTES).every((byte) => byte === 0);
-    });
-  }
-
-  #copyFailed(request: Request): void {
+  #copyFailed(request: Request, server: number): void {
     const { kind, group, failedCopies } = request;
-    failedCopies.add(request.server);
+    failedCopies.add(server);
     const members = membersOf(this.#parts.map, group);
     const isRead = kind === 'read' || kind === 'readConditional';
     if (!isRead || members.every((server) => failedCopies.has(server))) {
@@ -410,19 +489,12 @@ export class PetalPool implements BlockPool {
     request.timer = null;
     this.#moved(request, -1);
     this.#underWay.delete(request.id);
+    this.#completed++;
     request.done(status, reply);
     if (this.#waiting.length > 0 && this.#underWay.size < this.#parts.options.inFlightMax) {
       this.#launch(this.#waiting.shift());
     }
     if (this.#underWay.size > 0 || this.#waiting.length > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
-  }
-
-  #crcsOf(data: Uint8Array): number[] {
-    const crcs: number[] = [];
-    for (let from = 0; from < data.length; from += BLOCK_BYTES) {
-      crcs.push(this.#parts.world.digest.crc32(data, from, BLOCK_BYTES));
-    }
-    return crcs;
   }
 }

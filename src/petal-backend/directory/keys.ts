@@ -44,8 +44,12 @@ export function serverKey(pool: string, server: number): string {
   return `${serverPrefix(pool)}${padded(server)}`;
 }
 
+export function gmapPrefix(pool: string): string {
+  return `${poolPrefix(pool)}gmap/`;
+}
+
 export function gmapKey(pool: string, gmap: number): string {
-  return `${poolPrefix(pool)}gmap/${padded(gmap)}`;
+  return `${gmapPrefix(pool)}${padded(gmap)}`;
 }
 
 /** Of all pairs of the pool. */

@@ -151,11 +151,22 @@ export class Membership {
     await this.#change(seat, stepDown(pair.me), `for the store of s${pair.self} fails`);
   }
 
-  /** A member has everything. */
+  /**
+   * A member has everything. If nobody can say whether it was let in, it may answer readers
+   * already, or soon: this settles when it is known, and until then nothing is acknowledged without
+   * it.
+   */
   async admit(seat: Seat, joined: Member): Promise<void> {
     const { pair } = seat;
+    const { term } = pair;
     if (pair.role !== 'primary') return;
-    await this.#change(seat, rejoin(pair.me, joined), `with s${joined.server}`);
+    const letIn = (): Promise<boolean> =>
+      this.#change(seat, rejoin(pair.me, joined), `with s${joined.server}`);
+    if (await letIn()) return;
+    while (pair.term === term && pair.role === 'primary') {
+      await this.#parts.world.timers.sleep(this.#parts.options.heartbeatNs);
+      await letIn();
+    }
   }
 
   /** The primary makes another one in sync the primary. */
@@ -179,23 +190,29 @@ export class Membership {
     seat.mutations.closeTerm();
   }
 
-  /** One change at a time. When it settles, what it means for this server is noted durably. */
-  async #change(seat: Seat, transition: PairTransition, why: string): Promise<void> {
+  /**
+   * One change at a time. When it settles, what it means for this server is noted durably. False:
+   * nobody knows whether it was made, or may yet be.
+   */
+  async #change(seat: Seat, transition: PairTransition, why: string): Promise<boolean> {
     const { world, directory } = this.#parts;
-    if (seat.changing || !this.#isReady) return;
+    if (seat.changing || !this.#isReady) return true;
     seat.changing = true;
     try {
       const outcome = await directory.change(seat.pair.view, transition);
       world.crashPoint('petal.after-change');
       if (outcome.kind === 'unknown') await this.refresh();
-      if (outcome.kind === 'unknown' || outcome.kind === 'refused') return;
+      if (outcome.kind === 'unknown') return false;
+      if (outcome.kind === 'refused') return true;
       const { view } = outcome;
       const { group, term } = view.record;
       if (outcome.kind === 'made') world.log.note(`pair ${group}, term ${term}: ${why}`);
       await this.#observe(seat, view);
+      return true;
     } catch (thrown) {
       if (!(thrown instanceof StorageError)) throw thrown;
       world.log.note(`pair ${seat.pair.group}: ${toErrorRecord(thrown).message}`);
+      return false;
     } finally {
       seat.changing = false;
     }

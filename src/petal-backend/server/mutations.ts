@@ -175,6 +175,10 @@ export class PrimaryMutations {
     if (mutation.message.kind === 'writeIf') {
       const { conditionalVersion } = store.facts(mutation);
       if (conditionalVersion !== mutation.message.expectedVersion) {
+        // To tell the version is to read.
+        const nowNs = world.clock.nowNs();
+        const mayRead = pair.hasLease(nowNs) && !pair.holdsBack(nowNs);
+        if (!mayRead) return this.#end(mutation, PetalStatus.noLease);
         return this.#end(mutation, PetalStatus.otherVersion, conditionalVersion);
       }
       mutation.conditionalVersion = conditionalVersion + 1;

@@ -69,6 +69,8 @@ export interface PairStatus {
   readonly role: PairRole;
   readonly inSync: readonly number[];
   readonly members: readonly number[];
+  /** Its view of the pair is recent enough to read by. */
+  readonly isLeased: boolean;
   /** Mutations that are not answered. */
   readonly underWay: number;
   /** Members that are being brought up to date. */
@@ -224,6 +226,7 @@ export class PetalServer implements HostedActor {
       role: pair.role,
       inSync: pair.record.inSync.map(({ server }) => server),
       members: pair.record.members,
+      isLeased: pair.hasLease(this.#parts.world.clock.nowNs()),
       underWay: mutations.underWay,
       joining: [...joining.keys()],
       damaged: this.#healing.damagedOf(seat),
@@ -276,6 +279,8 @@ export class PetalServer implements HostedActor {
       this.#refreshSoon();
       return this.#refuse(from, message, pair, PetalStatus.noLease);
     }
+    const isFull = this.#queue >= this.#parts.options.queueMax;
+    if (isFull) return this.#refuse(from, message, pair, PetalStatus.busy);
     this.#queue++;
     if (message.kind === 'read') this.#reads.take(from, message, seat);
     else if (pair.role !== 'primary') this.#refuse(from, message, pair, PetalStatus.notHere, true);

@@ -84,6 +84,8 @@ export interface ServerOptions {
   readonly heartbeatNs: number;
   /** Blocks that a rejoining server is sent before it has answered. */
   readonly repairBlocks: number;
+  /** Requests of clients at a time; more are told `busy`. */
+  readonly queueMax: number;
   /** After which a primary gives its part back to the first choice of the map. */
   readonly handBackNs: number;
   /** Between two chunks that are looked at for damage. */
@@ -97,6 +99,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   silenceNs: 500e6,
   heartbeatNs: 100e6,
   repairBlocks: 64,
+  queueMax: 4096,
   handBackNs: 10e9,
   scrubPauseNs: 50e6,
   plantedBug: 'none',

@@ -148,7 +148,8 @@ export interface ChunkStore {
   /** Reads up to `limit` chunks, going on where it ended, and says what is not what was written. */
   scrub(limit: number): Promise<ScrubStep>;
   statistics(): StoreStatistics;
-  checkInvariants(): void;
+  /** `isFull`: of everything there is, else of a part of it, another one each time. */
+  checkInvariants(isFull?: boolean): void;
   /** Ends when all is in its place, or a disk fails. What waits is done before. */
   close(): Promise<void>;
 }

@@ -266,9 +266,10 @@ export class FileChunkStore implements ChunkStore {
     };
   }
 
-  checkInvariants(): void {
+  checkInvariants(isFull = false): void {
     const { table, slots } = this.#recovered;
-    for (let i = 0; i < CHECKED_ROWS; i++) {
+    let owners = 0;
+    for (let i = 0; i < (isFull ? table.rows : CHECKED_ROWS); i++) {
       this.#checked = (this.#checked + 1) % table.rows;
       const row = this.#checked;
       const slot = table.slotOf(row);
@@ -276,6 +277,7 @@ export class FileChunkStore implements ChunkStore {
         invariant(slot === 0, 'a row that is free has no slot');
         continue;
       }
+      if (slot !== 0) owners++;
       const isOwner = slot === 0 || slots.ownerOf(table.slotDiskOf(row), slot) === row;
       invariant(isOwner || !this.intact, 'a slot is that of one chunk');
       for (let block = 0; block < CHUNK_BLOCKS; block++) {
@@ -285,6 +287,8 @@ export class FileChunkStore implements ChunkStore {
         invariant(holds || !inRam, 'what is not in its place yet is data');
       }
     }
+    const addsUp = !isFull || !this.intact || owners === slots.used;
+    invariant(addsUp, 'each slot that is not free is that of a chunk');
   }
 
   async close(): Promise<void> {

@@ -76,6 +76,11 @@ export class SimDirectory implements Directory {
     return this.#health;
   }
 
+  /** Txns that have changed it so far. */
+  get changes(): number {
+    return this.#lastTxn;
+  }
+
   setHealth(health: DirectoryHealth): void {
     this.#health = health;
     if (health !== 'up') return;
