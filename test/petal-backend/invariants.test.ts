@@ -127,8 +127,8 @@ test('law I7: a slot that nobody has and that is not free is seen', async (t) =>
     const opening = (async () => {
       const options = { ...STORE, server: new Uint8Array(16).fill(1) };
       // The first time it is new; what is new is not believed complete.
-      await recoverStore(world, options);
-      const recovered = await recoverStore(world, options);
+      await recoverStore(world, options, 0);
+      const recovered = await recoverStore(world, options, 0);
       const store = new FileChunkStore(world, options, recovered);
       t.notThrows(() => store.checkInvariants(true));
       recovered.slots.take(0);
