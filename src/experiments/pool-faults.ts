@@ -20,7 +20,7 @@ import {
 } from '../world/faults.ts';
 import { poolLinkOf } from './check-faults.ts';
 import type { PetalScenario } from './petal-scenario.ts';
-import { imageTriggerOf, serverTriggerOf } from './random-triggers.ts';
+import { imageTriggerOf, serverTriggerOf, timeOf } from './random-triggers.ts';
 
 const KINDS = [
   'server-kill',
@@ -37,6 +37,7 @@ export type PoolFaultKind = Exclude<Kind, 'pool-link'>;
 const KIND_CHANCE = 0.4;
 /** Beside one of each kind that the seed has. */
 const MORE_MAX = 2;
+const BOTH_CHANCE = 0.3;
 const LONGEST_NS = 150e6;
 const LONGEST_DELAY_NS = 20e6;
 /**
@@ -68,7 +69,21 @@ export function poolFaults(random: Prng, petal: PetalScenario, hosts: readonly s
     if (part !== null) troubled.add(part);
     faults.push(fault);
   }
+  if (frail === null && random.chance(BOTH_CHANCE)) faults.push(...bothDie(random, petal));
   return faults;
+}
+
+/** Two servers that share blocks die at the same moment: drawn apart, for else it is too rare. */
+function bothDie(random: Prng, { servers }: PetalScenario): Fault[] {
+  const one = random.between(1, servers);
+  const other = (one % servers) + 1;
+  const when = imageTriggerOf(random);
+  // They have no events in common but those of guests.
+  const moment = when.kind === 'protocol' || when.kind === 'progress' ? when : timeOf(random);
+  return [one, other].map((server) => {
+    const kind = random.chance(0.5) ? 'server-kill' : 'server-power-cut';
+    return { kind, server: serverName(server), when: moment };
+  });
 }
 
 /**
