@@ -7,7 +7,7 @@
  * which is what the driver VM keeps whole over a crash; a client's longer request is several.
  *
  * Buffers are bounded: when there is none, whoever wants one waits in line, and its connection
- * reads no more. The more is lent, the less one connection may hold (`#mayHold`), so that one that
+ * reads no more. The more is lent, the less one connection may hold (`mayHold`), so that one that
  * has stopped half-way through its payload cannot take them all.
  *
  * Nothing is submitted before the disk was connected once; after that a dead driver VM only makes
@@ -26,6 +26,9 @@ import type { Workload } from '../guests/workload.ts';
 export const TRANSFER_BYTES_MAX = 1_048_576;
 /** Transfers that are kept for later use. */
 const SPARE_TRANSFERS = 1024;
+
+/** What of a front end an export uses. */
+export type ExportFront = Pick<Blkfront, 'features' | 'inFlight' | 'kick' | 'state' | 'submit'>;
 
 /** Whose transfer it is. */
 export interface TransferOwner {
@@ -69,7 +72,7 @@ export class ExportDisk implements Workload {
   readonly #frames: GuestFrames;
   readonly #bufferPages: number;
   readonly #wake: () => void;
-  #disk: Blkfront | null = null;
+  #disk: ExportFront | null = null;
   readonly #spare: Transfer[] = [];
   readonly #waiting = new Fifo<BufferWaiter>();
   #touched: StepListener[] = [];
@@ -103,21 +106,22 @@ export class ExportDisk implements Workload {
   }
 
   /**
-   * A transfer with a buffer of `lengthBytes`, or null: then `waiter`, which has `heldBytes` now,
-   * is in line, and is asked again when buffers may be free.
+   * Whether a connection that holds buffers of `heldBytes` may hold one more. If not, it waits for
+   * its own to come back, and in nobody's way.
    */
-  takeWithBuffer(
-    lengthBytes: number,
-    heldBytes: number,
-    owner: TransferOwner,
-    waiter: BufferWaiter,
-  ): Transfer | null {
+  mayHold(heldBytes: number, lengthBytes: number): boolean {
+    return heldBytes === 0 || heldBytes + lengthBytes <= (this.#frames.freePages * PAGE_BYTES) / 4;
+  }
+
+  /**
+   * A transfer with a buffer of `lengthBytes`, or null: then `waiter` is in line, and is asked
+   * again when buffers may be free.
+   */
+  takeWithBuffer(lengthBytes: number, owner: TransferOwner, waiter: BufferWaiter): Transfer | null {
     invariant(lengthBytes > 0 && lengthBytes <= TRANSFER_BYTES_MAX, 'a buffer is short');
     const isFirst = this.#waiting.peek() === waiter;
     const isTurn = isFirst || this.#waiting.length === 0;
-    const isGreedy = heldBytes > 0 && heldBytes + lengthBytes > this.#mayHold();
-    const pages = Math.ceil(lengthBytes / PAGE_BYTES);
-    const frame = isTurn && !isGreedy ? this.#frames.take(pages) : null;
+    const frame = isTurn ? this.#frames.take(Math.ceil(lengthBytes / PAGE_BYTES)) : null;
     if (frame === null) {
       if (!isFirst) this.#waiting.push(waiter);
       return null;
@@ -176,7 +180,7 @@ export class ExportDisk implements Workload {
     this.#wake();
   }
 
-  begin(disk: Blkfront): void {
+  begin(disk: ExportFront): void {
     this.#disk = disk;
   }
 
@@ -207,10 +211,5 @@ export class ExportDisk implements Workload {
 
   checkInvariants(): void {
     invariant(this.#frames.freePages <= this.#bufferPages, 'a buffer is given back once');
-  }
-
-  /** How much one connection may hold now, when it holds something already. */
-  #mayHold(): number {
-    return (this.#frames.freePages * PAGE_BYTES) / 4;
   }
 }

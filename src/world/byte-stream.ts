@@ -17,8 +17,9 @@ export interface ByteStream {
   /** Who is on the other side, for people. */
   readonly peer: string;
   /**
-   * Sends the first `lengthBytes`, which are borrowed until `done`; that is called once, also if
-   * the stream closes first. What is sent in one turn leaves in one system call.
+   * Sends the first `lengthBytes`, which are borrowed until `done`; that is called once, never
+   * inside the call, and also if the stream closes first. What is sent in one turn leaves in one
+   * system call.
    */
   send(bytes: Uint8Array, lengthBytes: number, done: () => void): void;
   /** Offers again what was not taken, and reads on. */

@@ -43,8 +43,12 @@ export interface RunnerHost extends BufferWaiter {
   readonly failed: (thrown: unknown) => void;
 }
 
-/** What is in the way of a request: nothing any more, no buffer, too much that is not sent. */
-export type Issued = 'all' | 'no-buffer' | 'no-answers';
+/**
+ * What is in the way of a request: no buffer is free; it holds its share of them; too much is not
+ * sent.
+ */
+export type Shortage = 'no-buffer' | 'no-share' | 'no-answers';
+export type Issued = 'all' | Shortage;
 
 const REQUESTS_MAX = 128;
 const EXTENTS_MAX = 2048;
@@ -121,12 +125,12 @@ export class RequestRunner implements RequestHost {
     }
   }
 
-  /** A transfer with a buffer for the next piece of a request; null: there is none now. */
-  piece(request: NbdRequest): Transfer | null {
+  /** A transfer with a buffer for the next piece of a request, or why there is none. */
+  piece(request: NbdRequest): Transfer | Shortage {
     const bytes = Math.min(request.leftBytes, TRANSFER_BYTES_MAX);
-    const disk = this.#disk;
-    const transfer = disk.takeWithBuffer(bytes, this.#bufferBytes, request, this.#host);
-    if (transfer === null) return null;
+    if (!this.#disk.mayHold(this.#bufferBytes, bytes)) return 'no-share';
+    const transfer = this.#disk.takeWithBuffer(bytes, request, this.#host);
+    if (transfer === null) return 'no-buffer';
     this.#bufferBytes += bytes;
     transfer.offsetBytes = request.nextBytes;
     request.nextBytes += bytes;
@@ -186,7 +190,7 @@ export class RequestRunner implements RequestHost {
       const bytes = Math.min(request.leftBytes, TRANSFER_BYTES_MAX);
       if (isRead && !this.#budget.allows(this.#owedBytes, bytes)) return 'no-answers';
       const transfer = this.piece(request);
-      if (transfer === null) return 'no-buffer';
+      if (typeof transfer === 'string') return transfer;
       if (isRead) {
         this.#readBytes += bytes;
         if (this.#agreement.mode === 'simple') request.inOrder.push(transfer);

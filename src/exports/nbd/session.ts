@@ -49,6 +49,8 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
   #transmission: Transmission | null = null;
   #unsentBytes = 0;
   #isTouched = false;
+  /** In its handshake: it has sent what is not taken before its replies have left. */
+  #isHeldUp = false;
   #isEnded = false;
   #ticks = 0;
   /** Since the client last did something, while something was expected of it. */
@@ -76,7 +78,8 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
     this.#silentTicks = 0;
     let at = from;
     while (at < to && this.#transmission === null && !this.#isEnded) {
-      if (this.#isAhead) break;
+      this.#isHeldUp = this.#isAhead;
+      if (this.#isHeldUp) break;
       at = this.#handshake.received(bytes, at, to);
       this.#lookAtHandshake();
     }
@@ -194,7 +197,9 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
   }
 
   #sent(): void {
-    if (this.#transmission !== null) this.#look();
-    else if (!this.#isEnded && !this.#isAhead) this.#stream.resume();
+    if (this.#transmission !== null) return this.#look();
+    if (!this.#isHeldUp || this.#isEnded || this.#isAhead) return;
+    this.#isHeldUp = false;
+    this.#stream.resume();
   }
 }

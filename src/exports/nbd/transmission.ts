@@ -26,7 +26,7 @@ import {
 } from './protocol.ts';
 import type { NbdRequest } from './request.ts';
 import { refusalOf, type Terms } from './request-rules.ts';
-import { RequestRunner, type RunnerHost } from './request-runner.ts';
+import { RequestRunner, type RunnerHost, type Shortage } from './request-runner.ts';
 
 /** What a transmission asks of its connection. */
 export interface TransmissionHost extends Omit<RunnerHost, keyof BufferWaiter> {
@@ -34,8 +34,8 @@ export interface TransmissionHost extends Omit<RunnerHost, keyof BufferWaiter> {
   unparked(): void;
 }
 
-const PARKED = { no: 0, records: 1, buffers: 2, answers: 3 } as const;
-type Parked = (typeof PARKED)[keyof typeof PARKED];
+/** What it waits for: a record for a request, or what the runner has too little of. */
+type Parked = 'no' | 'no-record' | Shortage;
 
 export class Transmission implements RunnerHost {
   readonly #agreement: Agreement;
@@ -47,7 +47,7 @@ export class Transmission implements RunnerHost {
   #heldBytes = 0;
   /** Over the bytes that are being received. */
   #view: DataView;
-  #parked: Parked = PARKED.no;
+  #parked: Parked = 'no';
   /** A request without a payload that is not wholly issued. */
   #issuing: NbdRequest | null = null;
   #payloadOf: NbdRequest | null = null;
@@ -72,7 +72,7 @@ export class Transmission implements RunnerHost {
   /** In a message that the client has not finished, though nothing keeps it from that. */
   get isMidMessage(): boolean {
     const begun = this.#heldBytes > 0 || this.#payloadOf !== null || this.#passingBytes > 0;
-    return begun && this.#parked === PARKED.no;
+    return begun && this.#parked === 'no';
   }
 
   get unsentBytes(): number {
@@ -88,7 +88,7 @@ export class Transmission implements RunnerHost {
   /** As `StreamUser.received`. */
   received(bytes: Uint8Array, from: number, to: number): number {
     let at = from;
-    while (at < to && this.#parked === PARKED.no && !this.#isOver) {
+    while (at < to && this.#parked === 'no' && !this.#isOver) {
       if (this.#passingBytes > 0) at += this.#passBy(to - at);
       else if (this.#payloadOf !== null) at += this.#fill(bytes, at, to);
       else at += this.#takeHeader(bytes, at, to);
@@ -114,14 +114,14 @@ export class Transmission implements RunnerHost {
   /** Some replies have left, or requests were answered: looks whether there is room again. */
   look(): void {
     this.#runner.settleAccounts();
-    const isFree = this.#parked === PARKED.records && !this.#runner.isFull;
-    if (isFree || this.#parked === PARKED.answers) this.#goOn();
+    // Who is in line for a buffer is asked when there is one.
+    if (this.#parked !== 'no' && this.#parked !== 'no-buffer') this.#goOn();
   }
 
   buffersFreed(): boolean {
     if (this.#isOver) return false;
     this.#goOn();
-    return this.#parked === PARKED.buffers;
+    return this.#isInLine;
   }
 
   answered(): void {
@@ -136,24 +136,28 @@ export class Transmission implements RunnerHost {
     this.#host.failed(thrown);
   };
 
+  get #isInLine(): boolean {
+    return this.#parked === 'no-buffer';
+  }
+
   get #isOver(): boolean {
     return this.#isClosed || this.#isDisconnecting;
   }
 
   /** Goes on where it was parked, and takes bytes again if nothing is in the way any more. */
   #goOn(): void {
-    this.#parked = PARKED.no;
+    this.#parked = 'no';
     const issuing = this.#issuing;
     if (issuing !== null) this.#issue(issuing);
     else if (this.#payloadOf !== null && this.#filling === null) this.#takeBuffer(this.#payloadOf);
     this.#runner.settleAccounts();
-    if (this.#parked === PARKED.no) this.#host.unparked();
+    if (this.#parked === 'no') this.#host.unparked();
   }
 
   #takeHeader(bytes: Uint8Array, from: number, to: number): number {
     const held = this.#held;
     if (this.#runner.isFull) {
-      this.#parked = PARKED.records;
+      this.#parked = 'no-record';
       return 0;
     }
     const length = held.byteLength;
@@ -229,8 +233,7 @@ export class Transmission implements RunnerHost {
   #issue(request: NbdRequest): void {
     const issued = this.#runner.issue(request);
     this.#issuing = issued === 'all' ? null : request;
-    if (issued === 'no-buffer') this.#parked = PARKED.buffers;
-    if (issued === 'no-answers') this.#parked = PARKED.answers;
+    if (issued !== 'all') this.#parked = issued;
   }
 
   #passBy(availableBytes: number): number {
@@ -256,10 +259,10 @@ export class Transmission implements RunnerHost {
 
   #takeBuffer(request: NbdRequest): Transfer | null {
     const transfer = this.#runner.piece(request);
-    this.#filling = transfer;
     this.#filledBytes = 0;
-    if (transfer === null) this.#parked = PARKED.buffers;
-    return transfer;
+    if (typeof transfer === 'string') this.#parked = transfer;
+    else this.#filling = transfer;
+    return this.#filling;
   }
 }
 

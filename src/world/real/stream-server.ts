@@ -61,6 +61,8 @@ interface WithHandle {
 
 class SocketStream implements ByteStream {
   readonly peer: string;
+  /** What the server has accepted, without its handle: the server counts it until it closes. */
+  readonly #accepted: Socket;
   readonly #socket: Socket;
   readonly #failed: (thrown: unknown) => void;
   readonly #buffer: Uint8Array = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
@@ -76,6 +78,7 @@ class SocketStream implements ByteStream {
 
   constructor(accepted: Socket, failed: (thrown: unknown) => void) {
     this.#failed = failed;
+    this.#accepted = accepted;
     const { remoteAddress, remotePort } = accepted;
     this.peer =
       remoteAddress === undefined ? 'over a Unix socket' : `${remoteAddress}:${remotePort}`;
@@ -95,7 +98,7 @@ class SocketStream implements ByteStream {
   }
 
   send(bytes: Uint8Array, lengthBytes: number, done: () => void): void {
-    if (this.#isClosed) return done();
+    if (this.#isClosed) return queueMicrotask(done);
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
@@ -169,6 +172,7 @@ class SocketStream implements ByteStream {
   #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#accepted.destroy();
     this.#guarded(() => this.#user?.closed());
   }
 
