@@ -13,8 +13,9 @@ import type { DriverVmConfig, DriverVmStatus } from '../driver-vm/driver-vm.ts';
 import { ExportDisk } from '../exports/export-disk.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import { Guest, type GuestConfig } from '../guests/guest.ts';
+import { VIRTUAL_DEVICE } from '../hypervisor/disk-keys.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
-import { type DriverDomain, Toolstack, VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
+import { type DriverDomain, type GuestDomain, Toolstack } from '../hypervisor/toolstack.ts';
 import { DEFAULT_SIZES, ramBytes } from '../parallax/vdi/sizes.ts';
 import { GRANT_ENTRY_BYTES } from '../ring/grant-table.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../world/actor.ts';
@@ -36,8 +37,8 @@ const DRIVER_HEAP_BYTES: number = 32 * MIB;
 const EXPORT_HEAP_BYTES: number = 64 * MIB;
 const EXPORT_GRANT_ENTRIES = 8704;
 const SPARE_BYTES: number = MIB;
-/** One that lives, one that is dead and still has its frames, and a successor that died early. */
-const DRIVERS = 3;
+/** One that lives, and some that are dead and have their frames until all exports have left them. */
+const DRIVERS = 4;
 const DEADLINE_NS = 30e9;
 const RESTART_MS = 100;
 const RESTART_MS_MAX = 5000;
@@ -66,6 +67,8 @@ export interface ServeHostOptions {
   readonly store: StoreFolder;
   readonly host: string;
   readonly disks: readonly ServedDisk[];
+  /** The first of as many numbers as there are disks, which no front end of this host ever had. */
+  readonly firstFrontId: number;
   readonly onNote: (text: string) => void;
   /** It cannot go on. */
   readonly failed: (thrown: unknown) => void;
@@ -92,7 +95,11 @@ export class ServeHost {
   #serving: Promise<void> = Promise.resolve();
 
   constructor(options: ServeHostOptions) {
-    const { store, host, onNote, failed } = options;
+    const { store, host, failed } = options;
+    const onNote = (text: string): void => {
+      // What dies at the end dies as it should.
+      if (!this.#isEnding) options.onNote(text);
+    };
     this.#options = options;
     const memory = createHostMemory(hostBytes(options.disks.length));
     const folder = store.hostFolder(host);
@@ -115,11 +122,13 @@ export class ServeHost {
       startResident(spec, { place, seed: SEED, clockZero, onNote }, make),
     );
     this.#directory = new DirectoryServer(store.directory);
-    this.#toolstack = new Toolstack(host, this.#world, this.#spawner, {
-      driverExited: (driver) => this.#driverExited(driver),
-      guestExited: ({ exit }) => this.#exportExited(exit),
+    const events = {
+      driverExited: (driver: DriverDomain) => this.#driverExited(driver),
+      guestExited: ({ exit }: GuestDomain) => this.#exportExited(exit),
       failed,
-    });
+    };
+    const ids = { nextFrontId: options.firstFrontId, nextDiskId: 1 };
+    this.#toolstack = new Toolstack(host, this.#world, this.#spawner, events, {}, ids);
   }
 
   get world(): RealWorld {

@@ -19,6 +19,7 @@ import { listenStreams, type StreamListener } from '../world/real/stream-server.
 import { serveControlSocket } from './control-socket.ts';
 import { CONTROL_SOCKET } from './ctl.ts';
 import { addExamples, readCount } from './flags.ts';
+import { reserveFrontIds } from './front-ids.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { ServeControl } from './serve-control.ts';
 import { exportOf, type PlannedExport, planExports, SERVED_CLONE } from './serve-exports.ts';
@@ -97,7 +98,9 @@ async function serve(flags: ServeFlags): Promise<void> {
         if (all.length > EXPORTS_MAX) throw tooMany(all.length);
         const exports = await planExports(view, flags.host, all);
         await store.prepareHost(flags.host);
-        const service = new Service(flags, store, view, exports, addresses);
+        const { directory } = store;
+        const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
+        const service = new Service(flags, store, view, exports, addresses, fronts);
         await service.run(signal);
       } finally {
         await view.close();
@@ -140,6 +143,7 @@ class Service {
     view: StoreView,
     exports: readonly PlannedExport[],
     addresses: readonly SocketAddress[],
+    firstFrontId: number,
   ) {
     this.#flags = flags;
     this.#store = store;
@@ -154,6 +158,7 @@ class Service {
       store,
       host: flags.host,
       disks: exports,
+      firstFrontId,
       onNote: this.#note,
       failed: this.#fail,
     });
