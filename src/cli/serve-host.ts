@@ -37,7 +37,9 @@ const DRIVER_HEAP_BYTES: number = 32 * MIB;
 const EXPORT_HEAP_BYTES: number = 64 * MIB;
 const EXPORT_GRANT_ENTRIES = 8704;
 const SPARE_BYTES: number = MIB;
-/** One that lives, and some that are dead and have their frames until all exports have left them. */
+/**
+ * One that lives, and some that are dead and have their frames until all exports have left them.
+ */
 const DRIVERS = 4;
 const DEADLINE_NS = 30e9;
 const RESTART_MS = 100;

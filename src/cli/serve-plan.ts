@@ -54,10 +54,13 @@ function readExport(text: string): WantedExport {
   return { name, ...parseTarget(text.slice(at + 1)) };
 }
 
-/** Reads `unix:/path` and `tcp:host:port`; beyond this machine only if that is `allowed`. */
+/**
+ * Reads `unix:PATH`, `tcp:PORT` (of this machine alone) and `tcp:HOST:PORT`, which is beyond this
+ * machine only if that is `allowed`.
+ */
 export function readAddress(text: string, allowed: boolean): SocketAddress {
   if (text.startsWith('unix:')) return unixAddress(text.slice('unix:'.length), '--listen');
-  const match = /^tcp:(\[[0-9a-f:]+\]|[^:]+):(\d+)$/i.exec(text);
+  const match = /^tcp:(?:(\[[0-9a-f:]+\]|[^:]+):)?(\d+)$/i.exec(text);
   const port = Number(match?.[2] ?? Number.NaN);
   if (match === null || port > PORT_MAX) {
     throw new UsageError(
@@ -67,7 +70,7 @@ export function readAddress(text: string, allowed: boolean): SocketAddress {
       { fields: { given: text } },
     );
   }
-  const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
+  const host = (match[1] ?? 'localhost').replace(/^\[|\]$/g, '');
   if (!allowed && !LOOPBACK.has(host)) {
     throw new UsageError(
       'E_LISTEN_REMOTE',

@@ -57,7 +57,7 @@ export function addServeCommand(program: Command): void {
     )
     .option(
       '--listen <address>',
-      'unix:PATH or tcp:HOST:PORT; may be repeated (default: unix:<store>/nbd.sock)',
+      'unix:PATH, tcp:PORT or tcp:HOST:PORT; may be repeated (default: unix:<store>/nbd.sock)',
       collect,
       [],
     )
@@ -75,7 +75,7 @@ export function addServeCommand(program: Command): void {
   addExamples(
     command,
     'stordom serve --store my-store --export disk=mail --listen unix:mail.sock',
-    'stordom serve --store my-store --export old=disk@first --listen tcp:localhost:0',
+    'stordom serve --store my-store --export old=disk@first --listen tcp:0',
   );
 }
 

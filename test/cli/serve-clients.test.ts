@@ -84,7 +84,7 @@ where('qemu-img')(
     const bench = new ServeBench(t);
     writeFileSync(bench.path('in.raw'), rawImage(2, 4096));
     await bench.ok('vdi create disk --size 16m');
-    const { uri } = await bench.serve('--listen tcp:localhost:0');
+    const { uri } = await bench.serve('--listen tcp:0');
     const args = ['convert', '-n', '-f', 'raw', '-O', 'raw', 'in.raw', uri('disk')];
     await bench.clientOk('qemu-img', args);
     const compare = ['compare', '-f', 'raw', '-F', 'raw', 'in.raw', uri('disk')];
