@@ -65,8 +65,8 @@ export function readAddress(text: string, allowed: boolean): SocketAddress {
   if (match === null || port > PORT_MAX) {
     throw new UsageError(
       'E_LISTEN',
-      `--listen: ${JSON.stringify(text)} is not usable; expected unix:PATH or tcp:HOST:PORT; ` +
-        'write for example --listen tcp:localhost:10809',
+      `--listen: ${JSON.stringify(text)} is not usable; expected unix:PATH, tcp:PORT or ` +
+        'tcp:HOST:PORT; write for example --listen tcp:10809',
       { fields: { given: text } },
     );
   }
