@@ -9,7 +9,11 @@
 import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { PAGE_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
-import type { DriverVmConfig, DriverVmStatus } from '../driver-vm/driver-vm.ts';
+import {
+  DIRECTORY_LINK,
+  type DriverVmConfig,
+  type DriverVmStatus,
+} from '../driver-vm/driver-vm.ts';
 import { ExportDisk } from '../exports/export-disk.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import { Guest, type GuestConfig } from '../guests/guest.ts';
@@ -155,7 +159,7 @@ export class ServeHost {
     });
     await this.#toolstack.startDriver({
       heapBytes: DRIVER_HEAP_BYTES + ramBytes(DEFAULT_SIZES),
-      directory: (link) => this.#directory.serve(link),
+      links: { [DIRECTORY_LINK]: (link) => this.#directory.serve(link) },
       config,
     });
     for (const disk of disks) await this.#createDomain(disk);
