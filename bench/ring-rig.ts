@@ -20,7 +20,8 @@ import {
 } from '../src/guests/closed-loop.ts';
 import type { ClosedLoopConfig } from '../src/guests/create-guest.ts';
 import type { GuestConfig } from '../src/guests/guest.ts';
-import { Toolstack, VIRTUAL_DEVICE } from '../src/hypervisor/toolstack.ts';
+import { VIRTUAL_DEVICE } from '../src/hypervisor/disk-keys.ts';
+import { Toolstack } from '../src/hypervisor/toolstack.ts';
 import type { WaitMode } from '../src/world/real/bell-watch.ts';
 import { startClock } from '../src/world/real/clock.ts';
 import { toolstackWorld } from '../src/world/real/real-world.ts';

@@ -19,7 +19,8 @@ import {
 } from '../src/guests/closed-loop.ts';
 import type { ClosedLoopConfig } from '../src/guests/create-guest.ts';
 import type { GuestConfig } from '../src/guests/guest.ts';
-import { Toolstack, VIRTUAL_DEVICE } from '../src/hypervisor/toolstack.ts';
+import { VIRTUAL_DEVICE } from '../src/hypervisor/disk-keys.ts';
+import { Toolstack } from '../src/hypervisor/toolstack.ts';
 import type { ImageStatus } from '../src/parallax/vdi/served-image.ts';
 import { type ParallaxSizes, ramBytes } from '../src/parallax/vdi/sizes.ts';
 import { startClock } from '../src/world/real/clock.ts';

@@ -1,12 +1,14 @@
 /** The command line: one file a command. */
 import { Command } from 'commander';
 import { addBenchCommand } from './bench.ts';
+import { addCtlCommand } from './ctl.ts';
 import { addDemoCommand } from './demo.ts';
 import { exitCodeFor } from './exit.ts';
 import { addExamples } from './flags.ts';
 import { addFsckCommand } from './fsck.ts';
 import { addPetalCommand } from './petal.ts';
 import { addReplayCommand } from './replay.ts';
+import { addServeCommand } from './serve.ts';
 import { addSimCommand } from './sim.ts';
 import { addTraceCommand } from './trace.ts';
 import { addVdiCommand } from './vdi.ts';
@@ -36,6 +38,8 @@ function program(): Command {
   addTraceCommand(command);
   addVdiCommand(command);
   addPetalCommand(command);
+  addServeCommand(command);
+  addCtlCommand(command);
   addBenchCommand(command);
   addFsckCommand(command);
   return addExamples(command, 'stordom demo crash', 'stordom sim crash --seeds 1..10');

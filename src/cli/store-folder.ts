@@ -6,6 +6,7 @@
  * DIR/directory.lmdb-lock   lmdb's own
  * DIR/pool/blocks           the pool, as large as the store and sparse
  * DIR/hosts/<host>/         a host's own disk: its log (log-*, ckpt-*) and its slab
+ * DIR/control.sock          while it is served: where `stordom ctl` asks
  * ```
  * There is nothing else to a store: copied as a whole while it is stopped, it is a copy of it.
  */
@@ -90,7 +91,7 @@ export class StoreFolder {
       seed: randomInt(SEED_END),
       clockZero: startClock(),
       folder: this.hostFolder(host),
-      poolFolder: join(this.path, 'pool'),
+      poolFolder: this.poolFolder,
       onNote,
     };
     const world = toolstackWorld(options, onActivity);
@@ -100,6 +101,10 @@ export class StoreFolder {
 
   hostFolder(host: string): string {
     return join(this.path, 'hosts', host);
+  }
+
+  get poolFolder(): string {
+    return join(this.path, 'pool');
   }
 
   /** Hosts that have a disk here. */

@@ -23,6 +23,7 @@ import { XenstoreClient } from '../hypervisor/xenstore/client.ts';
 import { POOL_DISK } from '../parallax/disk-names.ts';
 import { embeddedOpener } from '../parallax/pool/embedded-store.ts';
 import type { PoolOpener } from '../parallax/pool/store-pool.ts';
+import type { BlockRun, ExtentKind } from '../parallax/vdi/extents.ts';
 import type { ImageStatus } from '../parallax/vdi/served-image.ts';
 import { ramBytes } from '../parallax/vdi/sizes.ts';
 import { EventPage } from '../ring/event-page.ts';
@@ -102,6 +103,12 @@ export interface DriverVmControl {
   storeStatus(): StoreStatus | null;
   /** Takes a snapshot of an image of its store; settles with its id when it is as safe as asked. */
   snapshot(image: string, name: string, local: boolean): Promise<number>;
+  /** Runs of blocks of an image, from one up to another at most; see `extentsOf`. */
+  extents(image: string, kind: ExtentKind, from: number, to: number): Promise<BlockRun[]>;
+  /** Takes an image of its store away. No guest has it as its disk. */
+  removeImage(image: string): Promise<void>;
+  /** Publishes what its images have and leaves the store. Its guests are gone. */
+  closeStore(): Promise<void>;
 }
 
 /** To the directory of its store: of a driver VM that has one. */
@@ -225,6 +232,10 @@ export class DriverVm implements HostedActor {
       invariant(this.#images !== null, 'a snapshot is asked of a driver VM with a store');
       return this.#images.snapshot(image, name, local);
     },
+    extents: (image: string, kind: ExtentKind, from: number, to: number) =>
+      this.#imageServer().extents(image, kind, from, to),
+    removeImage: (image: string) => this.#imageServer().remove(image),
+    closeStore: () => this.#imageServer().close(),
   };
 
   #serveImages(firstFrame: FrameNo, pages: number): ImageServer | null {

@@ -11,6 +11,7 @@ import type { SlabStats } from '../parallax/cache/slab-options.ts';
 import { Parallax } from '../parallax/engine.ts';
 import type { LogStatistics } from '../parallax/log/dirty-log.ts';
 import type { PoolOpener } from '../parallax/pool/store-pool.ts';
+import type { BlockRun, ExtentKind } from '../parallax/vdi/extents.ts';
 import type { ReadCounters } from '../parallax/vdi/read-path.ts';
 import type { Attaching, ImageStatus, ServedImage } from '../parallax/vdi/served-image.ts';
 import type { ParallaxSizes } from '../parallax/vdi/sizes.ts';
@@ -144,6 +145,23 @@ export class ImageServer {
   /** Settles with the id of the snapshot; see `ServedImage.snapshot`. */
   async snapshot(image: string, name: string, local: boolean): Promise<number> {
     return (await this.#image(image)).snapshot(name, local);
+  }
+
+  /** See `extentsOf`. */
+  async extents(name: string, kind: ExtentKind, from: number, to: number): Promise<BlockRun[]> {
+    return (await this.#image(name)).extents(kind, from, to);
+  }
+
+  /** Takes an image away, with its snapshots. No disk has it open. */
+  async remove(name: string): Promise<void> {
+    await (await this.#started).remove(name);
+  }
+
+  /** Publishes everything and leaves the store. No disk is open any more, and none will be. */
+  async close(): Promise<void> {
+    const engine = await this.#started;
+    await engine.close();
+    this.#engine = null;
   }
 
   async #image(name: string): Promise<ServedImage> {

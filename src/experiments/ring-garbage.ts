@@ -11,8 +11,9 @@ import type { Prng } from '../base/prng.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { frameNo, frameToAddress, PAGE_BYTES } from '../base/units.ts';
 import { readRingKeys } from '../driver-vm/ring-keys.ts';
+import { VIRTUAL_DEVICE } from '../hypervisor/disk-keys.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
-import { type GuestDomain, type Toolstack, VIRTUAL_DEVICE } from '../hypervisor/toolstack.ts';
+import { type GuestDomain, type Toolstack } from '../hypervisor/toolstack.ts';
 import { frontendPath } from '../hypervisor/xenbus.ts';
 import { GrantEntries } from '../ring/grant-table.ts';
 import {

@@ -11,7 +11,7 @@
  * 5 for each disk: `ring-epoch` + 1, a new back end directory, and in one transaction the keys that
  *   send the front end there
  * 6 when all have connected, the frames of the dead domain are free (until then a guest may still
- *   ring its bell)
+ *   ring its bell); those of one that died before it was connected to any are free at once
  * ```
  * Grants name a domain, so what was granted to the dead driver VM is of no use to its successor,
  * nor the other way round; that and the ring epoch keep the two apart.
@@ -20,23 +20,17 @@
  */
 import { StorageError } from '../base/errors.ts';
 import { invariant, present } from '../base/invariant.ts';
-import {
-  type DomainId,
-  type FrontId,
-  frameToAddress,
-  MS,
-  type Nanos,
-  SECTOR_BYTES,
-} from '../base/units.ts';
+import { type DomainId, type FrontId, MS, type Nanos, SECTOR_BYTES } from '../base/units.ts';
 import type { ActorHandle, ExitReport, Spawner } from '../world/actor.ts';
 import type { Link, World } from '../world/world.ts';
+import { diskKeys, VIRTUAL_DEVICE } from './disk-keys.ts';
 import { type DomainLayout, Machine } from './machine.ts';
-import { BackendExtra, FrontendExtra } from './stordom-keys.ts';
+import { FrontendExtra } from './stordom-keys.ts';
 import {
   BackendKey,
   backendPath,
-  FrontendKey,
   frontendPath,
+  parseState,
   waitForState,
   XenbusState,
 } from './xenbus.ts';
@@ -105,6 +99,8 @@ export interface DriverDomain {
   readonly layout: DomainLayout;
   readonly handle: ActorHandle;
   exit: ExitReport | null;
+  /** A guest may have been connected to it, and may ring its bell after its death. */
+  wasMet: boolean;
 }
 
 /** Who wants to know; for the story of a run. */
@@ -115,7 +111,6 @@ export interface ToolstackEvents {
   failed(thrown: unknown): void;
 }
 
-export const VIRTUAL_DEVICE = 51712;
 const DRIVER_GRANT_ENTRIES = 512;
 const XENSTORE_LINK = 'xenstore';
 /** How often it asks whether a dead guest's pages were let go. */
@@ -187,7 +182,8 @@ export class Toolstack {
       const dead = present(this.#driver, 'a driver VM was started before it is restarted');
       await this.#burial;
       invariant(dead.exit !== null, 'the exit of a driver VM is handled before its restart');
-      this.#buried.push(dead.layout);
+      if (dead.wasMet) this.#buried.push(dead.layout);
+      else this.machine.destroyDomain(dead.layout);
       return this.#startDriver(dead.spec);
     });
   }
@@ -209,7 +205,7 @@ export class Toolstack {
     for (const [name, serve] of Object.entries(spec.links ?? {})) {
       serve(present(handle.links.get(name), 'an actor has the links that it was started with'));
     }
-    const driver: DriverDomain = { spec, layout, handle, exit: null };
+    const driver: DriverDomain = { spec, layout, handle, exit: null, wasMet: true };
     this.#driver = driver;
     this.#introduce(layout.domain, handle);
     this.#burial = handle.exited.then((report) => this.#driverGone(driver, report));
@@ -363,9 +359,6 @@ export class Toolstack {
     guest.ringEpoch++;
     const front = frontendPath(guest.layout.domain, VIRTUAL_DEVICE);
     const back = this.#backPath(guest, driver);
-    const { disk } = guest.spec;
-    const params =
-      guest.diskLayout === null ? disk.name : String(frameToAddress(guest.diskLayout.heapFrame));
     await this.#store.transaction(async (inside) => {
       await inside.mkdir(back);
       await inside.setPermissions(back, [
@@ -379,31 +372,7 @@ export class Toolstack {
         permit('n', guest.layout.domain),
         permit('r', driver.layout.domain),
       ]);
-      await inside.writeMany([
-        [`${back}/${BackendKey.frontend}`, front],
-        [`${back}/${BackendKey.frontendId}`, guest.layout.domain],
-        [`${back}/${BackendKey.params}`, params],
-        [`${back}/${BackendKey.type}`, disk.kind],
-        [`${back}/${BackendKey.mode}`, disk.writable ? 'w' : 'r'],
-        [`${back}/${BackendKey.online}`, 1],
-        [`${back}/${BackendExtra.frontId}`, guest.frontId],
-        [`${back}/${BackendExtra.disk}`, guest.diskId],
-        [`${back}/${BackendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${back}/${BackendExtra.size}`, guest.sectors],
-        [`${back}/${BackendExtra.weight}`, disk.weight],
-        [`${back}/${BackendExtra.requestsPerSecond}`, disk.requestsPerSecond],
-        [`${back}/${BackendExtra.bytesPerSecond}`, disk.bytesPerSecond],
-        [`${back}/${BackendExtra.bare}`, disk.bare ? 1 : 0],
-        [`${front}/${FrontendKey.backend}`, back],
-        [`${front}/${FrontendKey.backendId}`, driver.layout.domain],
-        [`${front}/${FrontendKey.virtualDevice}`, VIRTUAL_DEVICE],
-        [`${front}/${FrontendKey.deviceType}`, 'disk'],
-        [`${front}/${FrontendExtra.frontId}`, guest.frontId],
-        [`${front}/${FrontendExtra.backendAlive}`, 1],
-        [`${front}/${FrontendExtra.ringEpoch}`, guest.ringEpoch],
-        [`${front}/${FrontendKey.state}`, XenbusState.initialising],
-        [`${back}/${BackendKey.state}`, XenbusState.initialising],
-      ]);
+      await inside.writeMany(diskKeys({ back, front, guest, driver: driver.layout.domain }));
     });
     // A guest that died meanwhile must not be left with a directory that says it lives.
     if (this.#isGone(guest)) {
@@ -439,7 +408,18 @@ export class Toolstack {
       const front = frontendPath(guest.layout.domain, VIRTUAL_DEVICE);
       await this.#store.write(`${front}/${FrontendExtra.backendAlive}`, 0);
     }
+    driver.wasMet = await this.#wasMet(driver);
     await this.#store.rm(domainPath(driver.layout.domain));
+  }
+
+  /** A guest rings no bell before the back end has said that it is connected. */
+  async #wasMet(driver: DriverDomain): Promise<boolean> {
+    for (const guest of this.#guests.values()) {
+      const path = `${this.#backPath(guest, driver)}/${BackendKey.state}`;
+      const state = parseState(await this.#store.read(path));
+      if (state >= XenbusState.connected) return true;
+    }
+    return false;
   }
 
   async #guestGone(guest: GuestDomain, report: ExitReport): Promise<void> {

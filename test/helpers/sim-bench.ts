@@ -11,13 +11,13 @@ import type { FrontOptions } from '../../src/guests/front-connect.ts';
 import { FrontOp, FrontRequest, type FrontStatus } from '../../src/guests/front-request.ts';
 import { Guest, type GuestConfig, type GuestParts } from '../../src/guests/guest.ts';
 import type { Workload } from '../../src/guests/workload.ts';
+import { VIRTUAL_DEVICE } from '../../src/hypervisor/disk-keys.ts';
 import type { DomainLayout } from '../../src/hypervisor/machine.ts';
 import {
   type DiskSpec,
   type GuestDomain,
   type GuestSpec,
   Toolstack,
-  VIRTUAL_DEVICE,
 } from '../../src/hypervisor/toolstack.ts';
 import { disturbedDelivery } from '../../src/hypervisor/xenstore/watches.ts';
 import type { HostedActor } from '../../src/world/actor.ts';

@@ -6,8 +6,9 @@
 import test, { type ExecutionContext } from 'ava';
 import { type FrameNo, type GrantRef, NEVER } from '../../src/base/units.ts';
 import { GuestFrames } from '../../src/guests/frames.ts';
+import { VIRTUAL_DEVICE } from '../../src/hypervisor/disk-keys.ts';
 import { DomainDirectory } from '../../src/hypervisor/machine.ts';
-import { type GuestDomain, VIRTUAL_DEVICE } from '../../src/hypervisor/toolstack.ts';
+import { type GuestDomain } from '../../src/hypervisor/toolstack.ts';
 import { backendPath, frontendPath, parseState, XenbusState } from '../../src/hypervisor/xenbus.ts';
 import type { XenstoreClient } from '../../src/hypervisor/xenstore/client.ts';
 import {

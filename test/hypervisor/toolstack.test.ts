@@ -48,6 +48,25 @@ test('a killed driver VM stalls its guests without an error, and contents outliv
   });
 });
 
+test('driver VMs that die before they serve leave no frame behind, however many they are', async (t) => {
+  const bench = new SimBench({ memoryBytes: 6 * 2 ** 20 });
+  await bench.run(t, async () => {
+    await bench.startDriver();
+    await bench.createGuest('g0', { disk: { kind: 'file' } });
+    const probe = bench.probe('g0');
+    t.is(await probe.write(0, 64, 1), 0);
+    await bench.killDriver();
+    const during = probe.write(64, 8, 2);
+    for (let round = 0; round < 20; round++) {
+      await bench.toolstack.restartDriver();
+      await bench.killDriver();
+    }
+    await bench.toolstack.restartDriver();
+    t.is(await during, 0);
+    t.true(await probe.holds(0, 64, 1));
+  });
+});
+
 test('guests that come and go, and driver VMs that die, leave no frame behind', async (t) => {
   const bench = new SimBench({ memoryBytes: 6 * 2 ** 20 });
   await bench.run(t, async () => {

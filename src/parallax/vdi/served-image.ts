@@ -9,6 +9,7 @@ import type { RootBlock } from '../formats/root-block.ts';
 import type { RootIdentity } from '../formats/slab-table.ts';
 import { readSnapshots, type SnapshotList } from '../tree/snapshot-log.ts';
 import { Destage } from './destage.ts';
+import { type BlockRun, type ExtentKind, extentsOf } from './extents.ts';
 import { clausesOf, type Policy } from './policy.ts';
 import type { ServingParts } from './serving-parts.ts';
 import { Throttle } from './throttle.ts';
@@ -222,6 +223,11 @@ export class ServedImage {
     const through = this.vdi.dirtySeq;
     this.hurry(true);
     if (!(await this.vdi.published(through))) throw this.#gone('what was acknowledged');
+  }
+
+  /** As `extentsOf`. */
+  extents(kind: ExtentKind, from: number, to: number): Promise<BlockRun[]> {
+    return extentsOf(this.vdi, this.#parts.tree.loader, kind, from, to);
   }
 
   /** A new size. What lies beyond a smaller one is gone; guests have been told before. */

@@ -75,16 +75,20 @@ export type ToolstackOptions = Pick<
   'name' | 'memory' | 'seed' | 'clockZero' | 'folder' | 'poolFolder' | 'onNote'
 >;
 
-/** For the toolstack, on the main thread: no links of its own, no crash points, no events. */
+/**
+ * For the toolstack, and for actors that live beside it on the main thread: no crash points, no
+ * events.
+ */
 export function toolstackWorld(
   options: ToolstackOptions,
   onActivity: () => void = () => {},
+  links: ReadonlyMap<string, Link> = new Map(),
 ): RealWorld<NodeTimers> {
   const clock = new MonotonicClock(options.clockZero);
   const whole = {
     ...options,
     incarnation: 0,
-    links: new Map<string, Link>(),
+    links,
     onActivity,
     crashPoint: (): void => {},
     protocolEvent: (): void => {},

@@ -36,6 +36,18 @@ export async function listenSockets(
     socket.on('close', () => links.delete(link));
     onLink(link);
   });
+  return {
+    address: await bindServer(server, address),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const link of links) link.close();
+      }),
+  };
+}
+
+/** Has a server listen; gives the address with the port that it got. Rejects as `listenSockets`. */
+export async function bindServer(server: Server, address: SocketAddress): Promise<SocketAddress> {
   try {
     await listen(server, address);
   } catch (thrown) {
@@ -44,14 +56,7 @@ export async function listenSockets(
       throw cannot('listen on', address, again);
     });
   }
-  return {
-    address: boundTo(server, address),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const link of links) link.close();
-      }),
-  };
+  return boundTo(server, address);
 }
 
 /** Rejects with a `StorageError` if nobody answers, or not in time. */

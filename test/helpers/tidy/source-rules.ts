@@ -6,7 +6,8 @@ export const FILE_LINES_MAX = 500;
 export const LINE_COLUMNS_MAX = 100;
 
 /** Folders whose code runs in both worlds. `worker.ts` files are the doors to the threads. */
-const CORE = /^src\/(?:base|ring|hypervisor|guests|driver-vm|traces|parallax|petal-backend)\//;
+const CORE =
+  /^src\/(?:base|ring|hypervisor|guests|driver-vm|traces|parallax|petal-backend|exports)\//;
 const CORE_PORTS = /^src\/world\/(?:voters\/)?[^/]+\.ts$/;
 const SIMULATOR = /^src\/world\/sim\//;
 

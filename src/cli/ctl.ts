@@ -1,0 +1,115 @@
+/** `stordom ctl`: asks of the process that serves a store, while its clients go on. */
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { formatBytes, formatBytesExact, formatDuration } from '../base/format-units.ts';
+import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import { askControl } from './control-socket.ts';
+import { addExamples } from './flags.ts';
+import { unixAddress } from './serve-plan.ts';
+import { table } from './table.ts';
+
+interface CtlFlags {
+  readonly store: string;
+  readonly json: boolean;
+}
+
+export const CONTROL_SOCKET = 'control.sock';
+
+export function addCtlCommand(program: Command): void {
+  const ctl = program.command('ctl').description('ask the process that serves a store');
+  addFlags(
+    ctl.command('status').description('what is served, to whom, and what a loss would lose now'),
+  ).action((flags: CtlFlags) => tell(flags, 'status', [], statusText));
+  addFlags(
+    ctl
+      .command('snapshot')
+      .description('take a snapshot of an image; its clients go on')
+      .argument('<image>', 'name of the image')
+      .argument('<snapshot>', 'name of the snapshot'),
+  ).action((image: string, snapshot: string, flags: CtlFlags) =>
+    tell(flags, 'snapshot', [image, snapshot], () => `${image}@${snapshot}: taken`),
+  );
+  addFlags(
+    ctl
+      .command('clone')
+      .description('make an image that begins as a snapshot; nothing is copied')
+      .argument('<snapshot>', 'as NAME@SNAPSHOT')
+      .argument('<new>', 'name of the new image'),
+  ).action((from: string, to: string, flags: CtlFlags) =>
+    tell(flags, 'clone', [from, to], () => `${to}: a clone of ${from}`),
+  );
+  addFlags(
+    ctl
+      .command('kill')
+      .description('kill the driver VM, as a crash would; clients wait for its successor')
+      .argument('<what>', 'driver-vm'),
+  ).action((what: string, flags: CtlFlags) =>
+    tell(flags, 'kill', [what], (result) =>
+      (result as { killed: boolean }).killed ? 'killed' : 'there is none to kill just now',
+    ),
+  );
+  addExamples(
+    ctl,
+    'stordom ctl status --store my-store',
+    'stordom ctl snapshot mail before-upgrade --store my-store',
+  );
+}
+
+function addFlags(command: Command): Command {
+  return command
+    .requiredOption('--store <dir>', 'folder of the store')
+    .option('--json', 'print the answer as JSON on stdout, and nothing else there', false);
+}
+
+async function tell(
+  flags: CtlFlags,
+  command: string,
+  args: readonly string[],
+  text: (result: object) => string,
+): Promise<void> {
+  const path = join(resolve(flags.store), CONTROL_SOCKET);
+  const { kind, path: checked } = unixAddress(path, '--store') as { kind: 'unix'; path: string };
+  const result = await askControl({ kind, path: checked }, command, args);
+  process.stdout.write(`${flags.json ? JSON.stringify(result) : text(result)}\n`);
+}
+
+interface Status {
+  readonly driverVm: string;
+  readonly restarts: number;
+  readonly exports: readonly {
+    readonly name: string;
+    readonly image: string;
+    readonly snapshot: string | null;
+    readonly isReadOnly: boolean;
+    readonly sizeBytes: number;
+    readonly connections: number;
+  }[];
+  readonly images: readonly ImageStatus[];
+}
+
+function statusText(result: object): string {
+  const { driverVm, restarts, exports, images } = result as Status;
+  const again = restarts === 0 ? '' : `, started again ${restarts} times`;
+  const exported = exports.map((one) => [
+    one.name,
+    one.snapshot === null ? one.image : `${one.image}@${one.snapshot}`,
+    formatBytesExact(one.sizeBytes),
+    one.isReadOnly ? 'read-only' : 'read-write',
+    String(one.connections),
+  ]);
+  const gauges = images.map(({ name, state, policy, loss }) => [
+    name,
+    state,
+    policy,
+    `${loss.requests} requests, ${formatBytes(loss.bytes)}, ${formatDuration(loss.seconds * 1e9)}`,
+  ]);
+  return [
+    `driver VM: ${driverVm}${again}`,
+    table(['export', 'serves', 'size', 'access', 'connections'], exported, 'llrlr'),
+    table(
+      ['image', 'state', 'policy', 'lost if this host were lost now'],
+      gauges,
+      'llll',
+    ).trimEnd(),
+  ].join('\n');
+}

@@ -1,0 +1,111 @@
+/** What `stordom ctl` can ask of a server, on the server's side. */
+import { UsageError } from '../base/errors.ts';
+import { PAGE_BYTES } from '../base/units.ts';
+import type { NbdServer } from '../exports/nbd/server.ts';
+import {
+  requireFreeSnapshotName,
+  requireSnapshot,
+  type StoreView,
+} from '../parallax/store/store-view.ts';
+import type { Policy } from '../parallax/vdi/policy.ts';
+import { unknownName } from './flags.ts';
+import type { PlannedExport } from './serve-exports.ts';
+import type { ServeHost } from './serve-host.ts';
+import { checkSnapshotName, parseImage, parseTarget } from './vdi-names.ts';
+
+export interface ControlParts {
+  readonly host: ServeHost;
+  readonly server: NbdServer;
+  readonly exports: readonly PlannedExport[];
+  readonly view: StoreView;
+  /** Of the host, in the store. */
+  readonly hostName: string;
+}
+
+const COMMANDS = ['status', 'snapshot', 'clone', 'kill'];
+
+export class ServeControl {
+  readonly #parts: ControlParts;
+  /** Names are looked at and taken one command after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts;
+  }
+
+  readonly handle = (command: string, args: readonly string[]): Promise<object> => {
+    const [first = '', second = ''] = args;
+    switch (command) {
+      case 'status':
+        return this.#status();
+      case 'kill':
+        return this.#kill(first);
+      case 'snapshot':
+        return this.#inTurn(() => this.#snapshot(first, second));
+      case 'clone':
+        return this.#inTurn(() => this.#clone(first, second));
+      default:
+        return Promise.reject(unknownName('ctl', command, COMMANDS));
+    }
+  };
+
+  #inTurn(work: () => Promise<object>): Promise<object> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #status(): Promise<object> {
+    const { host, server, exports } = this.#parts;
+    const driver = await host.status().catch(() => null);
+    const connections = server.connections();
+    return {
+      driverVm: driver === null ? 'gone' : driver.isServing ? 'serving' : 'starting',
+      restarts: host.restarts,
+      owedBytes: server.owedBytes,
+      exports: exports.map(({ wanted, isReadOnly, sizeBlocks }) => ({
+        name: wanted.name,
+        image: wanted.image,
+        snapshot: wanted.snapshot,
+        isReadOnly,
+        sizeBytes: sizeBlocks * PAGE_BYTES,
+        connections: connections.filter(({ exportName }) => exportName === wanted.name).length,
+      })),
+      images: driver?.images ?? [],
+    };
+  }
+
+  async #kill(what: string): Promise<object> {
+    if (what !== 'driver-vm') throw unknownName('ctl kill', what, ['driver-vm']);
+    return { killed: this.#parts.host.killDriver() };
+  }
+
+  async #snapshot(given: string, snapshot: string): Promise<object> {
+    const { host, view } = this.#parts;
+    const name = parseImage(given);
+    checkSnapshotName(snapshot);
+    const { vdi } = await view.images.registry.byName(name);
+    const { image } = await view.images.read(vdi);
+    requireFreeSnapshotName(await view.snapshots(image), name, snapshot);
+    const id = await host.ask('snapshot', [name, snapshot, false], false);
+    return { image: name, snapshot, id };
+  }
+
+  async #clone(given: string, to: string): Promise<object> {
+    const { view, hostName } = this.#parts;
+    const { image: name, snapshot } = parseTarget(given);
+    const clone = parseImage(to);
+    if (snapshot === null) {
+      const text = `${given} is no snapshot; expected NAME@SNAPSHOT: take one with ctl snapshot`;
+      throw new UsageError('E_NOT_A_SNAPSHOT', text, { fields: { given } });
+    }
+    const { vdi } = await view.images.registry.byName(name);
+    const { image } = await view.images.read(vdi);
+    const record = requireSnapshot(await view.snapshots(image), name, snapshot);
+    const { sizeBlocks } = record;
+    const policy = image.policy as Policy;
+    const spec = { name: clone, sizeBlocks, policy, host: hostName };
+    const made = await view.images.clone(vdi, record, spec);
+    return { image: clone, vdi: made.vdi, origin: given, sizeBytes: sizeBlocks * PAGE_BYTES };
+  }
+}

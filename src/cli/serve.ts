@@ -1,0 +1,267 @@
+/**
+ * `stordom serve`: images of a store as disks of real clients, over NBD.
+ *
+ * One process has the store while it serves it. It ends by SIGTERM or Ctrl-C: no new requests are
+ * taken, those in flight are answered, everything acknowledged is published, the store is left.
+ * Killed at any moment it loses nothing that its policy has promised: the next start finds it in
+ * the log.
+ */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { UsageError } from '../base/errors.ts';
+import { formatBytesExact } from '../base/format-units.ts';
+import { present } from '../base/invariant.ts';
+import { PAGE_BYTES } from '../base/units.ts';
+import { NbdServer } from '../exports/nbd/server.ts';
+import type { StoreView } from '../parallax/store/store-view.ts';
+import type { SocketAddress } from '../world/real/sockets.ts';
+import { listenStreams, type StreamListener } from '../world/real/stream-server.ts';
+import { serveControlSocket } from './control-socket.ts';
+import { CONTROL_SOCKET } from './ctl.ts';
+import { addExamples, readCount } from './flags.ts';
+import { reserveFrontIds } from './front-ids.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { ServeControl } from './serve-control.ts';
+import { exportOf, type PlannedExport, planExports, SERVED_CLONE } from './serve-exports.ts';
+import { ServeHost } from './serve-host.ts';
+import {
+  readAddress,
+  readExports,
+  type ServeFlags,
+  unixAddress,
+  uriOf,
+  type WantedExport,
+} from './serve-plan.ts';
+import { unlessInterrupted } from './store-engine.ts';
+import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
+import { StoreOwner } from './store-owner.ts';
+import { table } from './table.ts';
+import { readHost } from './vdi-names.ts';
+
+const NBD_SOCKET = 'nbd.sock';
+const PATIENCE_MS = 10_000;
+const EXPORTS_MAX = 32;
+const CONNECTIONS_MAX = 4096;
+
+export function addServeCommand(program: Command): void {
+  const command = program
+    .command('serve')
+    .description('serve images of a store to NBD clients (QEMU, nbdcopy, fio) until it is ended')
+    .requiredOption('--store <dir>', 'folder of the store')
+    .option(
+      '--export <name=vdi>',
+      'what to serve, as NAME=VDI or NAME=VDI@SNAPSHOT, which is read-only; may be repeated ' +
+        '(default: each image of the host under its own name)',
+      collect,
+      [],
+    )
+    .option(
+      '--listen <address>',
+      'unix:PATH, tcp:PORT or tcp:HOST:PORT; may be repeated (default: unix:<store>/nbd.sock)',
+      collect,
+      [],
+    )
+    .option('--allow-remote', 'listen beyond this machine, without encryption', false)
+    .option('--host <host>', 'the host of the store that serves', readHost, DEFAULT_HOST)
+    .option(
+      '--max-connections <n>',
+      'clients at a time',
+      readCount('--max-connections', { from: 1, to: 65_536 }),
+      CONNECTIONS_MAX,
+    )
+    .option('--json', 'print what is served as JSON on stdout, and nothing else there', false)
+    .option('--quiet', 'print nothing but errors', false);
+  command.action(serve);
+  addExamples(
+    command,
+    'stordom serve --store my-store --export disk=mail --listen unix:mail.sock',
+    'stordom serve --store my-store --export old=disk@first --listen tcp:0',
+  );
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+async function serve(flags: ServeFlags): Promise<void> {
+  const wanted = readExports(flags.export);
+  const addresses = flags.listen.map((text) => readAddress(text, flags.allowRemote));
+  const store = await StoreFolder.open(flags.store);
+  try {
+    await untilInterrupted(async (signal) => {
+      const view = await store.view();
+      const claim = { command: 'stordom serve', serves: true, patienceMs: PATIENCE_MS };
+      const claiming = StoreOwner.claim(store.directory, STORE_NAME, claim);
+      const owner = await unlessInterrupted(signal, claiming);
+      try {
+        const all = wanted.length > 0 ? wanted : await allImages(view, flags.host);
+        if (all.length > EXPORTS_MAX) throw tooMany(all.length);
+        const exports = await planExports(view, flags.host, all);
+        await store.prepareHost(flags.host);
+        const { directory } = store;
+        const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
+        const service = new Service(flags, store, view, exports, addresses, fronts);
+        await service.run(signal);
+      } finally {
+        await view.close();
+        await owner.release();
+      }
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+async function allImages(view: StoreView, host: string): Promise<WantedExport[]> {
+  const images = await view.images.registry.list();
+  const own = images.filter((one) => one.host === host && !one.name.startsWith(SERVED_CLONE));
+  if (own.length > 0) return own.map(({ name }) => ({ name, image: name, snapshot: null }));
+  const text = `the store has no image of host ${host}; make one with stordom vdi create`;
+  throw new UsageError('E_NOTHING_TO_SERVE', text, { fields: { host } });
+}
+
+function tooMany(count: number): UsageError {
+  const text = `${count} exports, and one server has ${EXPORTS_MAX} at most; name them: --export`;
+  return new UsageError('E_TOO_MANY_EXPORTS', text, { fields: { count } });
+}
+
+/** Everything that lives as long as the store is served. */
+class Service {
+  readonly #flags: ServeFlags;
+  readonly #store: StoreFolder;
+  readonly #view: StoreView;
+  readonly #exports: readonly PlannedExport[];
+  readonly #addresses: readonly SocketAddress[];
+  readonly #host: ServeHost;
+  readonly #listeners: StreamListener[] = [];
+  #fail: (thrown: unknown) => void = () => {};
+  readonly #failed: Promise<never>;
+
+  constructor(
+    flags: ServeFlags,
+    store: StoreFolder,
+    view: StoreView,
+    exports: readonly PlannedExport[],
+    addresses: readonly SocketAddress[],
+    firstFrontId: number,
+  ) {
+    this.#flags = flags;
+    this.#store = store;
+    this.#view = view;
+    this.#exports = exports;
+    const nbd = unixAddress(join(store.path, NBD_SOCKET), '--listen');
+    this.#addresses = addresses.length > 0 ? addresses : [nbd];
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.#host = new ServeHost({
+      store,
+      host: flags.host,
+      disks: exports,
+      firstFrontId,
+      onNote: this.#note,
+      failed: this.#fail,
+    });
+  }
+
+  /** Serves until the signal comes, and ends in order; rejects if it cannot go on. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      const disks = await Promise.race([
+        unlessInterrupted(signal, this.#host.start()),
+        this.#failed,
+      ]);
+      const exports = this.#exports.map((planned) =>
+        exportOf(planned, present(disks.get(planned.name), 'a domain has a disk'), this.#host),
+      );
+      const { clock, timers } = this.#host.world;
+      const failed = this.#fail;
+      const server = new NbdServer({ clock, timers, exports, note: this.#note, failed });
+      const closeControl = await this.#listen(server);
+      this.#tell();
+      await Promise.race([aborted(signal), this.#failed]);
+      await Promise.race([this.#end(server, closeControl), this.#failed]);
+    } catch (thrown) {
+      await this.#host.abandon();
+      throw thrown;
+    }
+  }
+
+  async #listen(server: NbdServer): Promise<() => Promise<void>> {
+    const { maxConnections: connectionsMax, host: hostName } = this.#flags;
+    const options = { connectionsMax, failed: this.#fail };
+    for (const address of this.#addresses) {
+      this.#listeners.push(
+        await listenStreams(address, options, (stream) => server.accept(stream)),
+      );
+    }
+    const control = new ServeControl({
+      host: this.#host,
+      server,
+      exports: this.#exports,
+      view: this.#view,
+      hostName,
+    });
+    const address = unixAddress(join(this.#store.path, CONTROL_SOCKET), '--store');
+    return serveControlSocket(address, control.handle);
+  }
+
+  /** What was asked is answered, what was acknowledged is published. */
+  async #end(server: NbdServer, closeControl: () => Promise<void>): Promise<void> {
+    this.#note('ends: what is in flight is answered, and what is acknowledged is published');
+    const closing = this.#listeners.map((listener) => listener.close());
+    await server.shutDown();
+    await Promise.all(closing);
+    await closeControl();
+    const clones = this.#exports.filter(({ isClone }) => isClone).map(({ image }) => image);
+    await this.#host.close([...new Set(clones)]);
+  }
+
+  #tell(): void {
+    const { json, quiet } = this.#flags;
+    const bound = this.#listeners.map(({ address }) => address);
+    const served = this.#exports.map(({ wanted, sizeBlocks, isReadOnly }) => ({
+      name: wanted.name,
+      image: wanted.image,
+      snapshot: wanted.snapshot,
+      sizeBytes: sizeBlocks * PAGE_BYTES,
+      isReadOnly,
+      uris: bound.map((address) => uriOf(address, wanted.name)),
+    }));
+    if (json) {
+      const store = this.#store.path;
+      process.stdout.write(`${JSON.stringify({ store, pid: process.pid, exports: served })}\n`);
+      return;
+    }
+    if (quiet) return;
+    const rows = served.flatMap(({ name, image, snapshot, sizeBytes, isReadOnly, uris }) =>
+      uris.map((uri) => [
+        name,
+        snapshot === null ? image : `${image}@${snapshot}`,
+        formatBytesExact(sizeBytes),
+        isReadOnly ? 'read-only' : 'read-write',
+        uri,
+      ]),
+    );
+    const first = served.find((one) => !one.isReadOnly) ?? served[0];
+    const uri = first?.uris[0] ?? '';
+    process.stdout.write(
+      `${table(['export', 'serves', 'size', 'access', 'uri'], rows, 'llrll')}` +
+        `try:  nbdinfo '${uri}'\n` +
+        `      nbdcopy --progress disk.img '${uri}'\n` +
+        `      qemu-system-x86_64 -m 1g -drive file='${uri}',format=raw,if=virtio\n` +
+        `ask:  stordom ctl status --store ${this.#flags.store}\n`,
+    );
+  }
+
+  readonly #note = (text: string): void => {
+    if (!this.#flags.quiet) process.stderr.write(`stordom: ${text}\n`);
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

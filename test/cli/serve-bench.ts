@@ -1,0 +1,103 @@
+/** `stordom serve` as a process, and the clients of others. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
+
+export interface Served {
+  readonly child: ChildProcess;
+  readonly uri: (name: string) => string;
+  /** Ends it in order. */
+  readonly end: () => Promise<Ended>;
+  readonly kill: () => Promise<Ended>;
+}
+
+/** A folder with a store `s` in it, served as often as the test likes. */
+export class ServeBench {
+  readonly folder: string;
+  readonly #t: ExecutionContext;
+  #served: Served | null = null;
+
+  constructor(t: ExecutionContext) {
+    const { folder, remove } = workFolder();
+    this.folder = folder;
+    this.#t = t;
+    t.teardown(async () => {
+      await this.#served?.kill();
+      remove();
+    });
+  }
+
+  /** Runs a command that must succeed; `--store s` is added. */
+  async ok(line: string): Promise<string> {
+    const { code, stdout, stderr } = await this.run(line);
+    this.#t.is(code, 0, `${line}: ${stderr}`);
+    return stdout;
+  }
+
+  run(line: string): Promise<Ended> {
+    return stordom(this.folder, [...line.split(' '), '--store', 's']);
+  }
+
+  /** Settles when it serves. */
+  async serve(line = ''): Promise<Served> {
+    const args = ['serve', '--store', 's', '--json', ...line.split(' ').filter(Boolean)];
+    const { child, ended } = startStordom(this.folder, args);
+    const up = new Promise<string>((resolve) => child.stdout?.once('data', resolve));
+    const first = await Promise.race([up, ended]);
+    if (typeof first !== 'string') throw new Error(`it does not serve: ${first.stderr}`);
+    const { exports } = JSON.parse(first) as {
+      exports: { name: string; uris: readonly [string] }[];
+    };
+    const finish = (signal: 'SIGTERM' | 'SIGKILL'): Promise<Ended> => {
+      child.kill(signal);
+      return ended;
+    };
+    this.#served = {
+      child,
+      uri: (name) => exports.find((one) => one.name === name)?.uris[0] ?? '',
+      end: () => finish('SIGTERM'),
+      kill: () => finish('SIGKILL'),
+    };
+    return this.#served;
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Runs a program of others to its end. */
+  async client(program: string, args: readonly string[]): Promise<Ended> {
+    const child = spawn(program, args, { cwd: this.folder });
+    return ended(child);
+  }
+
+  /** The same, and it must succeed. */
+  async clientOk(program: string, args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.client(program, args);
+    this.#t.is(code, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  }
+}
+
+export function ended(child: ChildProcess): Promise<Ended> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** Whether a program can be run here. */
+export function isInstalled(program: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, program)));
+}
