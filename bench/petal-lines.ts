@@ -21,6 +21,8 @@ export interface PetalScale {
   readonly roundMs: number;
   readonly warmUpMs: number;
   readonly takeovers: number;
+  /** Of the simulated pool of which one fails. */
+  readonly servers: number;
 }
 
 export interface SpeedLine {

@@ -8,12 +8,15 @@
  *   of 28 bytes for 4 KiB.
  * - `petal.takeover.s`: from the SIGKILL of a primary to the next acknowledged write, detection
  *   included, without the lease that must be waited out.
+ * - `petal.failed.read.ratio`: in the simulator, reads of eight servers at saturation of which one
+ *   has failed, over those of all eight.
  *
  * A line measures, and says what its targets are: one more is one more entry of `LINES`.
  */
 import type { BenchTarget } from '../src/cli/bench-output.ts';
 import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';
 import { describeMachine, ForeignLoad } from './machine.ts';
+import { failedReads } from './petal-failed-reads.ts';
 import {
   measureReads,
   measureTakeovers,
@@ -22,8 +25,10 @@ import {
   type SpeedLine,
 } from './petal-lines.ts';
 
-const FULL: PetalScale = { rounds: 7, roundMs: 1500, warmUpMs: 3000, takeovers: 5 };
-const QUICK: PetalScale = { rounds: 1, roundMs: 100, warmUpMs: 100, takeovers: 1 };
+const FULL: PetalScale = { rounds: 7, roundMs: 1500, warmUpMs: 3000, takeovers: 5, servers: 8 };
+const QUICK: PetalScale = { rounds: 1, roundMs: 100, warmUpMs: 100, takeovers: 1, servers: 4 };
+/** 7 of 8 servers are 0.875. */
+const FAILED_READ_GOAL: readonly [number, number] = [0.84, 0.95];
 
 interface Measured {
   readonly targets: readonly BenchTarget[];
@@ -50,6 +55,17 @@ const LINES: readonly Line[] = [
       const seconds = await measureTakeovers(scale);
       const targets = [target('petal.takeover.s', medianOf(seconds), 'lower', 1)];
       return { targets, sample: { seconds: spreadOf(seconds) } };
+    },
+  },
+  {
+    name: 'failed.read',
+    measure: async ({ servers }) => {
+      const { value, samples } = await failedReads({ servers });
+      const [low, high] = FAILED_READ_GOAL;
+      const ok = value >= low && value <= high;
+      const goal = FAILED_READ_GOAL;
+      const id = 'petal.failed.read.ratio';
+      return { targets: [{ id, value, goal, better: 'range', ok }], sample: { ...samples[0] } };
     },
   },
 ];
