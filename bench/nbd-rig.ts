@@ -1,4 +1,6 @@
-/** NBD servers to be compared, each a process of its own over a Unix socket, and fio as the client. */
+/**
+ * NBD servers to be compared, each a process of its own over a Unix socket, and fio as the client.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';

@@ -3,10 +3,10 @@
  * with fio over Unix sockets.
  *
  * A round measures both servers of a line, one after the other; values are medians of the rounds'
- * ratios, because the machine's own speed swings more than they do. Peers: nbdkit's memory plugin for
- * cached reads, which keeps nothing; qemu-nbd on a raw file, whose writes are volatile until they
- * are flushed, where ours are durable when they are answered; and qemu-nbd on qcow2 right after a
- * snapshot.
+ * ratios, because the machine's own speed swings more than they do. Peers: nbdkit's memory plugin
+ * for cached reads, which keeps nothing; qemu-nbd on a raw file, whose writes are volatile until
+ * they are flushed, where ours are durable when they are answered; and qemu-nbd on qcow2 right
+ * after a snapshot.
  */
 import type { BenchTarget } from '../src/cli/bench-output.ts';
 import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';

@@ -22,7 +22,7 @@ export interface ControlParts {
   readonly hostName: string;
 }
 
-const COMMANDS = ['status', 'snapshot', 'clone', 'kill'];
+const COMMANDS = ['status', 'snapshot', 'clone', 'accept-loss', 'kill'];
 
 export class ServeControl {
   readonly #parts: ControlParts;
@@ -44,6 +44,8 @@ export class ServeControl {
         return this.#inTurn(() => this.#snapshot(first, second));
       case 'clone':
         return this.#inTurn(() => this.#clone(first, second));
+      case 'accept-loss':
+        return this.#inTurn(() => this.#acceptLoss(first));
       default:
         return Promise.reject(unknownName('ctl', command, COMMANDS));
     }
@@ -89,6 +91,13 @@ export class ServeControl {
     requireFreeSnapshotName(await view.snapshots(image), name, snapshot);
     const id = await host.ask('snapshot', [name, snapshot, false], false);
     return { image: name, snapshot, id };
+  }
+
+  async #acceptLoss(given: string): Promise<object> {
+    const image = parseImage(given);
+    await this.#parts.view.images.registry.byName(image);
+    await this.#parts.host.ask('acceptLoss', [image], false);
+    return { image };
   }
 
   async #clone(given: string, to: string): Promise<object> {
