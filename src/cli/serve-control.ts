@@ -90,6 +90,9 @@ export class ServeControl {
     const { image } = await view.images.read(vdi);
     requireFreeSnapshotName(await view.snapshots(image), name, snapshot);
     const id = await host.ask('snapshot', [name, snapshot, false], false);
+    for (const served of this.#parts.exports) {
+      if (served.image === name) served.snapshots.push(snapshot);
+    }
     return { image: name, snapshot, id };
   }
 
