@@ -7,7 +7,7 @@ import { type BenchOptions, type BenchResult, benchJson, benchTable } from './be
 import { addExamples, unknownName } from './flags.ts';
 import { ProgressLine } from './progress.ts';
 
-const BENCHES = ['ring', 'sim', 'checkers', 'vdi', 'wire', 'petal'] as const;
+const BENCHES = ['ring', 'sim', 'checkers', 'vdi', 'wire', 'petal', 'nbd'] as const;
 
 interface BenchFlags {
   readonly json: boolean;

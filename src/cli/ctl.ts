@@ -40,6 +40,14 @@ export function addCtlCommand(program: Command): void {
   );
   addFlags(
     ctl
+      .command('accept-loss')
+      .description('go on with what there is of an image that has lost what was acknowledged')
+      .argument('<image>', 'name of the image'),
+  ).action((image: string, flags: CtlFlags) =>
+    tell(flags, 'accept-loss', [image], () => `${image}: the loss is accepted`),
+  );
+  addFlags(
+    ctl
       .command('kill')
       .description('kill the driver VM, as a crash would; clients wait for its successor')
       .argument('<what>', 'driver-vm'),

@@ -22,7 +22,7 @@ export interface ControlParts {
   readonly hostName: string;
 }
 
-const COMMANDS = ['status', 'snapshot', 'clone', 'kill'];
+const COMMANDS = ['status', 'snapshot', 'clone', 'accept-loss', 'kill'];
 
 export class ServeControl {
   readonly #parts: ControlParts;
@@ -44,6 +44,8 @@ export class ServeControl {
         return this.#inTurn(() => this.#snapshot(first, second));
       case 'clone':
         return this.#inTurn(() => this.#clone(first, second));
+      case 'accept-loss':
+        return this.#inTurn(() => this.#acceptLoss(first));
       default:
         return Promise.reject(unknownName('ctl', command, COMMANDS));
     }
@@ -88,7 +90,17 @@ export class ServeControl {
     const { image } = await view.images.read(vdi);
     requireFreeSnapshotName(await view.snapshots(image), name, snapshot);
     const id = await host.ask('snapshot', [name, snapshot, false], false);
+    for (const served of this.#parts.exports) {
+      if (served.image === name) served.snapshots.push(snapshot);
+    }
     return { image: name, snapshot, id };
+  }
+
+  async #acceptLoss(given: string): Promise<object> {
+    const image = parseImage(given);
+    await this.#parts.view.images.registry.byName(image);
+    await this.#parts.host.ask('acceptLoss', [image], false);
+    return { image };
   }
 
   async #clone(given: string, to: string): Promise<object> {

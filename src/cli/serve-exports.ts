@@ -18,13 +18,18 @@ import type { WantedExport } from './serve-plan.ts';
 
 /** Not published yet: would be lost with this host. */
 const DIRTY_CONTEXT = 'stordom:dirty';
-const DIRTY = 1;
+/** Changed since the snapshot that follows. */
+const DIFF_CONTEXT = 'stordom:diff:';
+/** Of both. */
+const IS_SO = 1;
 export const SERVED_CLONE = '_served.';
 
 export interface PlannedExport extends ServedDisk {
   readonly wanted: WantedExport;
   /** Throws away what was made to serve it. */
   readonly isClone: boolean;
+  /** Of the image; more are taken while it is served. */
+  readonly snapshots: string[];
 }
 
 /** Finds what each export serves; makes the clones that snapshots are served from. */
@@ -45,7 +50,10 @@ async function plan(view: StoreView, host: string, wanted: WantedExport): Promis
   const domain = `export/${wanted.name}`;
   if (snapshot === null) {
     const { sizeBlocks } = image;
-    return { name: domain, image: name, isReadOnly: false, sizeBlocks, wanted, isClone: false };
+    const { records } = await view.snapshots(image);
+    const snapshots = records.filter(({ deleted }) => !deleted).map((record) => record.name);
+    const disk = { name: domain, image: name, isReadOnly: false, sizeBlocks };
+    return { ...disk, wanted, isClone: false, snapshots };
   }
   const record = requireSnapshot(await view.snapshots(image), name, snapshot);
   const cloneName = `${SERVED_CLONE}${source.vdi}.${record.id}`;
@@ -54,7 +62,8 @@ async function plan(view: StoreView, host: string, wanted: WantedExport): Promis
     const policy = image.policy as Policy;
     await view.images.clone(source.vdi, record, { name: cloneName, sizeBlocks, policy, host });
   }
-  return { name: domain, image: cloneName, isReadOnly: true, sizeBlocks, wanted, isClone: true };
+  const disk = { name: domain, image: cloneName, isReadOnly: true, sizeBlocks };
+  return { ...disk, wanted, isClone: true, snapshots: [] };
 }
 
 /** The export as its clients see it. */
@@ -67,12 +76,19 @@ export function exportOf(planned: PlannedExport, disk: ExportDisk, host: ServeHo
     description: `${what} of a stordom store`,
     isReadOnly,
     disk,
-    contexts: [ALLOCATION_CONTEXT, DIRTY_CONTEXT],
+    get contexts() {
+      const diffs = planned.snapshots.map((name) => `${DIFF_CONTEXT}${name}`);
+      return [ALLOCATION_CONTEXT, DIRTY_CONTEXT, ...diffs];
+    },
     extents: (context, offset, lengthBytes) =>
-      context === DIRTY_CONTEXT
-        ? extents(host, image, 'dirty', offset, lengthBytes)
-        : extents(host, image, 'allocation', offset, lengthBytes),
+      extents(host, image, kindOf(context), offset, lengthBytes),
   };
+}
+
+function kindOf(context: string): ExtentKind {
+  if (context === ALLOCATION_CONTEXT) return 'allocation';
+  if (context === DIRTY_CONTEXT) return 'dirty';
+  return { since: context.slice(DIFF_CONTEXT.length) };
 }
 
 async function extents(
@@ -94,6 +110,6 @@ async function extents(
 }
 
 function flagsOf(kind: ExtentKind, isSet: boolean): number {
-  if (kind === 'dirty') return isSet ? DIRTY : 0;
-  return isSet ? 0 : STATE_HOLE | STATE_ZERO;
+  if (kind === 'allocation') return isSet ? 0 : STATE_HOLE | STATE_ZERO;
+  return isSet ? IS_SO : 0;
 }

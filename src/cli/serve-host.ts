@@ -164,6 +164,7 @@ export class ServeHost {
     });
     for (const disk of disks) await this.#createDomain(disk);
     await this.#toolstack.allConnected();
+    await this.#noteLosses();
     return this.#spawner.disks;
   }
 
@@ -230,6 +231,7 @@ export class ServeHost {
   async #createDomain({ name, image, isReadOnly, sizeBlocks }: ServedDisk): Promise<void> {
     await this.#toolstack.createGuest({
       name,
+      goesOn: true,
       heapBytes: EXPORT_HEAP_BYTES,
       grantEntries: EXPORT_GRANT_ENTRIES,
       disk: {
@@ -280,6 +282,19 @@ export class ServeHost {
     if (driver.exit !== null || this.#isEnding) return;
     this.#restartMs = RESTART_MS;
     this.#options.onNote('the driver VM serves again');
+    await this.#noteLosses();
+  }
+
+  /** Says which disks answer with errors until somebody has accepted what they lack. */
+  async #noteLosses(): Promise<void> {
+    const status = await this.status().catch(() => null);
+    for (const { name, state } of status?.images ?? []) {
+      if (state !== 'lost' && state !== 'damaged') continue;
+      this.#options.onNote(
+        `image ${name} is ${state}: it lacks what was acknowledged, and answers with errors; ` +
+          `go on with what is there by stordom ctl accept-loss ${name}`,
+      );
+    }
   }
 
   /** An export that ends by itself is a bug. */

@@ -65,6 +65,11 @@ export interface GuestSpec {
   readonly name: string;
   /** Number of a disk that existed before; absent: a disk of a new number. */
   readonly diskId?: number;
+  /**
+   * It goes on for whoever had the disk before: what that one was told and is gone is not accepted
+   * by its coming.
+   */
+  readonly goesOn?: boolean;
   readonly heapBytes: number;
   readonly grantEntries: number;
   readonly disk: DiskSpec;
@@ -302,7 +307,8 @@ export class Toolstack {
       handle,
       diskLayout,
       sectors: spec.disk.sectors,
-      ringEpoch: 0,
+      // The first connection of a disk, which is new to all, would be number 1.
+      ringEpoch: spec.goesOn === true ? 1 : 0,
       exit: null,
     };
     this.#guests.set(spec.name, guest);

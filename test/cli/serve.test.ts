@@ -201,6 +201,39 @@ test.serial(
   },
 );
 
+test.serial(
+  'serve: an image that has lost what was acknowledged gives errors until that is accepted',
+  async (t) => {
+    const bench = new ServeBench(t);
+    await bench.ok('vdi create disk --size 1m --policy W5');
+    const first = await bench.serve();
+    const path = join(bench.folder, 's', 'nbd.sock');
+    const before = await RawClient.on(path, 'disk');
+    t.is((await before.ask(WRITE, 0, 4096, Buffer.alloc(4096, 1))).error, 0);
+    await first.kill();
+    const second = await bench.serve();
+    const client = await RawClient.on(path, 'disk');
+    t.is((await client.ask(READ, 0, 4096)).error, 5);
+    t.is((await client.ask(WRITE, 0, 4096, Buffer.alloc(4096, 2))).error, 5);
+    t.is((await bench.run('ctl accept-loss other')).code, 2);
+    t.regex(await bench.ok('ctl accept-loss disk'), /disk: the loss is accepted/);
+    t.is((await client.ask(READ, 0, 4096)).error, 0);
+    t.is((await client.ask(WRITE, 0, 4096, Buffer.alloc(4096, 2))).error, 0);
+    const nothing = await bench.run('ctl accept-loss disk');
+    t.is(nothing.code, 1);
+    t.regex(nothing.stderr, /has lost nothing/);
+    client.socket.destroy();
+    const { code, stderr } = await second.end();
+    t.is(code, 0, stderr);
+    t.regex(stderr, /image disk is lost: .*stordom ctl accept-loss disk/);
+    const third = await bench.serve();
+    const last = await RawClient.on(path, 'disk');
+    t.deepEqual((await last.ask(READ, 0, 4096)).data, Buffer.alloc(4096, 2));
+    last.socket.destroy();
+    t.is((await third.end()).code, 0);
+  },
+);
+
 test.serial('serve: flags that cannot be used are refused, with what to do', async (t) => {
   const bench = new ServeBench(t);
   const nobody = await bench.run('ctl status');

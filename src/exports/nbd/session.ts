@@ -38,6 +38,8 @@ export interface SessionStatus {
 /** Ticks come once a second. */
 const HANDSHAKE_TICKS = 30;
 const SILENT_TICKS = 60;
+/** The same when the server ends: it waits for answers of its own, hardly for clients. */
+const ENDING_TICKS = 5;
 /** Of options, whose replies may be longer than they are. */
 const HANDSHAKE_UNSENT_MAX = 1_048_576;
 
@@ -52,6 +54,7 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
   /** In its handshake: it has sent what is not taken before its replies have left. */
   #isHeldUp = false;
   #isEnded = false;
+  #isShuttingDown = false;
   #ticks = 0;
   /** Since the client last did something, while something was expected of it. */
   #silentTicks = 0;
@@ -121,6 +124,7 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
 
   /** No new requests from now on; ends when those in flight are answered. */
   shutDown(): void {
+    this.#isShuttingDown = true;
     if (this.#transmission === null) this.#end();
     else {
       this.#transmission.shutDown();
@@ -136,7 +140,7 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
     this.#silentTicks = isExpected ? this.#silentTicks + 1 : 0;
     const isLate = this.#transmission === null && this.#ticks > HANDSHAKE_TICKS;
     if (isLate) this.#letGo('it has not chosen an export in time');
-    else if (this.#silentTicks > SILENT_TICKS)
+    else if (this.#silentTicks > (this.#isShuttingDown ? ENDING_TICKS : SILENT_TICKS))
       this.#letGo('it is silent in the middle of a message');
   }
 

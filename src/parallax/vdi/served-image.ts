@@ -226,8 +226,14 @@ export class ServedImage {
   }
 
   /** As `extentsOf`. */
-  extents(kind: ExtentKind, from: number, to: number): Promise<BlockRun[]> {
-    return extentsOf(this.vdi, this.#parts.tree.loader, kind, from, to);
+  async extents(kind: ExtentKind, from: number, to: number): Promise<BlockRun[]> {
+    const { loader } = this.#parts.tree;
+    if (typeof kind === 'string') return extentsOf(this.vdi, loader, kind, from, to);
+    const { records } = await this.snapshots();
+    const snapshot = records.find(({ name, deleted }) => !deleted && name === kind.since);
+    if (snapshot !== undefined) return extentsOf(this.vdi, loader, kind, from, to, snapshot.root);
+    const text = `${this.vdi.name} has no snapshot "${kind.since}" any more`;
+    throw new StorageError('E_NO_SNAPSHOT', text, { fields: { image: this.vdi.name } });
   }
 
   /** A new size. What lies beyond a smaller one is gone; guests have been told before. */

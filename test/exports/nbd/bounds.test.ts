@@ -108,6 +108,17 @@ test('bounds: silence in the middle of a message ends it; silence of our own dis
   );
 });
 
+test('bounds: a server that ends does not wait for a client in the middle of a message', async (t) => {
+  const bench = new NbdBench();
+  const stream = connected(bench);
+  stream.push(request({ command: WRITE, length: 512, data: new Uint8Array(100) }));
+  const down = bench.server.shutDown();
+  for (let second = 0; second < 6; second++) bench.tick();
+  t.true(stream.isDestroyed);
+  stream.close();
+  await down;
+});
+
 test('bounds: a client that is gone takes its buffers back when the disk has answered', (t) => {
   const bench = new NbdBench();
   const stream = connected(bench);

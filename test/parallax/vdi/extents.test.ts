@@ -27,5 +27,14 @@ test('extents: what is dirty or mapped is data, before and after it is published
     t.is(text(await served.extents('dirty', 0, 128)), '128 empty');
     t.is(text(await served.extents('allocation', 11, 21)), '2 data, 7 empty, 1 data');
     t.is(text(await served.extents('allocation', 5, 5)), '');
+    await served.snapshot('one', false);
+    t.is(text(await served.extents({ since: 'one' }, 0, 128)), '128 empty');
+    t.is(await disk.write(8 * 11, 8, 9), OK);
+    t.is(await disk.write(8 * 60, 8, 9), OK);
+    const changed = '11 empty, 1 data, 48 empty, 1 data, 67 empty';
+    t.is(text(await served.extents({ since: 'one' }, 0, 128)), changed, 'not published yet');
+    await served.drain();
+    t.is(text(await served.extents({ since: 'one' }, 0, 128)), changed);
+    await t.throwsAsync(served.extents({ since: 'two' }, 0, 128), { code: 'E_NO_SNAPSHOT' });
   });
 });

@@ -1,4 +1,6 @@
-/** Streams over real sockets: what is held back is offered again, nothing is lost or counted. */
+/**
+ * Streams over real sockets: what is held back is offered again, and nothing is lost or counted.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
