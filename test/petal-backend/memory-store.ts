@@ -40,6 +40,7 @@ const NOTHING: Omit<BlockFacts, 'hasData'> = {
   origin: { session: 0 as never, seq: 0 },
   dirty: false,
   isLost: false,
+  missing: 0,
 };
 
 /** What is on the disk. */
@@ -148,9 +149,13 @@ export class MemoryStore implements ChunkStore {
 
   missingOf(gmap: number, group: number, member: number, limit: number): readonly DirtyBlock[] {
     const bit = 1 << member;
-    return this.#blocksOf(gmap, group)
-      .filter(({ missing }) => (missing & bit) !== 0)
-      .slice(0, limit);
+    const found: DirtyBlock[] = [];
+    for (const block of this.#disk.blocks.values()) {
+      if (found.length === limit) break;
+      const isOfPair = block.gmap === gmap && block.group === group;
+      if (isOfPair && (block.missing & bit) !== 0) found.push(block);
+    }
+    return found;
   }
 
   async mark(

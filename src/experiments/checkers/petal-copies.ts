@@ -13,7 +13,7 @@
 import type { PairRecord } from '../../petal-backend/directory/records.ts';
 import { isNewer } from '../../petal-backend/server/copies.ts';
 import type { BlockFacts, ChunkStore, StorePlace } from '../../petal-backend/store/chunk-store.ts';
-import type { BlockVersion, DirtyBlock } from '../../petal-backend/wire/messages.ts';
+import type { BlockVersion } from '../../petal-backend/wire/messages.ts';
 import { BrokenLaw } from './petal-law.ts';
 
 /** A block of which anybody has heard. */
@@ -76,8 +76,7 @@ function judgeMarks(block: SeenBlock, record: PairRecord, primary: Copy, storeOf
     const copy: Copy = { server, store, facts: store.facts(block) };
     if (copy.facts.isLost || primary.facts.isLost) return;
     if (copy.facts.dirty || isSame(copy.facts, primary.facts)) return;
-    const marked = primary.store.missingOf(gmap, group, member, Number.POSITIVE_INFINITY);
-    if (marked.some((one) => isPlace(one, block))) return;
+    if ((primary.facts.missing & (1 << member)) !== 0) return;
     throw new BrokenLaw('I5', `${words(block, primary)}, and ${words(block, copy)}, unmarked`);
   });
 }
@@ -85,10 +84,6 @@ function judgeMarks(block: SeenBlock, record: PairRecord, primary: Copy, storeOf
 function isSame(one: BlockFacts, other: BlockFacts): boolean {
   const { term, n } = one.version;
   return term === other.version.term && n === other.version.n && one.crc === other.crc;
-}
-
-function isPlace(one: DirtyBlock, { vdisk, epoch, block }: SeenBlock): boolean {
-  return one.vdisk === vdisk && one.epoch === epoch && one.block === block;
 }
 
 function words({ block }: SeenBlock, { server, facts }: Copy): string {

@@ -13,6 +13,7 @@ export const UNKNOWN: BlockFacts = {
   hasData: false,
   isLost: false,
   dirty: false,
+  missing: 0,
 };
 
 export function factsOf({ view }: ChunkTable, row: number, block: number): BlockFacts {
@@ -32,5 +33,6 @@ export function factsOf({ view }: ChunkTable, row: number, block: number): Block
     hasData: (flags & BlockFlag.hasData) !== 0,
     isLost: (flags & BlockFlag.lost) !== 0,
     dirty: (flags & BlockFlag.dirty) !== 0,
+    missing: view.getUint8(at + BlockField.missing),
   };
 }

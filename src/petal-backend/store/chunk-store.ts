@@ -76,6 +76,8 @@ export interface BlockFacts {
   /** It was written, and its data are nowhere. */
   readonly isLost: boolean;
   readonly dirty: boolean;
+  /** Members that are marked as lacking it (bit = place among its pair's members). */
+  readonly missing: number;
 }
 
 /** A block of which this server's data are not what was written. */
