@@ -10,7 +10,7 @@
  */
 import type { BenchTarget } from '../src/cli/bench-output.ts';
 import { type BenchOptions, type BenchResult, medianOf, spreadOf, target } from './bench-result.ts';
-import { describeMachine, ForeignLoad } from './machine.ts';
+import { describeMachine } from './machine.ts';
 import { type Load, NbdRig, needPrograms, type Server } from './nbd-rig.ts';
 
 interface Scale {
@@ -63,12 +63,11 @@ export async function run(options: BenchOptions = {}): Promise<BenchResult> {
   const machine = describeMachine();
   const targets: BenchTarget[] = [];
   const samples: object[] = [];
-  const load = new ForeignLoad();
   const add = (id: string, goal: number, ours: number[], theirs: number[]): void => {
     const ratios = ours.map((speed, round) => speed / (theirs[round] ?? Number.NaN));
     targets.push(target(`nbd.${id}`, medianOf(ratios), 'higher', goal));
-    const spreads = { ours: spreadOf(ours), theirs: spreadOf(theirs), ratios: spreadOf(ratios) };
-    samples.push({ line: id, ...spreads, foreignCores: load.cores() });
+    const [perSecond, peerPerSecond] = [spreadOf(ours), spreadOf(theirs)];
+    samples.push({ line: id, perSecond, peerPerSecond, ratios: spreadOf(ratios) });
   };
   const rig = new NbdRig(IMAGE_BYTES);
   try {
