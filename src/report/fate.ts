@@ -118,8 +118,12 @@ export function outageText(result: RunResult, outage: Outage): string {
   return `${what} ${goneText(result, outage)}`;
 }
 
-/** `gone 180ms`, or `never came back`. */
+/** `gone 180ms`, or `never came back`; of a lost host who has what it had, and since when. */
 export function goneText(result: RunResult, outage: Outage): string {
+  const { hostLost, killedAtNs, servingAtNs } = outage;
+  if (hostLost === true && servingAtNs <= result.durationNs) {
+    return `served elsewhere after ${formatDuration(servingAtNs - killedAtNs)}`;
+  }
   if (outage.servingAtNs > result.durationNs) return 'never came back';
   return `gone ${formatDuration(outage.servingAtNs - outage.killedAtNs)}`;
 }

@@ -145,8 +145,10 @@ function hostGroup(plot: Plot, host: HostLanes, y: number, height: number): stri
   const barY = driverY + 18;
   const gone = host.outages.map((outage) => {
     const { x, bandWidth } = band(plot, outage);
+    // A lost host never serves again: others have what it had.
+    const goneWidth = outage.hostLost === true ? plot.right - x : bandWidth;
     return (
-      rect('bar-gone', x, barY, bandWidth, BAR_HEIGHT) +
+      rect('bar-gone', x, barY, goneWidth, BAR_HEIGHT) +
       `<rect class="outage" x="${n(x)}" y="${n(barY)}" width="${n(bandWidth)}" ` +
       `height="${n(BAR_HEIGHT)}" fill="url(#${plot.id}hatch)">` +
       `<title>${escapeMarkup(outageText(plot.result, outage))}</title></rect>`
@@ -220,7 +222,8 @@ function goneLabels(plot: Plot, outages: readonly Outage[], y: number): string[]
     plot,
     outages.map((outage) => {
       const gone = goneText(plot.result, outage);
-      const texts = [`killed at ${formatDuration(outage.killedAtNs)}, ${gone}`, gone];
+      const what = outage.hostLost === true ? 'lost' : 'killed';
+      const texts = [`${what} at ${formatDuration(outage.killedAtNs)}, ${gone}`, gone];
       return { outage, texts, style: 'ink' };
     }),
     y,

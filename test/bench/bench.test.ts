@@ -5,6 +5,7 @@ import { run as runRing } from '../../bench/ring.ts';
 import { run as runSim } from '../../bench/sim.ts';
 import { run as runVdi } from '../../bench/vdi.ts';
 import { run as runWire } from '../../bench/wire.ts';
+import { longTest } from '../helpers/long-tests.ts';
 
 test('a spread has the middle and both ends; an even count meets in the middle', (t) => {
   t.deepEqual(spreadOf([5, 1, 3]), { min: 1, median: 3, max: 5 });
@@ -98,16 +99,21 @@ test.serial(
   },
 );
 
-test.serial(
+longTest(
   'petal, quick: processes write, read and take over, and all targets have a value',
   async (t) => {
     const result = await runPetal({ quick: true });
     t.is(result.bench, 'petal');
     t.deepEqual(
       result.targets.map(({ id }) => id),
-      ['petal.write.qd32.vs-rawlog', 'petal.read.qd32.vs-socket', 'petal.takeover.s'],
+      [
+        'petal.write.qd32.vs-rawlog',
+        'petal.read.qd32.vs-socket',
+        'petal.takeover.s',
+        'petal.failed.read.ratio',
+      ],
     );
     finite(t, result.targets);
-    t.is(result.samples.length, 3);
+    t.is(result.samples.length, 4);
   },
 );

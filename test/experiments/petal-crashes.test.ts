@@ -17,6 +17,7 @@ import {
   scenarioWith,
   toldAtNs,
 } from '../helpers/fault-bench.ts';
+import { longTest } from '../helpers/long-tests.ts';
 
 const RESTART_NS = 30e6;
 
@@ -166,7 +167,7 @@ test('a pool that does not come together in time is told, with who is behind', a
 });
 
 for (const plantedBug of ['no-marks', 'early-ack'] as const satisfies readonly PetalBug[]) {
-  test(`the planted bug ${plantedBug} is caught by the checks of a run`, async (t) => {
+  longTest(`the planted bug ${plantedBug} is caught by the checks of a run`, async (t) => {
     let caught = 0;
     for (let seed = 1; seed <= 4; seed++) {
       const faults = [killOf('s1', 0.2), killOf('s2', 0.4), killOf('s3', 0.6), killOf('s4', 0.8)];
@@ -186,21 +187,30 @@ async function seedHolds(seed: number, images: Policy, petal = 4): Promise<strin
   return checks.filter(({ ok }) => !ok).map(({ name, text }) => `${name}: ${text}`);
 }
 
-test('what a joining member had before the store of its primary is not marked as missing for ever', async (t) => {
-  for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
-});
+longTest(
+  'what a joining member had before the store of its primary is not marked as missing for ever',
+  async (t) => {
+    for (const seed of [2, 15]) t.deepEqual(await seedHolds(seed, Policy.w2), [], `seed ${seed}`);
+  },
+);
 
-test('a server that is the primary again does not go by the marks of an earlier term of its own', async (t) => {
-  const drawn = { plantedBug: 'none', calm: false, beyond: false, images: Policy.w0 } as const;
-  const scenario = simCrashScenario(469, { ...drawn, petal: 4 });
-  // Two servers more, which die together at its end, would bring the mark to an end too.
-  const { checks } = await judgedRun({ ...scenario, faults: scenario.faults.slice(0, -2) }, 469);
-  allHold(t, checks, 'seed 469');
-});
+longTest(
+  'a server that is the primary again does not go by the marks of an earlier term of its own',
+  async (t) => {
+    const drawn = { plantedBug: 'none', calm: false, beyond: false, images: Policy.w0 } as const;
+    const scenario = simCrashScenario(469, { ...drawn, petal: 4 });
+    // Two servers more, which die together at its end, would bring the mark to an end too.
+    const { checks } = await judgedRun({ ...scenario, faults: scenario.faults.slice(0, -2) }, 469);
+    allHold(t, checks, 'seed 469');
+  },
+);
 
-test('a server whose disks cannot be read when it starts begins as a life that nobody knows', async (t) => {
-  t.deepEqual(await seedHolds(466, Policy.w2), []);
-});
+longTest(
+  'a server whose disks cannot be read when it starts begins as a life that nobody knows',
+  async (t) => {
+    t.deepEqual(await seedHolds(466, Policy.w2), []);
+  },
+);
 
 test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {
   t.deepEqual(await seedHolds(4, Policy.w5, 7), [], 'seed 4, seven servers');

@@ -1,7 +1,8 @@
 import test from 'ava';
+import { isLong } from '../helpers/long-tests.ts';
 import { ordeal } from './ordeal.ts';
 
-const SEEDS = 8;
+const SEEDS = isLong ? 8 : 4;
 
 for (const { servers, copies, voters } of [
   { servers: 4, copies: 2, voters: 0 },

@@ -17,7 +17,7 @@ export function titlesOf({ path, text }: ProjectFile): TestTitle[] {
   const code = mask(text, { keepLiterals: false });
   const uncommented = mask(text, { keepLiterals: true });
   const titles: TestTitle[] = [];
-  for (const match of code.matchAll(/\btest(?:\.(?:serial|failing))*\(\s*(['"`])/g)) {
+  for (const match of code.matchAll(/\b(?:test|longTest)(?:\.(?:serial|failing))*\(\s*(['"`])/g)) {
     const from = match.index + match[0].length;
     const end = code.indexOf(match[1] as string, from);
     titles.push({ path, line: lineAt(text, match.index), title: uncommented.slice(from, end) });

@@ -135,7 +135,7 @@ test('facts are those of the newest epoch up to the place; a conditional version
     const version = { term: 1 as Term, n: 4 };
     const origin = { session: 3 as Session, seq: 11 };
     const crc = simDigest.crc32(dataOf(1, 1), 0, PAGE);
-    const known = { hasData: true, isLost: false, dirty: false };
+    const known = { hasData: true, isLost: false, dirty: false, missing: 0 };
     const facts = { version, conditionalVersion: 7, crc, origin, ...known };
     t.deepEqual(store.facts({ ...place, epoch: 2 }), facts);
     await write(life, { epoch: 1, n: 5, dirty: true });
