@@ -8,7 +8,7 @@
  */
 import { SECOND } from '../base/units.ts';
 import type { GuestResult, RunResult } from '../experiments/result.ts';
-import { outageEndNs, outagesOf, outageText } from './fate.ts';
+import { outageEndNs, outagesOf, outageText, serverDeathText } from './fate.ts';
 import { peakOf, positiveRange, requestRates } from './series.ts';
 
 export interface ChartData {
@@ -27,7 +27,16 @@ interface GuestChart {
   readonly p50: Values;
   readonly p99: Values;
   readonly max: Values;
-  readonly outages: readonly { from: number; to: number; text: string }[];
+  readonly outages: readonly ChartOutage[];
+}
+
+/** A stretch of time that is shaded in a guest's charts, and why. */
+interface ChartOutage {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+  /** What was gone: the driver VM or the host of the guest, or a server of the pool. */
+  readonly of: 'host' | 'server';
 }
 
 const DEFAULT_RANGE: readonly [number, number] = [1e3, 1e9];
@@ -73,12 +82,27 @@ function guestChart(result: RunResult, guest: GuestResult): GuestChart {
     p50: onAxis(series.p50Ns.map(positive), 0, 'hold'),
     p99: onAxis(series.p99Ns.map(positive), 0, 'hold'),
     max: onAxis(series.maxNs.map(positive), 0, 'end'),
-    outages: outagesOf(result, guest).map((outage) => ({
-      from: outage.killedAtNs / SECOND,
-      to: outageEndNs(result, outage) / SECOND,
-      text: outageText(result, outage),
-    })),
+    outages: [...hostOutages(result, guest), ...serverOutages(result)],
   };
+}
+
+function hostOutages(result: RunResult, guest: GuestResult): ChartOutage[] {
+  return outagesOf(result, guest).map((outage) => ({
+    from: outage.killedAtNs / SECOND,
+    to: outageEndNs(result, outage) / SECOND,
+    text: outageText(result, outage),
+    of: 'host',
+  }));
+}
+
+/** Servers of the pool were dead for every guest. */
+function serverOutages(result: RunResult): ChartOutage[] {
+  return (result.serverDeaths ?? []).map((death) => ({
+    from: death.killedAtNs / SECOND,
+    to: Math.max(death.killedAtNs, Math.min(death.runningAtNs, result.durationNs)) / SECOND,
+    text: serverDeathText(result, death),
+    of: 'server',
+  }));
 }
 
 /** A log axis has no place for zero. */

@@ -68,7 +68,7 @@ function placeOutages(u,outages,named){
     if(to<0||from>width)return;
     var left=Math.max(0,from);
     var band=document.createElement('div');
-    band.className='outage';
+    band.className='outage of-'+outage.of;
     band.title=outage.text;
     band.style.left=left+'px';
     band.style.width=Math.max(4,Math.min(width,to)-left)+'px';

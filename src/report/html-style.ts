@@ -83,6 +83,7 @@ border-radius:50%;background:var(--paper);border:2px solid var(--faint)}
 .u-over .outage{position:absolute;top:0;bottom:0;pointer-events:none;
 background:repeating-linear-gradient(135deg,var(--gone-line) 0 1.5px,transparent 1.5px 6px),
 var(--gone-fill);print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.u-over .outage.of-server{background:var(--gone-fill)}
 .outage-label{position:absolute;top:2px;left:calc(100% + 5px);white-space:nowrap;font-size:12px;
 line-height:1.4;font-weight:600;color:var(--gone);background:var(--paper);border-radius:3px;
 padding:0 4px}

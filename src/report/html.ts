@@ -16,7 +16,8 @@
  *   #story li                   one line of the story; `.in-outage` while a driver VM is gone
  *   #charts .chart[data-guest][data-host]
  *                               one guest; holds two `.uplot` once the script has run
- *   .chart .outage              an outage of that guest's host, in each of its two plots
+ *   .chart .outage              in each plot: `.of-host`, an outage of that guest's host, or
+ *                               `.of-server`, the time in which a server of the pool was dead
  *   html[data-charts]           how many plots the script has drawn; absent if it failed
  *   #checks tr[data-check], #guests tr[data-guest], #machine, #command
  */
@@ -106,11 +107,15 @@ function limitsPanel(result: RunResult): string {
 function overview(result: RunResult): string {
   const wide = renderOverviewSvg(result, { width: 1040, standalone: false, idPrefix: 'wide' });
   const narrow = renderOverviewSvg(result, { width: 560, standalone: false, idPrefix: 'narrow' });
+  const servers =
+    (result.serverDeaths ?? []).length > 0
+      ? ' A server of the pool is hatched while it was dead, and pale until it was in sync.'
+      : '';
   return `<figure id="overview">
 <div class="wide">${wide}</div>
 <div class="narrow">${narrow}</div>
 <figcaption>Requests a second, each guest to its own peak. Hatched: the driver VM was gone; only
-lanes of its own host are shaded.</figcaption>
+lanes of its own host are shaded.${servers}</figcaption>
 </figure>`;
 }
 

@@ -206,10 +206,6 @@ interface Column {
   cell(guest: GuestResult): string;
 }
 
-/**
- * The guests in numbers. Columns that find no room beside the others go into a second table
- * below, which names the guests again: a number that is cut off would be a wrong one.
- */
 /** What became of the servers that the store is on. */
 function pool({ result, width, style }: Page): string[] {
   const lines = (result.serverDeaths ?? []).flatMap((death) =>
@@ -218,6 +214,10 @@ function pool({ result, width, style }: Page): string[] {
   return lines.length === 0 ? [] : [style.strong('Servers of the pool'), ...lines];
 }
 
+/**
+ * The guests in numbers. Columns that find no room beside the others go into a second table
+ * below, which names the guests again: a number that is cut off would be a wrong one.
+ */
 function guestTable(page: Page): string[] {
   const { result, width, style, glyphs } = page;
   if (result.guests.length === 0) return [style.strong('Guests'), '  no guest took part'];

@@ -4,6 +4,7 @@ import { runInNewContext, Script } from 'node:vm';
 import test from 'ava';
 import fc from 'fast-check';
 import { formatDuration, formatRate } from '../../src/base/format-units.ts';
+import { SECOND } from '../../src/base/units.ts';
 import type { RunResult } from '../../src/experiments/result.ts';
 import { type ChartData, chartDataOf } from '../../src/report/chart-data.ts';
 import { CHART_SCRIPT, UNITS_SCRIPT } from '../../src/report/chart-script.ts';
@@ -127,11 +128,36 @@ test('a broken run says so in the banner and lists its violations', (t) => {
 
 test('charts have the outages of their own host and no others', (t) => {
   const { guests } = dataIn(renderHtml(crashRun(), assets));
-  const outage = { from: 8, to: 8.18, text: 'driver VM of h0 gone 180ms' };
+  const outage = { from: 8, to: 8.18, text: 'driver VM of h0 gone 180ms', of: 'host' };
   t.deepEqual(
     guests.map((one) => one.outages),
     [[outage], [outage], []],
   );
+});
+
+test('charts of all guests have the time in which a server of the pool was dead', (t) => {
+  const run = crashRun({
+    outages: [],
+    serverDeaths: [
+      { server: 's2', killedAtNs: 3 * SECOND, runningAtNs: 5 * SECOND, inSyncAtNs: 6 * SECOND },
+      { server: 's3', killedAtNs: 7 * SECOND, runningAtNs: Infinity, inSyncAtNs: Infinity },
+    ],
+  });
+  const { guests } = chartDataOf(run);
+  t.is(guests.length, 3);
+  for (const { outages } of guests) {
+    t.deepEqual(outages, [
+      {
+        from: 3,
+        to: 5,
+        text: 'server s2 dead for 2s, in sync again after 3s',
+        of: 'server',
+      },
+      { from: 7, to: 20, text: 'server s3 never came back', of: 'server' },
+    ]);
+  }
+  t.true(renderHtml(run, assets).includes('A server of the pool is hatched while it was dead'));
+  t.false(renderHtml(crashRun(), assets).includes('A server of the pool'));
 });
 
 test('every chart spans the run, and its lists are as long as its times', (t) => {
