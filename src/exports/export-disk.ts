@@ -113,6 +113,11 @@ export class ExportDisk implements Workload {
     return heldBytes === 0 || heldBytes + lengthBytes <= (this.#frames.freePages * PAGE_BYTES) / 4;
   }
 
+  /** At least half of the buffers are free: one may be kept until its client has read it. */
+  get hasPlenty(): boolean {
+    return 2 * this.#frames.freePages >= this.#bufferPages;
+  }
+
   /**
    * A transfer with a buffer of `lengthBytes`, or null: then `waiter` is in line, and is asked
    * again when buffers may be free.

@@ -4,7 +4,8 @@
  *
  * All replies of one turn go into the same slab and leave in one system call. A slab is lent to
  * whoever sends it and comes back when the bytes have left; slabs are shared by the connections of
- * a server, so that an idle connection holds none.
+ * a server, so that an idle connection holds none. Long data may be sent from where they lie: to
+ * copy a mebibyte out of shared memory takes as long as the system call that sends it.
  */
 import { invariant, present } from '../../base/invariant.ts';
 
@@ -15,17 +16,33 @@ const SPARE_SLABS = 64;
 const HEADER_BYTES_MAX = 64;
 const NO_VIEW = new DataView(new ArrayBuffer(0));
 
-export class Slab {
+/** Bytes to be sent; whose they are is told when they have left, or never will. */
+export interface Outgoing {
+  readonly bytes: Uint8Array;
+  readonly lengthBytes: number;
+  left(): void;
+}
+
+class Slab implements Outgoing {
+  readonly #pool: SlabPool;
   readonly bytes: Uint8Array = new Uint8Array(SLAB_BYTES);
   readonly view: DataView = new DataView(this.bytes.buffer);
   lengthBytes = 0;
+
+  constructor(pool: SlabPool) {
+    this.#pool = pool;
+  }
+
+  left(): void {
+    this.#pool.give(this);
+  }
 }
 
 export class SlabPool {
   readonly #spare: Slab[] = [];
 
   take(): Slab {
-    return this.#spare.pop() ?? new Slab();
+    return this.#spare.pop() ?? new Slab(this);
   }
 
   give(slab: Slab): void {
@@ -36,7 +53,7 @@ export class SlabPool {
 
 export class OutStream {
   readonly #pool: SlabPool;
-  readonly #filled: Slab[] = [];
+  readonly #filled: Outgoing[] = [];
   #open: Slab | null = null;
   #queuedBytes = 0;
   /** Over the bytes that the last `header` is in. */
@@ -98,18 +115,28 @@ export class OutStream {
     }
   }
 
-  /** The oldest slab that has anything in it, or null; the caller gives it back to the pool. */
-  take(): Slab | null {
-    const slab = this.#filled.shift() ?? this.#open;
-    if (slab === null || slab.lengthBytes === 0) return null;
-    if (slab === this.#open) this.#open = null;
-    this.#queuedBytes -= slab.lengthBytes;
-    return slab;
+  /** The bytes from `from` to `to` are sent from where they are, which nobody changes before. */
+  lend(source: Uint8Array, from: number, to: number, left: () => void): void {
+    if (this.#open !== null && this.#open.lengthBytes > 0) {
+      this.#filled.push(this.#open);
+      this.#open = null;
+    }
+    this.#filled.push({ bytes: source.subarray(from, to), lengthBytes: to - from, left });
+    this.#queuedBytes += to - from;
+  }
+
+  /** What is to be sent next, or null; the caller says when it has left. */
+  take(): Outgoing | null {
+    const next = this.#filled.shift() ?? this.#open;
+    if (next === null || next.lengthBytes === 0) return null;
+    if (next === this.#open) this.#open = null;
+    this.#queuedBytes -= next.lengthBytes;
+    return next;
   }
 
   /** Everything that was written is dropped. */
   clear(): void {
-    for (let slab = this.take(); slab !== null; slab = this.take()) this.#pool.give(slab);
+    for (let next = this.take(); next !== null; next = this.take()) next.left();
   }
 
   #grow(slab: Slab, lengthBytes: number): void {

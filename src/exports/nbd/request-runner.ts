@@ -52,6 +52,10 @@ export type Issued = 'all' | Shortage;
 
 const REQUESTS_MAX = 128;
 const EXTENTS_MAX = 2048;
+/** Shorter data are copied: many of them leave in one piece. */
+const LENT_BYTES_MIN = 65_536;
+/** What a connection may have to send, and still be lent more buffers. */
+const LENT_BYTES_MAX = 8 * TRANSFER_BYTES_MAX;
 
 export class RequestRunner implements RequestHost {
   readonly #agreement: Agreement;
@@ -224,29 +228,43 @@ export class RequestRunner implements RequestHost {
         if (!request.isHeaderOut) putSimple(this.#out, request, NbdError.ok);
         request.isHeaderOut = true;
         this.#giveData(head);
-      } else if (request.isHeaderOut && !this.#isClosed) {
+        continue;
+      }
+      if (request.isHeaderOut && !this.#isClosed) {
         this.#host.broken('a read has failed after its reply was begun');
       }
-      this.#readBytes -= head.lengthBytes;
-      this.giveBack(head);
+      this.#drop(head);
     }
   }
 
   #giveChunk(request: NbdRequest, transfer: Transfer, isOk: boolean): void {
-    const { lengthBytes } = transfer;
-    if (isOk && !this.#isClosed) {
-      const { mode } = this.#agreement;
-      const isLast = request.isIssued && request.transfers === 0 && request.error === NbdError.ok;
-      const offset = request.offset + transfer.offsetBytes;
-      putDataChunk(this.#out, mode, request, offset, lengthBytes, isLast);
-      this.#giveData(transfer);
-    }
-    this.#readBytes -= lengthBytes;
-    this.giveBack(transfer);
+    if (!isOk || this.#isClosed) return this.#drop(transfer);
+    const { mode } = this.#agreement;
+    const isLast = request.isIssued && request.transfers === 0 && request.error === NbdError.ok;
+    const offset = request.offset + transfer.offsetBytes;
+    putDataChunk(this.#out, mode, request, offset, transfer.lengthBytes, isLast);
+    this.#giveData(transfer);
   }
 
-  #giveData({ address, lengthBytes }: Transfer): void {
-    this.#out.bytes(this.#disk.memory.u8, address, address + lengthBytes);
+  /**
+   * Data that were read go out, and their buffer comes back: at once, or of long data when they
+   * have left. A client that does not read what it has asked for is lent nothing more.
+   */
+  #giveData(transfer: Transfer): void {
+    const { address, lengthBytes } = transfer;
+    const { u8 } = this.#disk.memory;
+    const isKeepingUp = this.#out.queuedBytes + this.#host.unsentBytes <= LENT_BYTES_MAX;
+    if (lengthBytes < LENT_BYTES_MIN || !isKeepingUp || !this.#disk.hasPlenty) {
+      this.#out.bytes(u8, address, address + lengthBytes);
+      return this.#drop(transfer);
+    }
+    this.#readBytes -= lengthBytes;
+    this.#out.lend(u8, address, address + lengthBytes, () => this.giveBack(transfer));
+  }
+
+  #drop(transfer: Transfer): void {
+    this.#readBytes -= transfer.lengthBytes;
+    this.giveBack(transfer);
   }
 
   /** Everything of the request is done. */

@@ -187,14 +187,14 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
 
   #flush(): void {
     if (this.#isEnded) return;
-    for (let slab = this.#out.take(); slab !== null; slab = this.#out.take()) {
-      const sent = slab;
-      const { lengthBytes } = slab;
+    for (let next = this.#out.take(); next !== null; next = this.#out.take()) {
+      const sent = next;
+      const { lengthBytes } = next;
       this.#unsentBytes += lengthBytes;
-      this.#stream.send(slab.bytes, lengthBytes, () => {
+      this.#stream.send(next.bytes, lengthBytes, () => {
         this.#unsentBytes -= lengthBytes;
         this.#silentTicks = 0;
-        this.#parts.slabs.give(sent);
+        sent.left();
         this.#sent();
       });
     }

@@ -95,6 +95,40 @@ test('bounds: clients that ask and never read get less and less, and are let go 
   t.is(bench.frames.freePages, BUFFER_PAGES);
 });
 
+test('bounds: long data are sent from their buffer, which comes back when they have left', (t) => {
+  const bench = new NbdBench(FEW_PAGES);
+  for (let at = 0; at < DISK_BYTES; at++) bench.front.bytes[at] = at >> 9;
+  const stream = connected(bench);
+  stream.isReading = false;
+  stream.push(request({ command: READ, length: MIB }));
+  bench.run();
+  t.is(bench.frames.freePages, FEW_PAGES - MIB / 4096, 'the buffer is kept for the client');
+  const other = connected(bench);
+  other.push(
+    request({ command: WRITE, offset: MIB, length: MIB, data: new Uint8Array(MIB).fill(9) }),
+  );
+  bench.run();
+  t.is(new Reader(other).replies()[0]?.error, 0);
+  stream.read();
+  const payloads = new Reader(stream).replies().map(({ payload }) => payload);
+  t.deepEqual(payloads.at(-1)?.subarray(-MIB), bench.front.bytes.slice(0, MIB));
+  t.is(bench.frames.freePages, FEW_PAGES);
+});
+
+test('bounds: clients that do not read are lent no more when half of the buffers are out, and who closes none', (t) => {
+  const bench = new NbdBench(FEW_PAGES);
+  const streams = Array.from({ length: 20 }, () => connected(bench));
+  for (const stream of streams) {
+    stream.isReading = false;
+    stream.push(request({ command: READ, length: MIB }));
+    bench.run();
+  }
+  t.true(freeBytes(bench) >= 3 * MIB, `${freeBytes(bench)} bytes are free`);
+  t.true(freeBytes(bench) < 8 * MIB, 'some are lent');
+  for (const stream of streams) stream.close();
+  t.is(bench.frames.freePages, FEW_PAGES);
+});
+
 test('bounds: silence in the middle of a message ends it; silence of our own disk does not', (t) => {
   const bench = new NbdBench();
   const [inHeader, inPayload, waiting, idle] = Array.from({ length: 4 }, () => connected(bench));

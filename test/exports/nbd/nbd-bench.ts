@@ -82,8 +82,9 @@ export class BenchStream implements ByteStream {
     this.#user = user;
   }
 
+  /** Nothing is copied before the client reads: whoever changes the bytes earlier is found out. */
   send(bytes: Uint8Array, lengthBytes: number, done: () => void): void {
-    this.#unread.push({ bytes: bytes.slice(0, lengthBytes), done });
+    this.#unread.push({ bytes: bytes.subarray(0, lengthBytes), done });
   }
 
   /** The client reads all there is; false: there was nothing. */
@@ -91,7 +92,7 @@ export class BenchStream implements ByteStream {
     const unread = this.#unread.splice(0);
     for (const { bytes, done } of unread) {
       this.sentBytes += bytes.length;
-      if (this.keeps) this.#sent.push(bytes);
+      if (this.keeps) this.#sent.push(bytes.slice());
       done();
     }
     return unread.length > 0;
