@@ -23,19 +23,22 @@ export type ClientRoute = Pick<
   'gmap' | 'term' | 'vdisk' | 'epoch' | 'mapVersion' | 'session' | 'fence'
 >;
 
+const ZEROS = new Uint8Array(BLOCK_BYTES);
+
 export function messageOf(request: MessageParts, route: ClientRoute): PetalMessage {
   const { id, kind, seq, block, blocks, group, crcs, expectedVersion } = request;
+  // What is spread comes first: only then is it copied as one.
   const place = { ...route, id, group, block, blocks };
   switch (kind) {
     case 'write':
-      return { kind, ...place, seq, crcs };
+      return { ...place, kind, seq, crcs };
     case 'trim':
-      return { kind, ...place, seq };
+      return { ...place, kind, seq };
     case 'writeIf':
-      return { kind, ...place, seq, crcs, expectedVersion };
+      return { ...place, kind, seq, crcs, expectedVersion };
     case 'read':
     case 'readConditional':
-      return { kind: 'read', ...place, conditional: kind === 'readConditional' };
+      return { ...place, kind: 'read', conditional: kind === 'readConditional' };
   }
 }
 
@@ -49,9 +52,10 @@ export function sumsOf(digest: Digest, data: Uint8Array): number[] {
 
 /** Each block is what its sum says. A block without data has no sum: it is zeros. */
 export function isWhole(digest: Digest, data: Uint8Array, crcs: readonly number[]): boolean {
-  return crcs.every((crc, at) => {
-    const from = at * BLOCK_BYTES;
-    if (digest.crc32(data, from, BLOCK_BYTES) === crc) return true;
-    return crc === 0 && data.subarray(from, from + BLOCK_BYTES).every((byte) => byte === 0);
-  });
+  for (let at = 0; at < crcs.length; at++) {
+    const crc = crcs[at];
+    const sum = digest.crc32(data, at * BLOCK_BYTES, BLOCK_BYTES);
+    if (sum !== crc && (crc !== 0 || sum !== digest.crc32(ZEROS, 0, BLOCK_BYTES))) return false;
+  }
+  return true;
 }

@@ -23,7 +23,6 @@
  * asked twice the first good answer counts; a server that cannot answer leaves it to the other one.
  */
 
-import { StorageError } from '../../base/errors.ts';
 import { Fifo } from '../../base/fifo.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { Fence, MapVersion, Session, Term } from '../../base/units.ts';
@@ -41,6 +40,7 @@ import type { TimerId, World } from '../../world/world.ts';
 import { type GlobalMap, groupOf, membersOf } from '../placement.ts';
 import { type PeerNet, serverName } from '../server/ports.ts';
 import { CHUNK_BLOCKS, type Frame, PetalStatus, type ReplyMessage } from '../wire/messages.ts';
+import { conditionalError } from './client-errors.ts';
 import {
   isWhole,
   type MessageParts,
@@ -112,8 +112,8 @@ interface Request extends MessageParts {
   hedge: number;
   sentNs: number;
   timer: TimerId | null;
-  /** Copies that could not give the data. */
-  readonly failedCopies: Set<number>;
+  /** Copies that could not give the data: a bit each, by their places in the group. */
+  failedCopies: number;
 }
 
 /** A request's number has 48 bits: 16 of its session, and 32 that count. */
@@ -125,6 +125,9 @@ const NO_CRCS: readonly number[] = [];
 export class PetalPool implements BlockPool {
   readonly sizeBlocks: number;
   readonly #parts: PetalPoolParts;
+  /** Of each group, those that hold it, and what they are called. */
+  readonly #members: readonly (readonly number[])[];
+  readonly #names: ReadonlyMap<number, string>;
   readonly #hints: Hint[];
   readonly #balance: ReadBalance;
   readonly #underWay = new Map<number, Request>();
@@ -149,10 +152,10 @@ export class PetalPool implements BlockPool {
     this.#route = { epoch: parts.epoch, mapVersion: parts.mapVersion };
     const { ownPending, hedge } = parts.options;
     this.#balance = new ReadBalance(parts.world.random.fork('balance'), ownPending, hedge);
-    this.#hints = parts.map.servers.map((_, group) => ({
-      term: 0 as Term,
-      primary: membersOf(parts.map, group)[0] as number,
-    }));
+    const { servers } = parts.map;
+    this.#members = servers.map((_, group) => membersOf(parts.map, group));
+    this.#names = new Map(servers.map((server) => [server, serverName(server)]));
+    this.#hints = this.#members.map(([primary = 0]) => ({ term: 0 as Term, primary }));
     parts.net.onFrame((from, frame) => this.#receive(from, frame));
   }
 
@@ -208,20 +211,9 @@ export class PetalPool implements BlockPool {
     return new Promise((resolve, reject) => {
       this.#begin(kind, block, 1, data, expectedVersion, (status, reply) => {
         if (reply !== null) resolve(reply);
-        else reject(this.#errorOf(status, block));
+        else reject(conditionalError(status, block, this.#parts));
       });
     });
-  }
-
-  #errorOf(status: PoolStatus, block: number): StorageError {
-    const fields = { block, status };
-    if (status === PoolStatus.fenced) {
-      const { session, host, store } = this.#parts;
-      const text = `session ${session} of host ${host} has been fenced off store ${store}`;
-      return new StorageError('E_FENCED', text, { fields });
-    }
-    const text = `nobody could say what has become of conditional block ${block}`;
-    return new StorageError('E_POOL_UNKNOWN', text, { fields });
   }
 
   /**
@@ -231,23 +223,20 @@ export class PetalPool implements BlockPool {
     const { block, blocks, buffer, bufferOffset } = io;
     invariant(block >= EXTENT_BLOCKS, 'plain blocks are those behind extent 0');
     invariant(blocks > 0 && block + blocks <= this.sizeBlocks, 'an operation is inside the pool');
-    let left = 0;
+    const end = block + blocks;
+    let left = Math.floor((end - 1) / CHUNK_BLOCKS) - Math.floor(block / CHUNK_BLOCKS) + 1;
     let worst: PoolStatus = PoolStatus.ok;
     const done = (status: PoolStatus): void => {
       if (status !== PoolStatus.ok) worst = status;
       if (--left === 0) io.poolDone(worst);
     };
-    const parts: [number, number][] = [];
-    for (let at = block; at < block + blocks; ) {
-      const end = Math.min((Math.floor(at / CHUNK_BLOCKS) + 1) * CHUNK_BLOCKS, block + blocks);
-      parts.push([at, end - at]);
-      at = end;
-    }
-    left = parts.length;
-    for (const [first, count] of parts) {
-      const from = bufferOffset + (first - block) * BLOCK_BYTES;
-      const data = kind === 'trim' ? NO_DATA : buffer.subarray(from, from + count * BLOCK_BYTES);
-      this.#begin(kind, first, count, data, 0, done);
+    for (let at = block; at < end; ) {
+      const to = Math.min((Math.floor(at / CHUNK_BLOCKS) + 1) * CHUNK_BLOCKS, end);
+      const from = bufferOffset + (at - block) * BLOCK_BYTES;
+      const bytes = (to - at) * BLOCK_BYTES;
+      const data = kind === 'trim' ? NO_DATA : buffer.subarray(from, from + bytes);
+      this.#begin(kind, at, to - at, data, 0, done);
+      at = to;
     }
   }
 
@@ -277,7 +266,7 @@ export class PetalPool implements BlockPool {
       hedge: -1,
       sentNs: 0,
       timer: null,
-      failedCopies: new Set(),
+      failedCopies: 0,
     };
     this.#submitted++;
     if (this.#underWay.size >= this.#parts.options.inFlightMax) this.#waiting.push(request);
@@ -295,7 +284,7 @@ export class PetalPool implements BlockPool {
   #choose({ kind, group }: Request): number {
     if (kind === 'read') {
       const nowNs = this.#parts.world.clock.nowNs();
-      return this.#balance.choose(membersOf(this.#parts.map, group), nowNs);
+      return this.#balance.choose(this.#membersOf(group), nowNs);
     }
     return (this.#hints[group] as Hint).primary;
   }
@@ -327,7 +316,9 @@ export class PetalPool implements BlockPool {
   /** It takes longer than most: another copy is asked too, if that may be. */
   #hedge(request: Request): void {
     const other = this.#another(request);
-    if (other === request.server || request.failedCopies.has(other)) return;
+    if (other === request.server || (request.failedCopies & this.#bitOf(request, other)) !== 0) {
+      return;
+    }
     if (!this.#balance.takeHedge()) return;
     this.hedged++;
     request.hedge = other;
@@ -342,7 +333,7 @@ export class PetalPool implements BlockPool {
     const { epoch, mapVersion } = this.#route;
     const route = { gmap: map.gmap, term, vdisk, epoch, mapVersion, session, fence };
     const payload = kind === 'write' || kind === 'writeIf' ? data : NO_DATA;
-    net.send(serverName(server), { message: messageOf(request, route), payload });
+    net.send(this.#names.get(server) as string, { message: messageOf(request, route), payload });
   }
 
   /** From now on this server is waited for, and no other one; -1: nobody is. */
@@ -363,9 +354,17 @@ export class PetalPool implements BlockPool {
     });
   }
 
+  #membersOf(group: number): readonly number[] {
+    return this.#members[group] as readonly number[];
+  }
+
+  #bitOf({ group }: Request, server: number): number {
+    return 1 << this.#membersOf(group).indexOf(server);
+  }
+
   /** The next member round. */
   #another({ group, server }: Request): number {
-    const members = membersOf(this.#parts.map, group);
+    const members = this.#membersOf(group);
     return members[(members.indexOf(server) + 1) % members.length] as number;
   }
 
@@ -380,8 +379,8 @@ export class PetalPool implements BlockPool {
     if (message.kind !== 'reply') return;
     const request = this.#underWay.get(message.id);
     if (request === undefined) return;
-    const members = membersOf(this.#parts.map, request.group);
-    const server = members.find((member) => serverName(member) === from);
+    const members = this.#membersOf(request.group);
+    const server = members.find((member) => this.#names.get(member) === from);
     if (server === undefined) return;
     this.#balance.told(server, message.queue);
     this.#learn(request.group, message);
@@ -395,7 +394,7 @@ export class PetalPool implements BlockPool {
   #leaveToOther(request: Request, server: number, status: ReplyMessage['status']): void {
     const { hedge } = request;
     if (server !== request.server && server !== hedge) return;
-    if (status === PetalStatus.ioError) request.failedCopies.add(server);
+    if (status === PetalStatus.ioError) request.failedCopies |= this.#bitOf(request, server);
     this.#balance.released(server);
     request.hedge = -1;
     if (server === request.server) request.server = hedge;
@@ -403,7 +402,7 @@ export class PetalPool implements BlockPool {
 
   #learn(group: number, { term, primary }: ReplyMessage): void {
     const hint = this.#hints[group] as Hint;
-    if (term < hint.term || !membersOf(this.#parts.map, group).includes(primary)) return;
+    if (term < hint.term || !this.#membersOf(group).includes(primary)) return;
     hint.term = term;
     hint.primary = primary;
   }
@@ -474,11 +473,10 @@ export class PetalPool implements BlockPool {
   }
 
   #copyFailed(request: Request, server: number): void {
-    const { kind, group, failedCopies } = request;
-    failedCopies.add(server);
-    const members = membersOf(this.#parts.map, group);
+    const { kind, group } = request;
+    request.failedCopies |= this.#bitOf(request, server);
     const isRead = kind === 'read' || kind === 'readConditional';
-    if (!isRead || members.every((server) => failedCopies.has(server))) {
+    if (!isRead || request.failedCopies === 2 ** this.#membersOf(group).length - 1) {
       return this.#end(request, PoolStatus.ioError, null);
     }
     this.#tryAgain(request, this.#another(request));
