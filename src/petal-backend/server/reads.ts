@@ -10,10 +10,11 @@
  * does not help, the client is told, who asks the other copies.
  */
 
+import { present } from '../../base/invariant.ts';
 import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { World } from '../../world/world.ts';
 import { type ChunkStore, type StoreRead, StoreStatus } from '../store/chunk-store.ts';
-import { type DirtyBlock, PetalStatus, type ReadMessage } from '../wire/messages.ts';
+import { CHUNK_BLOCKS, type DirtyBlock, PetalStatus, type ReadMessage } from '../wire/messages.ts';
 import type { BlockLocks, LockOwner } from './block-locks.ts';
 import type { Pair } from './pair.ts';
 import type { PetalBug } from './ports.ts';
@@ -23,6 +24,7 @@ export interface ReadAnswer {
   readonly status: PetalStatus;
   readonly version: number;
   readonly crcs: readonly number[];
+  /** Only during the call: it is copied. */
   readonly data: Uint8Array;
 }
 
@@ -38,35 +40,56 @@ export interface ReadParts {
   readonly answer: (to: string, id: number, pair: Pair, answer: ReadAnswer) => void;
 }
 
+/** Reads that are kept for later use, 64 KiB each. */
+const SPARE_READS = 64;
 const NO_DATA = new Uint8Array(0);
 const NO_CRCS: readonly number[] = [];
 
+/** A read on its way; used again for the next one when it is answered. */
 class Read implements StoreRead, LockOwner {
   readonly #reads: Reads;
-  readonly client: string;
-  readonly message: ReadMessage;
-  readonly seat: Seat;
+  readonly #buffer: Uint8Array = new Uint8Array(CHUNK_BLOCKS * BLOCK_BYTES);
+  client = '';
+  #message: ReadMessage | null = null;
+  #seat: Seat | null = null;
   isSecondTry = false;
-  readonly data: Uint8Array;
-  readonly gmap: number;
-  readonly group: number;
-  readonly vdisk: number;
-  readonly epoch: number;
-  readonly block: number;
-  readonly blocks: number;
+  data: Uint8Array = NO_DATA;
+  gmap = 0;
+  group = 0;
+  vdisk = 0;
+  epoch = 0;
+  block = 0;
+  blocks = 0;
 
-  constructor(reads: Reads, client: string, message: ReadMessage, seat: Seat) {
+  constructor(reads: Reads) {
     this.#reads = reads;
+  }
+
+  begin(client: string, message: ReadMessage, seat: Seat): void {
     this.client = client;
-    this.message = message;
-    this.seat = seat;
+    this.#message = message;
+    this.#seat = seat;
+    this.isSecondTry = false;
     this.gmap = message.gmap;
     this.group = message.group;
     this.vdisk = message.vdisk;
     this.epoch = message.epoch;
     this.block = message.block;
     this.blocks = message.blocks;
-    this.data = new Uint8Array(message.blocks * BLOCK_BYTES);
+    this.data = this.#buffer.subarray(0, message.blocks * BLOCK_BYTES);
+  }
+
+  end(): void {
+    this.#message = null;
+    this.#seat = null;
+  }
+
+  get message(): ReadMessage {
+    return present(this.#message, 'a read that is not answered has its message');
+  }
+
+  get seat(): Seat {
+    return present(this.#seat, 'a read that is not answered has its seat');
   }
 
   get pair(): Pair {
@@ -84,13 +107,16 @@ class Read implements StoreRead, LockOwner {
 
 export class Reads {
   readonly #parts: ReadParts;
+  readonly #spare: Read[] = [];
 
   constructor(parts: ReadParts) {
     this.#parts = parts;
   }
 
   take(client: string, message: ReadMessage, seat: Seat): void {
-    this.#take(new Read(this, client, message, seat));
+    const read = this.#spare.pop() ?? new Read(this);
+    read.begin(client, message, seat);
+    this.#take(read);
   }
 
   #take(read: Read): void {
@@ -126,6 +152,7 @@ export class Reads {
     const isWhole = status === StoreStatus.ok || plantedBug === 'no-crc';
     if (!isWhole) return this.#damaged(read, damaged);
     answer(client, message.id, pair, { status: PetalStatus.ok, version, crcs, data });
+    this.#ended(read);
   }
 
   #damaged(read: Read, damaged: number): void {
@@ -162,12 +189,16 @@ export class Reads {
     return null;
   }
 
-  #refuse({ client, message, pair }: Read, status: PetalStatus): void {
-    this.#parts.answer(client, message.id, pair, {
-      status,
-      version: 0,
-      crcs: NO_CRCS,
-      data: NO_DATA,
-    });
+  #refuse(read: Read, status: PetalStatus): void {
+    const { client, message, pair } = read;
+    const nothing = { version: 0, crcs: NO_CRCS, data: NO_DATA };
+    this.#parts.answer(client, message.id, pair, { status, ...nothing });
+    this.#ended(read);
+  }
+
+  /** It is answered, and its data are copied. */
+  #ended(read: Read): void {
+    read.end();
+    if (this.#spare.length < SPARE_READS) this.#spare.push(read);
   }
 }
