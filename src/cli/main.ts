@@ -21,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ['vdi', async () => (await import('./vdi.ts')).addVdiCommand],
   ['petal', async () => (await import('./petal.ts')).addPetalCommand],
   ['serve', async () => (await import('./serve.ts')).addServeCommand],
+  ['record', async () => (await import('./record.ts')).addRecordCommand],
   ['ctl', async () => (await import('./ctl.ts')).addCtlCommand],
   ['bench', async () => (await import('./bench.ts')).addBenchCommand],
   ['fsck', async () => (await import('./fsck.ts')).addFsckCommand],

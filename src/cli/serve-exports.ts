@@ -10,6 +10,7 @@ import type { ExportDisk } from '../exports/export-disk.ts';
 import type { NbdExport } from '../exports/nbd/catalog.ts';
 import { ALLOCATION_CONTEXT, STATE_HOLE, STATE_ZERO } from '../exports/nbd/protocol.ts';
 import type { Extent } from '../exports/nbd/replies.ts';
+import type { RequestTap } from '../exports/request-tap.ts';
 import { requireSnapshot, type StoreView } from '../parallax/store/store-view.ts';
 import type { BlockRun, ExtentKind } from '../parallax/vdi/extents.ts';
 import type { Policy } from '../parallax/vdi/policy.ts';
@@ -67,7 +68,12 @@ async function plan(view: StoreView, host: string, wanted: WantedExport): Promis
 }
 
 /** The export as its clients see it. */
-export function exportOf(planned: PlannedExport, disk: ExportDisk, host: ServeHost): NbdExport {
+export function exportOf(
+  planned: PlannedExport,
+  disk: ExportDisk,
+  host: ServeHost,
+  tap: RequestTap | null,
+): NbdExport {
   const { wanted, image, isReadOnly } = planned;
   const { snapshot } = wanted;
   const what = snapshot === null ? `image ${wanted.image}` : `snapshot ${wanted.image}@${snapshot}`;
@@ -76,6 +82,7 @@ export function exportOf(planned: PlannedExport, disk: ExportDisk, host: ServeHo
     description: `${what} of a stordom store`,
     isReadOnly,
     disk,
+    tap,
     get contexts() {
       const diffs = planned.snapshots.map((name) => `${DIFF_CONTEXT}${name}`);
       return [ALLOCATION_CONTEXT, DIRTY_CONTEXT, ...diffs];

@@ -14,6 +14,7 @@ import { present } from '../base/invariant.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { NbdServer } from '../exports/nbd/server.ts';
 import type { StoreView } from '../parallax/store/store-view.ts';
+import type { RecordedDisk } from '../traces/trace-recorder.ts';
 import type { SocketAddress } from '../world/real/sockets.ts';
 import { listenStreams, type StreamListener } from '../world/real/stream-server.ts';
 import { serveControlSocket } from './control-socket.ts';
@@ -21,6 +22,7 @@ import { CONTROL_SOCKET } from './ctl.ts';
 import { addExamples, readCount } from './flags.ts';
 import { reserveFrontIds } from './front-ids.ts';
 import { untilInterrupted } from './interrupt.ts';
+import type { RecordFile } from './record-file.ts';
 import { ServeControl } from './serve-control.ts';
 import { exportOf, type PlannedExport, planExports, SERVED_CLONE } from './serve-exports.ts';
 import { ServeHost } from './serve-host.ts';
@@ -46,7 +48,17 @@ const CONNECTIONS_MAX = 4096;
 export function addServeCommand(program: Command): void {
   const command = program
     .command('serve')
-    .description('serve images of a store to NBD clients (QEMU, nbdcopy, fio) until it is ended')
+    .description('serve images of a store to NBD clients (QEMU, nbdcopy, fio) until it is ended');
+  addServeFlags(command).action((flags: ServeFlags) => serve(flags));
+  addExamples(
+    command,
+    'stordom serve --store my-store --export disk=mail --listen unix:mail.sock',
+    'stordom serve --store my-store --export old=disk@first --listen tcp:0',
+  );
+}
+
+export function addServeFlags(command: Command): Command {
+  return command
     .requiredOption('--store <dir>', 'folder of the store')
     .option(
       '--export <name=vdi>',
@@ -71,19 +83,20 @@ export function addServeCommand(program: Command): void {
     )
     .option('--json', 'print what is served as JSON on stdout, and nothing else there', false)
     .option('--quiet', 'print nothing but errors', false);
-  command.action(serve);
-  addExamples(
-    command,
-    'stordom serve --store my-store --export disk=mail --listen unix:mail.sock',
-    'stordom serve --store my-store --export old=disk@first --listen tcp:0',
-  );
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
 
-async function serve(flags: ServeFlags): Promise<void> {
+/** Begins to record what is served, when it is known; what it gives ends with the service. */
+export type StartRecording = (
+  disks: readonly RecordedDisk[],
+  onNote: (text: string) => void,
+) => RecordFile;
+
+/** Until it is interrupted; with `record`, what clients do is recorded. */
+export async function serve(flags: ServeFlags, record?: StartRecording): Promise<void> {
   const wanted = readExports(flags.export);
   const addresses = flags.listen.map((text) => readAddress(text, flags.allowRemote));
   const store = await StoreFolder.open(flags.store);
@@ -100,7 +113,7 @@ async function serve(flags: ServeFlags): Promise<void> {
         await store.prepareHost(flags.host);
         const { directory } = store;
         const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
-        const service = new Service(flags, store, view, exports, addresses, fronts);
+        const service = new Service(flags, store, view, exports, addresses, fronts, record);
         await service.run(signal);
       } finally {
         await view.close();
@@ -134,6 +147,7 @@ class Service {
   readonly #addresses: readonly SocketAddress[];
   readonly #host: ServeHost;
   readonly #listeners: StreamListener[] = [];
+  readonly #recording: RecordFile | null;
   #fail: (thrown: unknown) => void = () => {};
   readonly #failed: Promise<never>;
 
@@ -144,6 +158,7 @@ class Service {
     exports: readonly PlannedExport[],
     addresses: readonly SocketAddress[],
     firstFrontId: number,
+    record: StartRecording | undefined,
   ) {
     this.#flags = flags;
     this.#store = store;
@@ -151,6 +166,11 @@ class Service {
     this.#exports = exports;
     const nbd = unixAddress(join(store.path, NBD_SOCKET), '--listen');
     this.#addresses = addresses.length > 0 ? addresses : [nbd];
+    const disks = exports.map(({ wanted: { name }, sizeBlocks }) => ({
+      name,
+      sizeBytes: sizeBlocks * PAGE_BYTES,
+    }));
+    this.#recording = record?.(disks, this.#note) ?? null;
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
@@ -171,9 +191,10 @@ class Service {
         unlessInterrupted(signal, this.#host.start()),
         this.#failed,
       ]);
-      const exports = this.#exports.map((planned) =>
-        exportOf(planned, present(disks.get(planned.name), 'a domain has a disk'), this.#host),
-      );
+      const exports = this.#exports.map((planned, at) => {
+        const disk = present(disks.get(planned.name), 'a domain has a disk');
+        return exportOf(planned, disk, this.#host, this.#recording?.tap(at) ?? null);
+      });
       const { clock, timers } = this.#host.world;
       const failed = this.#fail;
       const server = new NbdServer({ clock, timers, exports, note: this.#note, failed });
@@ -184,6 +205,9 @@ class Service {
     } catch (thrown) {
       await this.#host.abandon();
       throw thrown;
+    } finally {
+      const recorded = this.#recording?.close();
+      if (recorded !== undefined) this.#note(recorded);
     }
   }
 

@@ -15,12 +15,13 @@ const COMMANDS = [
   'vdi',
   'petal',
   'serve',
+  'record',
   'ctl',
   'bench',
   'fsck',
 ];
 /** Those that measure, take long or need a store have tests of their own. */
-const ELSEWHERE = /^(demo|serve|ctl|bench|fsck|petal)/;
+const ELSEWHERE = /^(demo|serve|record|ctl|bench|fsck|petal)/;
 
 for (const command of COMMANDS) {
   test(`help: ${command || 'stordom'} ends with two examples that run as printed`, async (t) => {

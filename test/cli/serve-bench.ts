@@ -36,13 +36,13 @@ export class ServeBench {
     return stdout;
   }
 
-  run(line: string): Promise<Ended> {
-    return stordom(this.folder, [...line.split(' '), '--store', 's']);
+  run(line: string, { store }: { readonly store: boolean } = { store: true }): Promise<Ended> {
+    return stordom(this.folder, [...line.split(' '), ...(store ? ['--store', 's'] : [])]);
   }
 
   /** Settles when it serves. */
-  async serve(line = ''): Promise<Served> {
-    const args = ['serve', '--store', 's', '--json', ...line.split(' ').filter(Boolean)];
+  async serve(line = '', command: 'serve' | 'record' = 'serve'): Promise<Served> {
+    const args = [command, '--store', 's', '--json', ...line.split(' ').filter(Boolean)];
     const { child, ended } = startStordom(this.folder, args);
     const up = new Promise<string>((resolve) => child.stdout?.once('data', resolve));
     const first = await Promise.race([up, ended]);

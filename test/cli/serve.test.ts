@@ -1,69 +1,13 @@
 /** `stordom serve` and `stordom ctl`, as their user sees them. */
 import { existsSync, statSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
-import { bytesOf, CLIENT_FLAGS, info, request, u32 } from '../exports/nbd/nbd-client.ts';
+import { bytesOf, info, request, u32 } from '../exports/nbd/nbd-client.ts';
 import { startStordom } from './helpers.ts';
+import { RawClient } from './raw-client.ts';
 import { ServeBench } from './serve-bench.ts';
 
 const [READ, WRITE, FLUSH] = [0, 1, 3] as const;
-
-/** A client of a few lines, for what the programs of others do not do. */
-class RawClient {
-  readonly socket: Socket;
-  #bytes = Buffer.alloc(0);
-  #wanted: { readonly bytes: number; readonly taken: (bytes: Buffer) => void } | null = null;
-  isClosed = false;
-
-  constructor(path: string) {
-    this.socket = connect({ path });
-    this.socket.on('data', (part) => {
-      this.#bytes = Buffer.concat([this.#bytes, part]);
-      this.#look();
-    });
-    this.socket.on('error', () => undefined);
-    this.socket.on('close', () => {
-      this.isClosed = true;
-    });
-  }
-
-  /** Negotiates an export by name. */
-  static async on(path: string, name: string): Promise<RawClient> {
-    const client = new RawClient(path);
-    await client.read(18);
-    client.socket.write(bytesOf(CLIENT_FLAGS, info(7, name)));
-    await client.read(20 + 12 + 20);
-    return client;
-  }
-
-  read(bytes: number): Promise<Buffer> {
-    return new Promise((resolve) => {
-      this.#wanted = { bytes, taken: resolve };
-      this.#look();
-    });
-  }
-
-  /** Sends a request; settles with the error and the data of its simple reply. */
-  async ask(command: number, offset: number, length: number, data?: Uint8Array) {
-    this.socket.write(
-      request({ command, offset, length, ...(data === undefined ? {} : { data }) }),
-    );
-    const header = await this.read(16);
-    const error = header.readUInt32BE(4);
-    const isRead = command === READ && error === 0;
-    return { error, data: isRead ? await this.read(length) : Buffer.alloc(0) };
-  }
-
-  #look(): void {
-    const wanted = this.#wanted;
-    if (wanted === null || this.#bytes.length < wanted.bytes) return;
-    this.#wanted = null;
-    const taken = this.#bytes.subarray(0, wanted.bytes);
-    this.#bytes = this.#bytes.subarray(wanted.bytes);
-    wanted.taken(taken);
-  }
-}
 
 test.serial('help: serve and ctl end with two examples that run as printed', async (t) => {
   const bench = new ServeBench(t);

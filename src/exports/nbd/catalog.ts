@@ -1,5 +1,6 @@
 /** What a server has to offer, as its connections see it. */
 import type { ExportDisk } from '../export-disk.ts';
+import type { RequestTap } from '../request-tap.ts';
 import { type ReplyMode, TransmissionFlag } from './protocol.ts';
 import type { Extent } from './replies.ts';
 import { BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BLOCK_BYTES_PREFERRED } from './request-rules.ts';
@@ -10,6 +11,8 @@ export interface NbdExport {
   readonly description: string;
   readonly isReadOnly: boolean;
   readonly disk: ExportDisk;
+  /** Hears of what its clients ask for; null: nobody does. */
+  readonly tap: RequestTap | null;
   /** Names of the contexts of block status that it knows. */
   readonly contexts: readonly string[];
   /**

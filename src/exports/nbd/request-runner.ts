@@ -10,6 +10,7 @@
  */
 import { StorageError } from '../../base/errors.ts';
 import { FrontOp } from '../../guests/front-request.ts';
+import { RequestKind } from '../../world/history.ts';
 import {
   type BufferWaiter,
   type ExportDisk,
@@ -50,6 +51,14 @@ export interface RunnerHost extends BufferWaiter {
 export type Shortage = 'no-buffer' | 'no-share' | 'no-answers';
 export type Issued = 'all' | Shortage;
 
+/** By command: what a trace calls it. */
+const TAPPED: Readonly<Record<number, RequestKind>> = {
+  [Command.read]: RequestKind.read,
+  [Command.write]: RequestKind.write,
+  [Command.flush]: RequestKind.flush,
+  [Command.trim]: RequestKind.discard,
+  [Command.writeZeroes]: RequestKind.zero,
+};
 const REQUESTS_MAX = 128;
 const EXTENTS_MAX = 2048;
 /** Shorter data are copied: many of them leave in one piece. */
@@ -106,6 +115,21 @@ export class RequestRunner implements RequestHost {
     request.fail(error, why);
     request.isIssued = true;
     this.#settle(request);
+  }
+
+  /** A valid request: who hears of what clients ask for does now. */
+  tap(request: NbdRequest): void {
+    const { tap } = this.#agreement.exported;
+    const { command, flags, offset, length } = request;
+    const op = TAPPED[command];
+    if (tap === null || op === undefined || (length === 0 && op !== RequestKind.flush)) return;
+    const isFlush = op === RequestKind.flush;
+    request.tapped = tap.begun({
+      op,
+      offset: isFlush ? 0 : offset,
+      lengthBytes: isFlush ? 0 : length,
+      fua: (flags & CommandFlag.fua) !== 0,
+    });
   }
 
   /** Makes what transfers there is room for, of a request without a payload. */
@@ -273,6 +297,7 @@ export class RequestRunner implements RequestHost {
       request.needsFlush = false;
       return this.#submit(request, this.#disk.take(request), FrontOp.flush);
     }
+    request.tapped?.ended(request.error === NbdError.ok);
     if (!this.#isClosed) this.#answer(request);
     this.#inFlight--;
     this.#spare.push(request);

@@ -9,6 +9,7 @@
 import { Fifo } from '../../base/fifo.ts';
 import { FrontStatus } from '../../guests/front-request.ts';
 import type { Transfer, TransferOwner } from '../export-disk.ts';
+import type { TappedCall } from '../request-tap.ts';
 import { NbdError } from './protocol.ts';
 import type { Judged } from './request-rules.ts';
 
@@ -40,6 +41,8 @@ export class NbdRequest implements TransferOwner, Judged {
   isHeaderOut = false;
   /** It is to be flushed when everything else of it is done. */
   needsFlush = false;
+  /** For who hears of what clients ask for. */
+  tapped: TappedCall | null = null;
   /** Of a read that is answered simply: its transfers, first to last. */
   readonly inOrder: Fifo<Transfer> = new Fifo();
 
@@ -57,6 +60,7 @@ export class NbdRequest implements TransferOwner, Judged {
     this.why = '';
     this.isHeaderOut = false;
     this.needsFlush = false;
+    this.tapped = null;
   }
 
   /** Bytes for which there is no transfer yet. */

@@ -214,11 +214,11 @@ export class Transmission implements RunnerHost {
     if (refusal !== null) {
       this.#passingBytes = payloadBytes;
       this.#runner.refuse(request, refusal.error, refusal.why);
-    } else if (payloadBytes > 0) {
-      this.#payloadOf = request;
-    } else {
-      this.#issue(request);
+      return;
     }
+    this.#runner.tap(request);
+    if (payloadBytes > 0) this.#payloadOf = request;
+    else this.#issue(request);
   }
 
   #terms(): Terms {

@@ -6,6 +6,7 @@ import { ExportDisk, type ExportFront } from '../../../src/exports/export-disk.t
 import type { NbdExport } from '../../../src/exports/nbd/catalog.ts';
 import type { Extent } from '../../../src/exports/nbd/replies.ts';
 import { NbdServer } from '../../../src/exports/nbd/server.ts';
+import type { RequestTap } from '../../../src/exports/request-tap.ts';
 import { GuestFrames } from '../../../src/guests/frames.ts';
 import { FrontOp, type FrontRequest, FrontStatus } from '../../../src/guests/front-request.ts';
 import type { ByteStream, StreamUser } from '../../../src/world/byte-stream.ts';
@@ -163,10 +164,13 @@ export class NbdBench {
   readonly notes: string[] = [];
   extents: (context: string, offset: number, length: number) => Promise<readonly Extent[]>;
   tick: () => void = () => undefined;
+  /** Set before clients connect. */
+  readonly tap: RequestTap | null;
   readonly #streams = new Set<BenchStream>();
 
   /** `bufferPages`: what the export's disk has for buffers. */
-  constructor(bufferPages: number = BUFFER_PAGES) {
+  constructor(bufferPages: number = BUFFER_PAGES, tap: RequestTap | null = null) {
+    this.tap = tap;
     this.world = new BenchWorld((bufferPages + 1) * PAGE_BYTES);
     this.frames = new GuestFrames(frameNo(1), frameNo(bufferPages + 1));
     this.front = new ArrayFront(this.world.memory);
@@ -225,6 +229,7 @@ export class NbdBench {
       description: `the ${name}`,
       isReadOnly,
       disk: this.disk,
+      tap: this.tap,
       contexts: ['base:allocation', 'stordom:dirty'],
       extents: (context, offset, length) => this.extents(context, offset, length),
     };
