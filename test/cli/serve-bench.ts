@@ -1,9 +1,9 @@
 /** `stordom serve` as a process, and the clients of others. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
+import { programPath } from './programs.ts';
 
 export interface Served {
   readonly child: ChildProcess;
@@ -42,24 +42,8 @@ export class ServeBench {
 
   /** Settles when it serves. */
   async serve(line = '', command: 'serve' | 'record' = 'serve'): Promise<Served> {
-    const args = [command, '--store', 's', '--json', ...line.split(' ').filter(Boolean)];
-    const { child, ended } = startStordom(this.folder, args);
-    const up = new Promise<string>((resolve) => child.stdout?.once('data', resolve));
-    const first = await Promise.race([up, ended]);
-    if (typeof first !== 'string') throw new Error(`it does not serve: ${first.stderr}`);
-    const { exports } = JSON.parse(first) as {
-      exports: { name: string; uris: readonly [string] }[];
-    };
-    const finish = (signal: 'SIGTERM' | 'SIGKILL'): Promise<Ended> => {
-      child.kill(signal);
-      return ended;
-    };
-    this.#served = {
-      child,
-      uri: (name) => exports.find((one) => one.name === name)?.uris[0] ?? '',
-      end: () => finish('SIGTERM'),
-      kill: () => finish('SIGKILL'),
-    };
+    const args = ['--store', 's', ...line.split(' ').filter(Boolean)];
+    this.#served = await startServing(this.folder, args, command);
     return this.#served;
   }
 
@@ -69,7 +53,7 @@ export class ServeBench {
 
   /** Runs a program of others to its end. */
   async client(program: string, args: readonly string[]): Promise<Ended> {
-    const child = spawn(program, args, { cwd: this.folder });
+    const child = spawn(programPath(program) ?? program, args, { cwd: this.folder });
     return ended(child);
   }
 
@@ -79,6 +63,31 @@ export class ServeBench {
     this.#t.is(code, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
     return stdout;
   }
+}
+
+/** Starts `stordom serve ARGS` in `folder`; settles when it serves. */
+export async function startServing(
+  folder: string,
+  args: readonly string[],
+  command: 'serve' | 'record' = 'serve',
+): Promise<Served> {
+  const { child, ended } = startStordom(folder, [command, '--json', ...args]);
+  const up = new Promise<string>((resolve) => child.stdout?.once('data', resolve));
+  const first = await Promise.race([up, ended]);
+  if (typeof first !== 'string') throw new Error(`it does not serve: ${first.stderr}`);
+  const { exports } = JSON.parse(first) as {
+    exports: { name: string; uris: readonly [string] }[];
+  };
+  const finish = (signal: 'SIGTERM' | 'SIGKILL'): Promise<Ended> => {
+    child.kill(signal);
+    return ended;
+  };
+  return {
+    child,
+    uri: (name) => exports.find((one) => one.name === name)?.uris[0] ?? '',
+    end: () => finish('SIGTERM'),
+    kill: () => finish('SIGKILL'),
+  };
 }
 
 export function ended(child: ChildProcess): Promise<Ended> {
@@ -94,10 +103,4 @@ export function ended(child: ChildProcess): Promise<Ended> {
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
-}
-
-/** Whether a program can be run here. */
-export function isInstalled(program: string): boolean {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  return folders.some((folder) => existsSync(join(folder, program)));
 }

@@ -5,17 +5,13 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import test, { type TestFn } from 'ava';
-import { ended, isInstalled, ServeBench } from './serve-bench.ts';
+import { where } from './clients.ts';
+import { isInstalled } from './programs.ts';
+import { ended, ServeBench } from './serve-bench.ts';
 import { rawImage, sameBytes } from './store-bench.ts';
 
 const MIB = 2 ** 20;
 const SLOW_MS = 170_000;
-
-/** Skips, visibly, where the program is missing. */
-function where(program: string): TestFn['serial'] | TestFn['skip'] {
-  return isInstalled(program) ? test.serial : test.skip;
-}
 
 where('nbdinfo')('nbdinfo (libnbd-bin) reads what an export can do, and its map', async (t) => {
   const bench = new ServeBench(t);
