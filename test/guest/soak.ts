@@ -1,0 +1,29 @@
+/**
+ * A Linux guest over many deaths of its driver VM, its server and itself:
+ * `npm run soak:guest [CYCLES [SEED]]`. Ends with 1 if a file whose fsync had returned was lost, a
+ * file system was not clean, or anybody did not go on.
+ */
+
+import { drawVictims, playOrdeal } from './guest-ordeal.ts';
+import { findGuestParts, hasKvm } from './guest-parts.ts';
+
+const [cycles = 50, seed = 1] = process.argv.slice(2).map(Number);
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+const parts = findGuestParts();
+if ('kernel' in parts) {
+  say(`${cycles} cycles, seed ${seed}, ${hasKvm() ? 'KVM' : 'QEMU translates'}, ${parts.kernel}`);
+  const victims = drawVictims(cycles, seed);
+  const verdict = await playOrdeal({ parts, victims, seed, policy: 'W2', onCycle: say });
+  const { problem, fsyncs, comparisons } = verdict;
+  const counted = `${verdict.cycles} cycles, ${fsyncs} fsyncs, ${comparisons} comparisons`;
+  say(`${problem === null ? '✔' : '✘'} seed ${seed}: ${counted}`);
+  if (problem !== null) say(`  ${problem}`);
+  process.exitCode = problem === null ? 0 : 1;
+} else {
+  say(`no guest can be booted here; missing are the Debian packages ${parts.join(', ')}`);
+  process.exitCode = 2;
+}
