@@ -254,6 +254,12 @@ test('a citation of a test that is not there is found', (t) => {
   t.is(find('[a flush is no flush](../test/a.test.ts)').length, 1);
   t.is(find('[a flush is a flush](../test/b.test.ts)').length, 1);
   t.deepEqual(find('[a flush is a flush](../test/a.test.ts) [a.test.ts](../test/a.test.ts)'), []);
+  const declared = ["test.serial('a', f);", "longTest('b', f);", "where('fio', 'dd')('c', f);"];
+  const titled = titlesOf(planted('test/a.test.ts', declared.join('\n')));
+  t.deepEqual(
+    titled.map(({ title }) => title),
+    ['a', 'b', 'c'],
+  );
 });
 
 test('commands shown in documents exist, with their flags', (t) => {

@@ -27,8 +27,9 @@ interface FioJob {
 /** fio on a disk; the same job in each of its two halves. */
 function fioFlags(uri: string, output: string, half: readonly string[]): string[] {
   const job =
-    `--name=killed --ioengine=nbd --rw=randwrite --bs=4k --iodepth=${DEPTH} --size=${WRITES * 4}k ` +
-    '--fsync=4 --randseed=5 --verify=crc32c --verify_fatal=1 --output-format=json';
+    `--name=killed --ioengine=nbd --iodepth=${DEPTH} --size=${WRITES * 4}k ` +
+    '--rw=randwrite --bs=4k --fsync=4 --randseed=5 --verify=crc32c --verify_fatal=1 ' +
+    '--output-format=json';
   return [...job.split(' '), `--uri=${uri}`, `--output=${output}`, ...half];
 }
 

@@ -17,6 +17,9 @@ const START_MS = 30_000;
 const hasFuse = existsSync('/dev/fuse');
 const hasLoop = hasFuse && existsSync('/dev/loop-control') && process.getuid?.() === 0;
 
+const fuseTest = hasFuse ? where('nbdfuse', 'fusermount3', 'mkfs.ext4', 'debugfs') : test.skip;
+const loopTest = hasLoop ? where('nbdfuse', 'fusermount3', 'mkfs.ext4') : test.skip;
+
 /** Shows an export as a file; its path, and what ends that. */
 async function showAsFile(t: ExecutionContext, bench: ServeBench, uri: string) {
   const folder = bench.path('fuse');
@@ -41,7 +44,7 @@ async function showAsFile(t: ExecutionContext, bench: ServeBench, uri: string) {
   return { file, end };
 }
 
-(hasFuse ? where('nbdfuse', 'fusermount3', 'mkfs.ext4', 'debugfs') : test.skip)(
+fuseTest(
   'nbdfuse (libnbd-bin, fuse3, e2fsprogs; /dev/fuse): a file system is made with files in it, and is clean',
   async (t) => {
     t.timeout(SLOW_MS);
@@ -65,7 +68,7 @@ async function showAsFile(t: ExecutionContext, bench: ServeBench, uri: string) {
   },
 );
 
-(hasLoop ? where('nbdfuse', 'fusermount3', 'mkfs.ext4') : test.skip)(
+loopTest(
   'mount (libnbd-bin, fuse3, e2fsprogs; root, /dev/fuse, a loop device): files are synced over a dead driver VM',
   async (t) => {
     t.timeout(SLOW_MS);

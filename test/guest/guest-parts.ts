@@ -100,8 +100,11 @@ function findKernel(): Pick<GuestParts, 'kernel' | 'modules'> | null {
     const names = existsSync(boot) ? readdirSync(boot).sort() : [];
     const image = names.findLast((name) => /^vmlinuz-.*amd64$/.test(name));
     if (image === undefined) continue;
-    const folder = join(root, 'lib', 'modules', image.slice('vmlinuz-'.length), 'kernel');
-    if (existsSync(folder)) return { kernel: join(boot, image), modules: findModules(folder) };
+    const version = image.slice('vmlinuz-'.length);
+    const folder = ['lib', 'usr/lib']
+      .map((library) => join(root, library, 'modules', version, 'kernel'))
+      .find((path) => existsSync(path));
+    if (folder !== undefined) return { kernel: join(boot, image), modules: findModules(folder) };
   }
   return null;
 }

@@ -13,6 +13,8 @@ import { Promises } from './promises.ts';
 const SLOW_MS = 178_000;
 const parts = findGuestParts();
 const hasParts = 'kernel' in parts;
+const guestTest = whereThereIs(hasParts);
+const lossTest = hasParts ? longTest : test.skip;
 
 function ordeal(t: ExecutionContext, options: Pick<OrdealOptions, 'victims' | 'seed' | 'policy'>) {
   t.timeout(SLOW_MS);
@@ -20,7 +22,7 @@ function ordeal(t: ExecutionContext, options: Pick<OrdealOptions, 'victims' | 's
   return playOrdeal({ parts, ...options, onCycle: (text) => t.log(text) });
 }
 
-whereThereIs(hasParts)(
+guestTest(
   'a Linux guest (qemu-system-x86, linux-image-cloud-amd64, busybox-static, e2fsprogs) finds each fsynced file after everybody has died once',
   async (t) => {
     const seed = 1;
@@ -31,7 +33,7 @@ whereThereIs(hasParts)(
   },
 );
 
-(hasParts ? longTest : test.skip)(
+lossTest(
   'a Linux guest on an image of policy W5, which acknowledges what it only remembers: the loss is seen',
   async (t) => {
     const seed = 1;

@@ -12,12 +12,15 @@ export interface TestTitle {
   readonly title: string;
 }
 
+/** By `test`, by a name for some tests (`longTest`), or by `where('program')`. */
+const DECLARED = /\b(?:test|\w+Test|where\([^)]*\))(?:\.(?:serial|failing))*\(\s*(['"`])/g;
+
 /** Titles given as a string or template where the test is declared. */
 export function titlesOf({ path, text }: ProjectFile): TestTitle[] {
   const code = mask(text, { keepLiterals: false });
   const uncommented = mask(text, { keepLiterals: true });
   const titles: TestTitle[] = [];
-  for (const match of code.matchAll(/\b(?:test|longTest)(?:\.(?:serial|failing))*\(\s*(['"`])/g)) {
+  for (const match of code.matchAll(DECLARED)) {
     const from = match.index + match[0].length;
     const end = code.indexOf(match[1] as string, from);
     titles.push({ path, line: lineAt(text, match.index), title: uncommented.slice(from, end) });
