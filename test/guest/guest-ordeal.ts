@@ -1,20 +1,28 @@
 /**
  * A Linux guest writes files on a served image, and what it depends on is killed, again and again:
- * the driver VM, the whole server, the guest itself, or the server and the guest at once. Each time
- * every file whose fsync had returned must be there as it was written.
+ * the driver VM, the whole server, the server and then its successor while it recovers, the guest
+ * itself, or the server and the guest at once. Each time every file whose fsync had returned must
+ * be there as it was written.
  *
  * A seed decides who is killed, and after how many more files; at which instruction, the machine.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleepMs } from 'node:timers/promises';
 import { Prng } from '../../src/base/prng.ts';
-import { stordom, workFolder } from '../cli/helpers.ts';
+import { startStordom, stordom, workFolder } from '../cli/helpers.ts';
 import { type Served, startServing } from '../cli/serve-bench.ts';
 import { type GuestParts, guestArchive } from './guest-parts.ts';
 import { LinuxGuest } from './linux-guest.ts';
 import { Promises } from './promises.ts';
 
-export const VICTIMS = ['driver VM', 'server', 'guest', 'server and guest'] as const;
+export const VICTIMS = [
+  'driver VM',
+  'server',
+  'guest',
+  'server twice',
+  'server and guest',
+] as const;
 export type Victim = (typeof VICTIMS)[number];
 
 export interface OrdealOptions {
@@ -40,6 +48,8 @@ const STORE = 's';
 const FILES_MAX = 80;
 /** Files after a death that show that the guest goes on. */
 const FILES_AFTER = 8;
+/** About what a start takes. */
+const START_MS = 1500;
 /** Longest that anything may take, and QEMU that translates takes its time. */
 const PATIENCE_MS = 180_000;
 const SHOWN_MAX = 5;
@@ -125,6 +135,7 @@ class GuestOrdeal {
     if (victim.startsWith('server')) deaths.push(this.#server.kill());
     if (victim.endsWith('guest')) deaths.push(this.#linux.kill());
     await Promise.all(deaths);
+    if (victim === 'server twice') await this.#killInStart();
     if (victim.startsWith('server')) await this.#serveAgain();
     // It looks at its disk before it writes to it again.
     if (victim.endsWith('guest')) return this.#boot();
@@ -140,6 +151,14 @@ class GuestOrdeal {
   async #serveAgain(): Promise<void> {
     await this.#serve();
     if (this.#options.policy === 'W5') await this.#stordom('ctl', 'accept-loss', DISK);
+  }
+
+  /** A successor that dies at some moment of its start, before or after it serves. */
+  async #killInStart(): Promise<void> {
+    const { child, ended } = startStordom(this.#folder, ['serve', '--store', STORE]);
+    await sleepMs(this.#prng.between(0, START_MS));
+    child.kill('SIGKILL');
+    await ended;
   }
 
   async #killDriver(): Promise<void> {

@@ -82,8 +82,12 @@ export function guestArchive(parts: GuestParts): Buffer {
   return newcArchive(files, EMPTY_FOLDERS);
 }
 
-/** Whether the processor can run a guest by itself. Otherwise QEMU translates its instructions. */
+/**
+ * Whether the processor can run a guest by itself. Otherwise, and with `STORDOM_GUEST_ACCEL=tcg`,
+ * QEMU translates its instructions.
+ */
 export function hasKvm(): boolean {
+  if (process.env['STORDOM_GUEST_ACCEL'] === 'tcg') return false;
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
     return /^flags\s*:.* (?:vmx|svm)\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
