@@ -24,6 +24,9 @@ if ('kernel' in parts) {
   if (problem !== null) say(`  ${problem}`);
   process.exitCode = problem === null ? 0 : 1;
 } else {
-  say(`no guest can be booted here; missing are the Debian packages ${parts.join(', ')}`);
+  say(
+    `no guest can be booted here; missing are the Debian packages ${parts.join(', ')} ` +
+      '(node scripts/fetch-guest-kernel.mjs unpacks a kernel and installs nothing)',
+  );
   process.exitCode = 2;
 }
