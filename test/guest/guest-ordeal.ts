@@ -14,7 +14,7 @@ import { startStordom, stordom, workFolder } from '../cli/helpers.ts';
 import { type Served, startServing } from '../cli/serve-bench.ts';
 import { type GuestParts, guestArchive } from './guest-parts.ts';
 import { LinuxGuest } from './linux-guest.ts';
-import { Promises } from './promises.ts';
+import { judge, Promises, type Standing } from './promises.ts';
 
 export const VICTIMS = [
   'driver VM',
@@ -30,6 +30,8 @@ export interface OrdealOptions {
   readonly victims: readonly Victim[];
   readonly seed: number;
   readonly policy: 'W2' | 'W5';
+  /** Before the last death, to be looked at in the end. */
+  readonly takesSnapshot: boolean;
   readonly onCycle: (text: string) => void;
 }
 
@@ -44,6 +46,8 @@ export interface OrdealVerdict {
 
 const DISK = 'disk';
 const STORE = 's';
+const SNAPSHOT = 'meanwhile';
+const COPY = 'copy';
 /** Files between one death and the next. */
 const FILES_MAX = 80;
 /** Files after a death that show that the guest goes on. */
@@ -84,7 +88,8 @@ class GuestOrdeal {
   readonly #found = new Map<string, string>();
   #served: Served | null = null;
   #guest: LinuxGuest | null = null;
-  #boots = 0;
+  /** What a snapshot must have. */
+  #frozen: Standing | null = null;
   #isReady = false;
   #isChecked = false;
   /** What the guest has complained of. */
@@ -105,12 +110,15 @@ class GuestOrdeal {
   }
 
   async play(): Promise<void> {
-    const { parts, policy, victims, onCycle } = this.#options;
+    const { parts, policy, victims, takesSnapshot, onCycle } = this.#options;
     writeFileSync(this.#path('archive'), guestArchive(parts));
     await this.#stordom('vdi', 'create', DISK, '--size', '256m', '--policy', policy);
     await this.#serve();
-    await this.#boot();
+    await this.#boot(DISK, true);
+    await this.#check();
+    this.#linux.tell('go');
     for (const victim of victims) {
+      if (takesSnapshot && this.cycles === victims.length - 1) await this.#takeSnapshot();
       const files = await this.#cycle(victim);
       this.cycles++;
       const { cycles, fsyncs } = this;
@@ -118,7 +126,9 @@ class GuestOrdeal {
         `${cycles}/${victims.length} ${victim}: ${files} files right, ${fsyncs} fsyncs so far`,
       );
     }
-    await this.#end();
+    await this.#stop();
+    await this.#stordom('fsck');
+    if (this.#frozen !== null) await this.#checkSnapshot(this.#frozen);
   }
 
   /** Ends everything at once. */
@@ -138,9 +148,33 @@ class GuestOrdeal {
     if (victim === 'server twice') await this.#killInStart();
     if (victim.startsWith('server')) await this.#serveAgain();
     // It looks at its disk before it writes to it again.
-    if (victim.endsWith('guest')) return this.#boot();
+    if (victim.endsWith('guest')) {
+      await this.#boot(DISK, false);
+      const files = await this.#check();
+      this.#linux.tell('go');
+      return files;
+    }
     await this.#moreFiles(FILES_AFTER);
     return this.#check();
+  }
+
+  /** Its promises are those that stand before it is asked for and after it was taken. */
+  async #takeSnapshot(): Promise<void> {
+    await this.#moreFiles(FILES_MAX / 2);
+    const standing = this.#promises.standing();
+    await this.#stordom('ctl', 'snapshot', DISK, SNAPSHOT);
+    this.#frozen = this.#promises.unbroken(standing);
+  }
+
+  /** A guest boots from a clone of the snapshot, as if its machine had died at that moment. */
+  async #checkSnapshot(promised: Standing): Promise<void> {
+    await this.#stordom('vdi', 'clone', `${DISK}@${SNAPSHOT}`, COPY);
+    await this.#serve();
+    await this.#boot(COPY, false);
+    await this.#readFiles();
+    const files = this.#judge(promised);
+    this.#options.onCycle(`snapshot: ${files} files right`);
+    await this.#stop();
   }
 
   async #serve(): Promise<void> {
@@ -168,30 +202,40 @@ class GuestOrdeal {
     }
   }
 
-  async #boot(): Promise<number> {
+  /** Settles when it has replayed its journal and found its file system without a fault. */
+  async #boot(exportName: string, makesFileSystem: boolean): Promise<void> {
     this.#isReady = false;
     this.#guest = new LinuxGuest({
       parts: this.#options.parts,
       archive: this.#path('archive'),
       messages: this.#path('messages'),
       socket: this.#path(join(STORE, 'nbd.sock')),
-      exportName: DISK,
-      makesFileSystem: this.#boots++ === 0,
+      exportName,
+      makesFileSystem,
       onLine: this.#hear,
     });
     await this.#until(() => this.#isReady, 'it has booted');
-    const files = await this.#check();
-    this.#linux.tell('go');
-    return files;
   }
 
+  /**
+   * Every promise that stands when the guest begins to read and stands when it has ended was one
+   * all the time between. Settles with their number.
+   */
   async #check(): Promise<number> {
     const standing = this.#promises.standing();
+    await this.#readFiles();
+    return this.#judge(this.#promises.unbroken(standing));
+  }
+
+  async #readFiles(): Promise<void> {
     this.#found.clear();
     this.#isChecked = false;
     this.#linux.tell('check');
     await this.#until(() => this.#isChecked, 'it has read its files');
-    const { files, broken } = this.#promises.judge(standing, this.#found);
+  }
+
+  #judge(promised: Standing): number {
+    const { files, broken } = judge(promised, this.#found);
     this.comparisons += files;
     if (broken.length > 0) {
       const some = broken.slice(0, SHOWN_MAX).join(', ');
@@ -202,14 +246,13 @@ class GuestOrdeal {
     return files;
   }
 
-  /** Leaves everything in order, and looks at it once more from outside. */
-  async #end(): Promise<void> {
+  /** Leaves the guest and then the server in order. */
+  async #stop(): Promise<void> {
     this.#linux.tell('stop');
     const code = await this.#linux.ended;
     if (code !== 0) throw new Error(`the guest has not powered off: ${this.#failure ?? code}`);
     const { code: served, stderr } = await this.#server.end();
     if (served !== 0) throw new Error(`the server has not ended in order: ${stderr}`);
-    await this.#stordom('fsck');
   }
 
   readonly #hear = ([word = '', name = '', sum = '']: readonly string[]): void => {

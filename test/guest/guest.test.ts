@@ -8,15 +8,15 @@ import { longTest } from '../helpers/long-tests.ts';
 import { drawVictims, type OrdealOptions, playOrdeal, VICTIMS } from './guest-ordeal.ts';
 import { findGuestParts } from './guest-parts.ts';
 import { newcArchive } from './newc.ts';
-import { Promises } from './promises.ts';
+import { judge, Promises } from './promises.ts';
 
 const SLOW_MS = 178_000;
 const parts = findGuestParts();
 const hasParts = 'kernel' in parts;
 const guestTest = whereThereIs(hasParts);
-const lossTest = hasParts ? longTest : test.skip;
+const longGuestTest = hasParts ? longTest : test.skip;
 
-function ordeal(t: ExecutionContext, options: Pick<OrdealOptions, 'victims' | 'seed' | 'policy'>) {
+function ordeal(t: ExecutionContext, options: Omit<OrdealOptions, 'parts' | 'onCycle'>) {
   t.timeout(SLOW_MS);
   if (!('kernel' in parts)) throw new Error(`install the Debian packages ${parts.join(', ')}`);
   return playOrdeal({ parts, ...options, onCycle: (text) => t.log(text) });
@@ -27,22 +27,39 @@ guestTest(
   async (t) => {
     const seed = 1;
     const victims = drawVictims(VICTIMS.length, seed);
-    const { problem, comparisons } = await ordeal(t, { victims, seed, policy: 'W2' });
+    const { problem, comparisons } = await ordeal(t, {
+      victims,
+      seed,
+      policy: 'W2',
+      takesSnapshot: false,
+    });
     t.is(problem, null, `seed ${seed}`);
     t.true(comparisons > 100, `seed ${seed}: ${comparisons} comparisons`);
   },
 );
 
-lossTest(
+longGuestTest(
   'a Linux guest on an image of policy W5, which acknowledges what it only remembers: the loss is seen',
   async (t) => {
     const seed = 1;
-    const { problem } = await ordeal(t, { victims: ['server and guest'], seed, policy: 'W5' });
+    const victims = ['server and guest'] as const;
+    const options = { victims, seed, policy: 'W5', takesSnapshot: false } as const;
+    const { problem } = await ordeal(t, options);
     t.regex(
       String(problem),
       /fsynced files are lost|FAILED mount|e2fsck has ended/,
       `seed ${seed}`,
     );
+  },
+);
+
+longGuestTest(
+  'a Linux guest boots from a snapshot that was taken while it wrote, and finds what was synced then',
+  async (t) => {
+    const seed = 1;
+    const options = { victims: ['server'], seed, policy: 'W2', takesSnapshot: true } as const;
+    const { problem } = await ordeal(t, options);
+    t.is(problem, null, `seed ${seed}`);
   },
 );
 
@@ -61,22 +78,22 @@ test('a promise is broken by another content and by a file that is not there', (
     ['other', 'b'],
     ['unknown', 'c'],
   ]);
-  const { files, broken } = promises.judge(promises.standing(), found);
+  const { files, broken } = judge(promises.standing(), found);
   t.is(files, 3);
   t.deepEqual(broken, ['other has another content', 'missing is not there']);
 });
 
-test('a file that is being replaced while it is read is not judged, whatever it is then', (t) => {
+test('a promise that was withdrawn meanwhile is not one, even if it was made again', (t) => {
   const promises = new Promises();
-  for (const name of ['before', 'meanwhile', 'again']) promises.make(name, 'a');
+  for (const name of ['before', 'meanwhile', 'again', 'kept']) promises.make(name, 'a');
   promises.withdraw('before');
   const standing = promises.standing();
   promises.withdraw('meanwhile');
   promises.withdraw('again');
   promises.make('again', 'a');
   promises.make('new', 'a');
-  t.deepEqual(promises.judge(standing, new Map()), { files: 0, broken: [] });
-  t.is(promises.fsyncs, 5);
+  t.deepEqual([...promises.unbroken(standing).keys()], ['kept']);
+  t.is(promises.fsyncs, 6);
 });
 
 test('an archive has folders before their files, and names and contents at multiples of 4', (t) => {

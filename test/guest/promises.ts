@@ -7,7 +7,7 @@ interface Promised {
   readonly sum: string;
 }
 
-/** What was promised when a check began. */
+/** What is promised at some time, by the names of the files. */
 export type Standing = ReadonlyMap<string, Promised>;
 
 export class Promises {
@@ -29,27 +29,25 @@ export class Promises {
     this.#kept.set(name, { sum });
   }
 
-  /** Taken before the guest begins to read. */
   standing(): Standing {
     return new Map(this.#kept);
   }
 
-  /**
-   * Judges what a guest has found: every promise that stood when it began to read and stands now
-   * that it has ended was one all the time between.
-   */
-  judge(standing: Standing, found: ReadonlyMap<string, string>): Judgement {
-    const broken: string[] = [];
-    let files = 0;
-    for (const [name, promised] of standing) {
-      if (this.#kept.get(name) !== promised) continue;
-      files++;
-      const sum = found.get(name);
-      if (sum === promised.sum) continue;
-      broken.push(sum === undefined ? `${name} is not there` : `${name} has another content`);
-    }
-    return { files, broken };
+  /** Of those that stood at some time, the ones that have stood ever since. */
+  unbroken(since: Standing): Standing {
+    return new Map([...since].filter(([name, promised]) => this.#kept.get(name) === promised));
   }
+}
+
+/** Judges what a guest has found by what it was promised. */
+export function judge(promises: Standing, found: ReadonlyMap<string, string>): Judgement {
+  const broken: string[] = [];
+  for (const [name, promised] of promises) {
+    const sum = found.get(name);
+    if (sum === promised.sum) continue;
+    broken.push(sum === undefined ? `${name} is not there` : `${name} has another content`);
+  }
+  return { files: promises.size, broken };
 }
 
 export interface Judgement {

@@ -17,7 +17,15 @@ const parts = findGuestParts();
 if ('kernel' in parts) {
   say(`${cycles} cycles, seed ${seed}, ${hasKvm() ? 'KVM' : 'QEMU translates'}, ${parts.kernel}`);
   const victims = drawVictims(cycles, seed);
-  const verdict = await playOrdeal({ parts, victims, seed, policy: 'W2', onCycle: say });
+  const options = {
+    parts,
+    victims,
+    seed,
+    policy: 'W2',
+    takesSnapshot: true,
+    onCycle: say,
+  } as const;
+  const verdict = await playOrdeal(options);
   const { problem, fsyncs, comparisons } = verdict;
   const counted = `${verdict.cycles} cycles, ${fsyncs} fsyncs, ${comparisons} comparisons`;
   say(`${problem === null ? '✔' : '✘'} seed ${seed}: ${counted}`);
