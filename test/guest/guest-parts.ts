@@ -18,7 +18,6 @@ export interface GuestParts {
   /** In the order in which they are loaded. Those that the kernel has built in are missing. */
   readonly modules: readonly string[];
   readonly busybox: string;
-  /** Dynamically linked. */
   readonly programs: readonly string[];
 }
 
@@ -73,7 +72,7 @@ export function guestArchive(parts: GuestParts): Buffer {
     program('init', join(ROOT, 'test', 'guest', 'init.sh')),
     program('bin/busybox', parts.busybox),
     ...parts.programs.map((path) => program(`bin/${basename(path)}`, path)),
-    ...librariesOf(parts.programs).map((path) => program(path.slice(1), path)),
+    ...librariesOf([parts.busybox, ...parts.programs]).map((path) => program(path.slice(1), path)),
     ...parts.modules.map((path, at) => {
       const name = `${String(at).padStart(2, '0')}-${basename(path).replace(/\.xz$/, '')}`;
       return { path: `modules/${name}`, content: moduleBytes(path), isExecutable: false };
@@ -131,8 +130,10 @@ function moduleBytes(path: string): Uint8Array {
   return path.endsWith('.xz') ? output('xz', ['-dc', path]) : readFileSync(path);
 }
 
+/** A program that is linked statically has none. */
 function librariesOf(programs: readonly string[]): string[] {
-  const told = output('ldd', programs).toString();
+  // It ends with 1 if one of them has none.
+  const told = spawnSync('ldd', programs, { encoding: 'utf8' }).stdout;
   return [...new Set([...told.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1] as string))];
 }
 
