@@ -1,10 +1,11 @@
 /** Sweeps: the server is killed, or its power cut, at every event and at every crash point. */
 import test from 'ava';
-import { STORE_CRASH_POINTS } from '../../../src/petal-backend/store/crash-points.ts';
+import { CRASH_POINTS } from '../../../src/world/faults.ts';
 import { DiskOp } from '../../../src/world/sim/disk-timing.ts';
 import { isLong } from '../../helpers/long-tests.ts';
 import { LOOK_ONLY, MIXED, StoreBench } from './store-bench.ts';
 
+const STORE_CRASH_POINTS = CRASH_POINTS.filter((point) => point.startsWith('store.'));
 const SHORT = { ...MIXED, steps: 30 };
 
 test('a workload over five lives: what is recovered is what was done', async (t) => {
