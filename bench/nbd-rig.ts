@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { UsageError } from '../src/base/errors.ts';
-import { askControl } from '../src/cli/control-socket.ts';
+import { askControlSocket } from '../src/world/real/control-socket.ts';
 
 const MIB = 2 ** 20;
 const COMMAND: string = fileURLToPath(new URL('../../bin/stordom.mjs', import.meta.url));
@@ -74,9 +74,9 @@ export class NbdRig {
     ]);
     const args = [COMMAND, 'serve', '--quiet', '--store', store];
     const server = await this.#start(process.execPath, args, join(store, 'nbd.sock'), 'disk');
-    const control = { kind: 'unix', path: join(store, 'control.sock') } as const;
+    const control = join(store, 'control.sock');
     const snapshot = async (name: string): Promise<void> => {
-      await askControl(control, 'snapshot', ['disk', name]);
+      await askControlSocket(control, 'snapshot', ['disk', name]);
     };
     return { ...server, snapshot };
   }

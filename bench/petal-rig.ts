@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { PetalFolder } from '../src/cli/petal-folder.ts';
 import type { ServerReport } from '../src/petal-backend/server/petal-server-actor.ts';
 import { serverName } from '../src/petal-backend/server/ports.ts';
-import { askControlSocket } from '../src/world/real/control-socket.ts';
 import { sleepMs } from './machine.ts';
 
 export interface PetalRigOptions {
@@ -68,11 +67,7 @@ export class PetalRig implements AskedPool {
 
   /** What a server says of itself; null: it does not answer. */
   async reportOf(server: number): Promise<ServerReport | null> {
-    const asked = askControlSocket(this.folder.controlPath(server), 'report');
-    return asked.then(
-      (report) => report as ServerReport,
-      () => null,
-    );
+    return this.folder.reportOf(server);
   }
 
   async close(): Promise<void> {

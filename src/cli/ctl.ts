@@ -1,11 +1,12 @@
 /** `stordom ctl`: asks of the process that serves a store, while its clients go on. */
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { StorageError, UsageError } from '../base/errors.ts';
 import { formatBytes, formatBytesExact, formatDuration } from '../base/format-units.ts';
 import type { ImageStatus } from '../parallax/vdi/served-image.ts';
-import { askControl } from './control-socket.ts';
+import { askControlSocket } from '../world/real/control-socket.ts';
 import { addExamples } from './flags.ts';
-import { unixAddress } from './serve-plan.ts';
+import { unixAddress } from './socket-address.ts';
 import { table } from './table.ts';
 
 interface CtlFlags {
@@ -75,10 +76,17 @@ async function tell(
   args: readonly string[],
   text: (result: object) => string,
 ): Promise<void> {
-  const path = join(resolve(flags.store), CONTROL_SOCKET);
-  const { kind, path: checked } = unixAddress(path, '--store') as { kind: 'unix'; path: string };
-  const result = await askControl({ kind, path: checked }, command, args);
+  const { path } = unixAddress(join(resolve(flags.store), CONTROL_SOCKET), '--store');
+  const result = (await askControlSocket(path, command, args).catch(unlessNobody)) as object;
   process.stdout.write(`${flags.json ? JSON.stringify(result) : text(result)}\n`);
+}
+
+function unlessNobody(thrown: unknown): never {
+  if (!(thrown instanceof StorageError) || thrown.code !== 'E_CONTROL_NOBODY') throw thrown;
+  const text =
+    `nobody serves this store: ${thrown.message}; start stordom serve, or look at the store with ` +
+    'stordom vdi ls';
+  throw new UsageError('E_NOT_SERVED', text, { fields: thrown.fields, cause: thrown });
 }
 
 interface Status {

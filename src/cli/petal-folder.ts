@@ -21,14 +21,16 @@ import { PAGE_BYTES } from '../base/units.ts';
 import type { PetalServerConfig } from '../petal-backend/create-petal-server.ts';
 import { createPetalPool, readPool, readServer } from '../petal-backend/directory/pool-setup.ts';
 import { type ServerRecord, VdiskMode } from '../petal-backend/directory/records.ts';
+import type { ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import { DEFAULT_SERVER_OPTIONS, serverName } from '../petal-backend/server/ports.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
+import { askControlSocket } from '../world/real/control-socket.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import type { SocketAddress } from '../world/real/sockets.ts';
 import { makeFolder } from './files.ts';
-import { formatAddress, parseAddress } from './socket-address.ts';
+import { formatAddress, parseAddress, unixAddress } from './socket-address.ts';
 import { StoreOwner } from './store-owner.ts';
 
 /** A pool by itself has no name: that of its folder is enough. So has its one virtual disk. */
@@ -45,6 +47,8 @@ const APPLY_DELAY_NS = 200e6;
 const RETRY_NS = 1e9;
 /** Of what the disks hold, as the size of the virtual disk: the rest is room to work. */
 const USED_SHARE = 0.9;
+/** Of a server that is asked how it is. */
+const ANSWER_MS = 2000;
 
 export interface NewPetalPool {
   readonly servers: number;
@@ -131,7 +135,13 @@ export class PetalFolder {
   }
 
   controlPath(server: number): string {
-    return join(this.path, `${serverName(server)}.control`);
+    return unixAddress(join(this.path, `${serverName(server)}.control`), '--store').path;
+  }
+
+  /** What a server of this machine says of itself; null: it does not answer. */
+  async reportOf(server: number): Promise<ServerReport | null> {
+    const asked = askControlSocket(this.controlPath(server), 'report', [], ANSWER_MS);
+    return (await asked.catch(() => null)) as ServerReport | null;
   }
 
   async serverFolder(server: number): Promise<string> {

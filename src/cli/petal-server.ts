@@ -13,7 +13,7 @@ import { serverName } from '../petal-backend/server/ports.ts';
 import type { Directory } from '../world/directory.ts';
 import { DirectoryClient } from '../world/directory-client.ts';
 import { DirectoryServer } from '../world/directory-server.ts';
-import { serveControlSocket } from '../world/real/control-socket.ts';
+import { answeredBy, serveControlSocket } from '../world/real/control-socket.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import { ProcessHost } from '../world/real/process-host.ts';
 import { listenSockets, type SocketAddress } from '../world/real/sockets.ts';
@@ -22,20 +22,20 @@ import { addExamples, readCount } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { PetalFolder, POOL_NAME, serverConfig } from './petal-folder.ts';
 import { DIRECTORY_SOCKETS, directoryLink, poolNet } from './petal-links.ts';
-import { checkListen, formatAddress, parseAddress } from './socket-address.ts';
+import { addRemoteFlag, formatAddress, parseAddress, parseListen } from './socket-address.ts';
 
 interface ServerFlags {
   readonly store: string;
   readonly id: number;
   readonly listen?: string;
   readonly directory?: string;
-  readonly openToNetwork: boolean;
+  readonly allowRemote: boolean;
 }
 
 interface DirectoryFlags {
   readonly store: string;
   readonly listen?: string;
-  readonly openToNetwork: boolean;
+  readonly allowRemote: boolean;
 }
 
 const SERVERS_MAX = 999_999_999;
@@ -43,6 +43,7 @@ const SERVERS_MAX = 999_999_999;
 const DIRECTORY_TIMEOUT_NS = 1e9;
 const ASK_AGAIN_MS = 100;
 const SEED = 1;
+const DANGER = 'is believed, for there is no authentication';
 
 export function addServingCommands(petal: Command): void {
   const server = petal
@@ -56,7 +57,7 @@ export function addServingCommands(petal: Command): void {
     )
     .option('--listen <address>', 'unix:PATH or tcp:HOST:PORT (default: a socket in the folder)')
     .option('--directory <address>', 'where the directory answers (default: as --listen)');
-  addOpenFlag(server).action(serveServer);
+  addRemoteFlag(server).action(serveServer);
   addExamples(
     server,
     'stordom petal server --store my-pool --id 1',
@@ -67,17 +68,12 @@ export function addServingCommands(petal: Command): void {
     .description('serve the directory of a pool until SIGTERM')
     .requiredOption('--store <dir>', 'folder of the pool')
     .option('--listen <address>', 'unix:PATH or tcp:HOST:PORT (default: a socket in the folder)');
-  addOpenFlag(directory).action(serveDirectory);
+  addRemoteFlag(directory).action(serveDirectory);
   addExamples(
     directory,
     'stordom petal directory --store my-pool',
     'stordom petal directory --store my-pool --listen unix:names.sock',
   );
-}
-
-function addOpenFlag(command: Command): Command {
-  const text = 'allow an address that other machines can reach';
-  return command.option('--open-to-network', text, false);
 }
 
 async function serveDirectory(flags: DirectoryFlags): Promise<void> {
@@ -158,7 +154,7 @@ async function serveWith(parts: ServingParts): Promise<void> {
   const incarnation = (): number => actor?.incarnation ?? 0;
   const net = await poolNet({ folder, directory, name, incarnation, listen, onNote: say });
   actor = petalServerOn(host.world, config, net, directory);
-  const control = await serveControlSocket(folder.controlPath(id), actor.control);
+  const control = await serveControlSocket(folder.controlPath(id), answeredBy(actor.control));
   try {
     const running = host.run(actor);
     const announced = net.listening.then((bound) => announce(folder, directory, id, bound, signal));
@@ -232,12 +228,10 @@ async function untilAnswered<T>(
 /** Where `--listen` says; null: it was not given. Throws `UsageError`. */
 function givenListen({
   listen,
-  openToNetwork,
-}: Pick<ServerFlags, 'listen' | 'openToNetwork'>): SocketAddress | null {
+  allowRemote,
+}: Pick<ServerFlags, 'listen' | 'allowRemote'>): SocketAddress | null {
   if (listen === undefined) return null;
-  const address = parseAddress(listen, '--listen', process.cwd());
-  checkListen(address, '--listen', openToNetwork);
-  return address;
+  return parseListen(listen, { allowRemote, danger: DANGER, isTold: true });
 }
 
 function raised(signal: AbortSignal): Promise<void> {

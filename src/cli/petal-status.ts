@@ -18,7 +18,6 @@ import {
 import type { PairReport, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import { serverName } from '../petal-backend/server/ports.ts';
 import type { Directory } from '../world/directory.ts';
-import { askControlSocket } from '../world/real/control-socket.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import { addExamples } from './flags.ts';
 import { PetalFolder, POOL_NAME, VDISK_NAME } from './petal-folder.ts';
@@ -111,10 +110,7 @@ async function lineOf(
   { server, address }: ServerRecord,
   pid: number | null,
 ): Promise<ServerLine> {
-  const report = await askControlSocket(folder.controlPath(server), 'report').then(
-    (value) => value as ServerReport,
-    () => null,
-  );
+  const report = await folder.reportOf(server);
   return { server, address, pid, report };
 }
 

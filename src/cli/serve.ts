@@ -15,9 +15,9 @@ import { PAGE_BYTES } from '../base/units.ts';
 import { NbdServer } from '../exports/nbd/server.ts';
 import type { StoreView } from '../parallax/store/store-view.ts';
 import type { RecordedDisk } from '../traces/trace-recorder.ts';
+import { type ControlListener, serveControlSocket } from '../world/real/control-socket.ts';
 import type { SocketAddress } from '../world/real/sockets.ts';
 import { listenStreams, type StreamListener } from '../world/real/stream-server.ts';
-import { serveControlSocket } from './control-socket.ts';
 import { CONTROL_SOCKET } from './ctl.ts';
 import { addExamples, readCount } from './flags.ts';
 import { reserveFrontIds } from './front-ids.ts';
@@ -26,14 +26,8 @@ import type { RecordFile } from './record-file.ts';
 import { ServeControl } from './serve-control.ts';
 import { exportOf, type PlannedExport, planExports, SERVED_CLONE } from './serve-exports.ts';
 import { ServeHost } from './serve-host.ts';
-import {
-  readAddress,
-  readExports,
-  type ServeFlags,
-  unixAddress,
-  uriOf,
-  type WantedExport,
-} from './serve-plan.ts';
+import { readExports, type ServeFlags, uriOf, type WantedExport } from './serve-plan.ts';
+import { addRemoteFlag, parseListen, unixAddress } from './socket-address.ts';
 import { unlessInterrupted } from './store-engine.ts';
 import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
 import { StoreOwner } from './store-owner.ts';
@@ -41,6 +35,7 @@ import { table } from './table.ts';
 import { readHost } from './vdi-names.ts';
 
 const NBD_SOCKET = 'nbd.sock';
+const DANGER = 'can read and write every export';
 const PATIENCE_MS = 10_000;
 const EXPORTS_MAX = 32;
 const CONNECTIONS_MAX = 4096;
@@ -58,7 +53,7 @@ export function addServeCommand(program: Command): void {
 }
 
 export function addServeFlags(command: Command): Command {
-  return command
+  command
     .requiredOption('--store <dir>', 'folder of the store')
     .option(
       '--export <name=vdi>',
@@ -73,7 +68,6 @@ export function addServeFlags(command: Command): Command {
       collect,
       [],
     )
-    .option('--allow-remote', 'listen beyond this machine, without encryption', false)
     .option('--host <host>', 'the host of the store that serves', readHost, DEFAULT_HOST)
     .option(
       '--max-connections <n>',
@@ -83,6 +77,7 @@ export function addServeFlags(command: Command): Command {
     )
     .option('--json', 'print what is served as JSON on stdout, and nothing else there', false)
     .option('--quiet', 'print nothing but errors', false);
+  return addRemoteFlag(command);
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
@@ -98,7 +93,9 @@ export type StartRecording = (
 /** Until it is interrupted; with `record`, what clients do is recorded. */
 export async function serve(flags: ServeFlags, record?: StartRecording): Promise<void> {
   const wanted = readExports(flags.export);
-  const addresses = flags.listen.map((text) => readAddress(text, flags.allowRemote));
+  const addresses = flags.listen.map((text) =>
+    parseListen(text, { allowRemote: flags.allowRemote, danger: DANGER, isTold: false }),
+  );
   const store = await StoreFolder.open(flags.store);
   try {
     await untilInterrupted(async (signal) => {
@@ -198,10 +195,10 @@ class Service {
       const { clock, timers } = this.#host.world;
       const failed = this.#fail;
       const server = new NbdServer({ clock, timers, exports, note: this.#note, failed });
-      const closeControl = await this.#listen(server);
+      const control = await this.#listen(server);
       this.#tell();
       await Promise.race([aborted(signal), this.#failed]);
-      await Promise.race([this.#end(server, closeControl), this.#failed]);
+      await Promise.race([this.#end(server, control), this.#failed]);
     } catch (thrown) {
       await this.#host.abandon();
       throw thrown;
@@ -211,7 +208,7 @@ class Service {
     }
   }
 
-  async #listen(server: NbdServer): Promise<() => Promise<void>> {
+  async #listen(server: NbdServer): Promise<ControlListener> {
     const { maxConnections: connectionsMax, host: hostName } = this.#flags;
     const options = { connectionsMax, failed: this.#fail };
     for (const address of this.#addresses) {
@@ -226,17 +223,17 @@ class Service {
       view: this.#view,
       hostName,
     });
-    const address = unixAddress(join(this.#store.path, CONTROL_SOCKET), '--store');
-    return serveControlSocket(address, control.handle);
+    const { path } = unixAddress(join(this.#store.path, CONTROL_SOCKET), '--store');
+    return serveControlSocket(path, control.handle);
   }
 
   /** What was asked is answered, what was acknowledged is published. */
-  async #end(server: NbdServer, closeControl: () => Promise<void>): Promise<void> {
+  async #end(server: NbdServer, control: ControlListener): Promise<void> {
     this.#note('ends: what is in flight is answered, and what is acknowledged is published');
     const closing = this.#listeners.map((listener) => listener.close());
     await server.shutDown();
     await Promise.all(closing);
-    await closeControl();
+    await control.close();
     const clones = this.#exports.filter(({ isClone }) => isClone).map(({ image }) => image);
     await this.#host.close([...new Set(clones)]);
   }

@@ -186,10 +186,19 @@ const REFUSED: readonly (readonly [line: string, says: RegExp])[] = [
   ['create --store other --servers 4 --disk-size 5k', /--disk-size/],
   ['server --store nowhere --id 1', /--store: .* holds no Petal pool .* petal create/],
   ['server --store my-pool --id x', /--id: "x" is not usable/],
-  ['server --store my-pool --id 1 --listen 7001', /--listen: "7001" .* expected unix:PATH or tcp:/],
-  ['server --store my-pool --id 1 --listen tcp:192.0.2.1:7001', /no authentication.*--open-to-net/],
-  ['server --store my-pool --id 1 --listen tcp:0.0.0.0:7001', /the others dial this address/],
-  ['directory --store my-pool --listen tcp:192.0.2.1:1', /--open-to-network/],
+  [
+    'server --store my-pool --id 1 --listen 7001',
+    /--listen: "7001" .* expected unix:PATH, tcp:PORT/,
+  ],
+  [
+    'server --store my-pool --id 1 --listen tcp:192.0.2.1:7001',
+    /no authentication.*--allow-remote/,
+  ],
+  [
+    'server --store my-pool --id 1 --listen tcp:0.0.0.0:7001',
+    /no address that the others can dial/,
+  ],
+  ['directory --store my-pool --listen tcp:192.0.2.1:1', /--allow-remote/],
   ['status --store nowhere', /--store: .* holds no Petal pool/],
 ];
 
