@@ -12,20 +12,16 @@ import { Prng } from '../src/base/prng.ts';
 import { attach } from '../src/parallax/pool/attach.ts';
 import { poolCall } from '../src/parallax/story-io.ts';
 import { DEFAULT_PETAL_POOL_OPTIONS, PetalPool } from '../src/petal-backend/client/petal-pool.ts';
-import {
-  createPetalServer,
-  DIRECTORY_LINK,
-  PETAL_LINK,
-  PETAL_SERVER_LINKS,
-} from '../src/petal-backend/create-petal-server.ts';
+import { createPetalServer, PETAL_SERVER_LINKS } from '../src/petal-backend/create-petal-server.ts';
 import { createPetalPool, type PlacedVdisk } from '../src/petal-backend/directory/pool-setup.ts';
 import { VdiskMode } from '../src/petal-backend/directory/records.ts';
 import { DEFAULT_SERVER_OPTIONS } from '../src/petal-backend/server/ports.ts';
-import { LinkNet } from '../src/petal-backend/wire/link-net.ts';
+import { LinkNet, PETAL_LINK } from '../src/petal-backend/wire/link-net.ts';
 import { CHUNK_BLOCKS } from '../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle } from '../src/world/actor.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../src/world/block-pool.ts';
+import { DIRECTORY_LINK } from '../src/world/directory-client.ts';
 import { DirectoryServer } from '../src/world/directory-server.ts';
 import { SimDirectory } from '../src/world/sim/sim-directory.ts';
 import { Simulator } from '../src/world/sim/simulator.ts';

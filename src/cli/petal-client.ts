@@ -1,12 +1,12 @@
 /** A client of a pool whose servers are processes: its virtual disk as a `BlockPool`. */
 import { randomInt } from 'node:crypto';
+import { openPetalPool } from '../driver-vm/petal-opener.ts';
 import { attach } from '../parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
-  PetalPool,
+  type PetalPool,
   type PetalPoolOptions,
 } from '../petal-backend/client/petal-pool.ts';
-import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
 import { FrameNet } from '../petal-backend/wire/link-net.ts';
 import { DirectoryClient } from '../world/directory-client.ts';
 import { startClock } from '../world/real/clock.ts';
@@ -40,26 +40,12 @@ export async function openPetalClient(
   });
   const link = directoryLink(folder.directoryAddress, onNote);
   const directory = new DirectoryClient(link, world);
-  const { digest } = world;
-  const { map, vdisk } = await findVdisk(directory, digest, POOL_NAME, VDISK_NAME);
-  const { session, fence } = await attach(directory, digest, VDISK_NAME, host);
-  const name = `${host}.${session}`;
+  const attachment = await attach(directory, world.digest, VDISK_NAME, host);
+  const name = `${host}.${attachment.session}`;
   const incarnation = (): number => 0;
   const net = await poolNet({ folder, directory, name, incarnation, listen: null, onNote });
-  const pool = new PetalPool({
-    world,
-    net: new FrameNet(net, world),
-    map,
-    host,
-    store: VDISK_NAME,
-    vdisk: vdisk.vdisk,
-    epoch: vdisk.epoch,
-    mapVersion: vdisk.mapVersion,
-    sizeBlocks: vdisk.sizeBlocks,
-    session,
-    fence,
-    options: { ...DEFAULT_PETAL_POOL_OPTIONS, ...options },
-  });
+  const place = { pool: POOL_NAME, options: { ...DEFAULT_PETAL_POOL_OPTIONS, ...options } };
+  const pool = await openPetalPool(world, new FrameNet(net, world), directory, place, attachment);
   const close = async (): Promise<void> => {
     await pool.close();
     net.close();

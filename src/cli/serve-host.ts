@@ -9,11 +9,7 @@
 import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { PAGE_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
-import {
-  DIRECTORY_LINK,
-  type DriverVmConfig,
-  type DriverVmStatus,
-} from '../driver-vm/driver-vm.ts';
+import { type DriverVmConfig, type DriverVmStatus } from '../driver-vm/driver-vm.ts';
 import { ExportDisk } from '../exports/export-disk.ts';
 import type { FrontOptions } from '../guests/front-connect.ts';
 import { Guest, type GuestConfig } from '../guests/guest.ts';
@@ -23,6 +19,7 @@ import { type DriverDomain, type GuestDomain, Toolstack } from '../hypervisor/to
 import { DEFAULT_SIZES, ramBytes } from '../parallax/vdi/sizes.ts';
 import { GRANT_ENTRY_BYTES } from '../ring/grant-table.ts';
 import type { ActorHandle, ActorSpec, ExitReport, Spawner } from '../world/actor.ts';
+import { DIRECTORY_LINK } from '../world/directory-client.ts';
 import { DirectoryServer } from '../world/directory-server.ts';
 import { startClock } from '../world/real/clock.ts';
 import type { RealWorld } from '../world/real/real-world.ts';

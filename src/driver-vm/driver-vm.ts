@@ -30,7 +30,7 @@ import { EventPage } from '../ring/event-page.ts';
 import { MemoryGrantMapper } from '../ring/grant-mapper.ts';
 import type { HostedActor, StepResult } from '../world/actor.ts';
 import type { Directory } from '../world/directory.ts';
-import { DirectoryClient } from '../world/directory-client.ts';
+import { DIRECTORY_LINK, DirectoryClient } from '../world/directory-client.ts';
 import type { PlantedBug } from '../world/faults.ts';
 import { OrderTap } from '../world/history.ts';
 import type { World } from '../world/world.ts';
@@ -111,8 +111,6 @@ export interface DriverVmControl {
   closeStore(): Promise<void>;
 }
 
-/** To the directory of its store: of a driver VM that has one. */
-export const DIRECTORY_LINK = 'directory';
 /** Mappings a driver VM may hold: persistent pages, rings and what is in flight of all guests. */
 const MAX_MAPPINGS = 32_768;
 

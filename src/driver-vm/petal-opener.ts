@@ -12,12 +12,9 @@ import type { OpenedPool, PoolOpener } from '../parallax/pool/store-pool.ts';
 import { PetalPool, type PetalPoolOptions } from '../petal-backend/client/petal-pool.ts';
 import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
-import { LinkNet } from '../petal-backend/wire/link-net.ts';
+import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import type { Directory } from '../world/directory.ts';
 import type { Digest, World } from '../world/world.ts';
-
-/** Of a driver VM whose store is on Petal: to the switch of the pool. */
-export const PETAL_LINK = 'petal';
 
 /** Structured-cloneable. */
 export interface PetalPlace {
@@ -26,7 +23,10 @@ export interface PetalPlace {
   readonly options: PetalPoolOptions;
 }
 
-/** For a world that has a `PETAL_LINK`. Of several pools that it has opened the last one hears. */
+/**
+ * For a world that has a `PETAL_LINK`, to the switch of the pool. Of several pools that it has
+ * opened the last one hears.
+ */
 export function petalOpener(world: World, directory: Directory, place: PetalPlace): PoolOpener {
   const net = new LinkNet(world.net.link(PETAL_LINK), world);
   return async ({ attachment }) => {

@@ -4,14 +4,10 @@
  */
 import { present } from '../base/invariant.ts';
 import { PAGE_BYTES } from '../base/units.ts';
-import {
-  createPetalServer,
-  PETAL_LINK,
-  PETAL_SERVER_LINKS,
-} from '../petal-backend/create-petal-server.ts';
+import { createPetalServer, PETAL_SERVER_LINKS } from '../petal-backend/create-petal-server.ts';
 import type { PetalServerActor, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
-import { LinkNet } from '../petal-backend/wire/link-net.ts';
+import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import { Switchboard } from '../petal-backend/wire/switchboard.ts';
 import type { ActorHandle } from '../world/actor.ts';
 import type { Directory } from '../world/directory.ts';

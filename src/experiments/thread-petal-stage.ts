@@ -10,18 +10,17 @@ import { StorageError } from '../base/errors.ts';
 import { fail, present } from '../base/invariant.ts';
 import { linkPair } from '../hypervisor/xenstore/link-pair.ts';
 import {
-  DIRECTORY_LINK,
-  PETAL_LINK,
   PETAL_SERVER_LINKS,
   type PetalServerConfig,
 } from '../petal-backend/create-petal-server.ts';
 import type { ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
 import { openChunkStore } from '../petal-backend/store/file-chunk-store.ts';
-import { LinkNet } from '../petal-backend/wire/link-net.ts';
+import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import { Switchboard } from '../petal-backend/wire/switchboard.ts';
 import type { ActorHandle, Spawner } from '../world/actor.ts';
 import type { Directory } from '../world/directory.ts';
+import { DIRECTORY_LINK } from '../world/directory-client.ts';
 import { DirectoryServer } from '../world/directory-server.ts';
 import type { Link, World } from '../world/world.ts';
 import { type PetalScenario, RUN_POOL, serverNames } from './petal-scenario.ts';

@@ -1,7 +1,7 @@
 /** The `ActorFactory` of Petal servers, in both worlds. */
 import { invariant } from '../base/invariant.ts';
 import type { Directory } from '../world/directory.ts';
-import { DirectoryClient } from '../world/directory-client.ts';
+import { DIRECTORY_LINK, DirectoryClient } from '../world/directory-client.ts';
 import { AddressedFrames, type NamedFrames } from '../world/named-frames.ts';
 import type { World } from '../world/world.ts';
 import { ServerView } from './directory/server-view.ts';
@@ -10,11 +10,9 @@ import { PetalServerActor } from './server/petal-server-actor.ts';
 import type { ServerOptions } from './server/ports.ts';
 import { openChunkStore } from './store/file-chunk-store.ts';
 import type { StoreOptions } from './store/store-options.ts';
-import { FrameNet } from './wire/link-net.ts';
+import { FrameNet, PETAL_LINK } from './wire/link-net.ts';
 
 /** Links that a server is started with: to its peers and clients, and to the directory. */
-export const PETAL_LINK = 'petal';
-export const DIRECTORY_LINK = 'directory';
 export const PETAL_SERVER_LINKS: readonly string[] = [PETAL_LINK, DIRECTORY_LINK];
 
 /** Structured-cloneable. */

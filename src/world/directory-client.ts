@@ -22,6 +22,9 @@ import {
 } from './directory-wire.ts';
 import type { Link, TimerId, World } from './world.ts';
 
+/** Name of an actor's link to a directory, where it has one. */
+export const DIRECTORY_LINK = 'directory';
+
 export interface DirectoryClientOptions {
   /** How long a call waits for its answer. */
   readonly timeoutNs: number;

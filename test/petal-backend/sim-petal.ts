@@ -11,8 +11,6 @@ import {
 } from '../../src/petal-backend/client/petal-pool.ts';
 import {
   createPetalServer,
-  DIRECTORY_LINK,
-  PETAL_LINK,
   PETAL_SERVER_LINKS,
 } from '../../src/petal-backend/create-petal-server.ts';
 import { pairKey } from '../../src/petal-backend/directory/keys.ts';
@@ -35,12 +33,12 @@ import {
 } from '../../src/petal-backend/server/ports.ts';
 import type { StoreBug, StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
-import { LinkNet } from '../../src/petal-backend/wire/link-net.ts';
+import { LinkNet, PETAL_LINK } from '../../src/petal-backend/wire/link-net.ts';
 import type { Frame, PetalMessage } from '../../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
 import type { Directory } from '../../src/world/directory.ts';
-import { DirectoryClient } from '../../src/world/directory-client.ts';
+import { DIRECTORY_LINK, DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
 import { addressOf, frameOf } from '../../src/world/named-frames.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';

@@ -10,6 +10,9 @@ import type { PeerNet } from '../server/ports.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from './codec.ts';
 import type { Frame } from './messages.ts';
 
+/** Name of an actor's link to the switch of its pool, where it has one. */
+export const PETAL_LINK = 'petal';
+
 /** Peers of which it is remembered that they have been told of; more are not told of. */
 const TOLD_MAX = 64;
 
