@@ -4,9 +4,11 @@ import type { Command } from 'commander';
 import { StorageError, UsageError } from '../base/errors.ts';
 import { formatBytes, formatBytesExact, formatDuration } from '../base/format-units.ts';
 import type { ImageStatus } from '../parallax/vdi/served-image.ts';
+import { serverName } from '../petal-backend/server/ports.ts';
 import { askControlSocket } from '../world/real/control-socket.ts';
 import { addExamples } from './flags.ts';
 import { unixAddress } from './socket-address.ts';
+import type { ServerLook } from './store-pool.ts';
 import { table } from './table.ts';
 
 interface CtlFlags {
@@ -101,10 +103,12 @@ interface Status {
     readonly connections: number;
   }[];
   readonly images: readonly ImageStatus[];
+  /** None: the store's blocks are in a file. */
+  readonly servers: readonly ServerLook[];
 }
 
 function statusText(result: object): string {
-  const { driverVm, restarts, exports, images } = result as Status;
+  const { driverVm, restarts, exports, images, servers } = result as Status;
   const again = restarts === 0 ? '' : `, started again ${restarts} times`;
   const exported = exports.map((one) => [
     one.name,
@@ -119,8 +123,17 @@ function statusText(result: object): string {
     policy,
     `${loss.requests} requests, ${formatBytes(loss.bytes)}, ${formatDuration(loss.seconds * 1e9)}`,
   ]);
+  const serverRows = servers.map(({ server, state, pid, pairs, inSync, restarts: times }) => [
+    serverName(server),
+    state,
+    String(pid ?? '-'),
+    `${inSync} of ${pairs}`,
+    String(times),
+  ]);
+  const serverNames = ['server', 'state', 'process', 'in sync for pairs', 'started again'];
   return [
     `driver VM: ${driverVm}${again}`,
+    ...(servers.length === 0 ? [] : [table(serverNames, serverRows, 'llrrr')]),
     table(['export', 'serves', 'size', 'access', 'connections'], exported, 'llrlr'),
     table(
       ['image', 'state', 'policy', 'lost if this host were lost now'],

@@ -1,6 +1,7 @@
 /**
  * The folder of a store, opened for looking at it alone: nothing is made, locked or changed, and
- * the store may be running.
+ * the store may be running. A store on Petal servers is looked at through them: if nobody serves
+ * it they are started for as long as it takes.
  *
  * ```
  * DIR/directory.lmdb        names, root blocks, who holds what
@@ -12,11 +13,16 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { PAGE_BYTES } from '../base/units.ts';
+import { POOL_DISK } from '../parallax/disk-names.ts';
+import type { CheckedStore } from '../parallax/fsck/fsck.ts';
 import { startClock } from '../world/real/clock.ts';
 import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
 import { unknownName } from './flags.ts';
+import { PetalFolder, poolServers } from './petal-folder.ts';
+import type { StoreUser } from './store-folder.ts';
+import { FileStorePool, PetalStorePool, type StorePool } from './store-pool.ts';
 
 const DIRECTORY_FILE = 'directory.lmdb';
 /** What a store is called that was not finished far enough to say so. */
@@ -28,6 +34,7 @@ export class FsckFolder {
   readonly hosts: readonly string[];
   readonly #path: string;
   readonly #worlds: RealWorld[] = [];
+  #pool: StorePool | null = null;
 
   /** Throws `UsageError` if there is no store in the folder. */
   static async open(path: string): Promise<FsckFolder> {
@@ -38,8 +45,13 @@ export class FsckFolder {
       () => false,
     );
     if (!isThere) throw noStore(folder);
+    const hosts = await foldersIn(join(folder, 'hosts'));
     const directory = new LmdbDirectory(file, true);
-    return new FsckFolder(folder, directory, await foldersIn(join(folder, 'hosts')));
+    if ((await poolServers(directory)).length === 0)
+      return new FsckFolder(folder, directory, hosts);
+    // Servers answer who is attached, which only who may write to the directory can be.
+    await directory.close();
+    return new FsckFolder(folder, new LmdbDirectory(file), hosts);
   }
 
   private constructor(path: string, directory: LmdbDirectory, hosts: readonly string[]) {
@@ -84,9 +96,27 @@ export class FsckFolder {
     return world;
   }
 
+  /** The store of that name, for `checkStore` in that world. */
+  async storeToCheck(world: RealWorld, store: string, user: StoreUser): Promise<CheckedStore> {
+    const { directory } = this;
+    const pool = await this.#poolOf(store, user);
+    return { store, directory, open: (findings) => pool.lookForCheck(world, findings) };
+  }
+
   async close(): Promise<void> {
     for (const world of this.#worlds) await world.bury();
+    await this.#pool?.close();
     await this.directory.close();
+  }
+
+  async #poolOf(store: string, user: StoreUser): Promise<StorePool> {
+    const { directory } = this;
+    if ((await poolServers(directory)).length === 0) {
+      return new FileStorePool({ store, directory, diskName: POOL_DISK });
+    }
+    const folder = await PetalFolder.open(this.#path);
+    this.#pool = await PetalStorePool.reach(folder, directory, user);
+    return this.#pool;
   }
 }
 

@@ -5,8 +5,8 @@
 import type { Command } from 'commander';
 import { StorageError } from '../base/errors.ts';
 import { formatCount } from '../base/format-units.ts';
-import { POOL_DISK, SLAB_DISK } from '../parallax/disk-names.ts';
-import { type FsckProgress, fsckStore } from '../parallax/fsck/fsck.ts';
+import { SLAB_DISK } from '../parallax/disk-names.ts';
+import { checkStore, type FsckProgress } from '../parallax/fsck/fsck.ts';
 import { checkHost } from '../parallax/fsck/host-check.ts';
 import type { FsckReport, HostReport } from '../parallax/fsck/report.ts';
 import { ExitCode, Interrupted } from './exit.ts';
@@ -15,6 +15,8 @@ import { FsckFolder } from './fsck-folder.ts';
 import { fsckText, fsckVerdict } from './fsck-text.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { ProgressLine, progressBar } from './progress.ts';
+
+const PATIENCE_MS = 10_000;
 
 interface FsckFlags {
   readonly store: string;
@@ -64,8 +66,12 @@ async function check(
   );
   line.start();
   try {
-    const place = { store, directory: folder.directory, diskName: POOL_DISK };
-    const outcome = await fsckStore(folder.worldOf(null), place, {
+    const world = folder.worldOf(null);
+    const onNote = (text: string): void => {
+      if (!flags.quiet) process.stderr.write(`stordom: ${text}\n`);
+    };
+    const user = { command: 'stordom fsck', serves: false, patienceMs: PATIENCE_MS, onNote };
+    const outcome = await checkStore(world, await folder.storeToCheck(world, store, user), {
       withData: flags.data,
       cancel: {
         get cancelled(): boolean {

@@ -2,7 +2,8 @@
  * A Petal pool in a folder of this machine.
  *
  * ```
- * DIR/directory.lmdb          records of the pool; written by the process that serves the directory
+ * DIR/directory.lmdb          records of the pool; written by the process that serves the directory.
+ *                             It has a name of its own until all of the pool is in it
  * DIR/owners.lmdb             which process has which part of the pool
  * DIR/<server>/log, data-0    disks of a server: s1, s2, ...
  * DIR/directory.sock          where the directory answers
@@ -14,29 +15,37 @@
  * server stands still must be able to go on without it.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { StorageError, UsageError } from '../base/errors.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import type { PetalServerConfig } from '../petal-backend/create-petal-server.ts';
+import { serverPrefix } from '../petal-backend/directory/keys.ts';
 import { createPetalPool, readPool, readServer } from '../petal-backend/directory/pool-setup.ts';
-import { type ServerRecord, VdiskMode } from '../petal-backend/directory/records.ts';
+import {
+  decodeRecord,
+  type ServerRecord,
+  serverKind,
+  VdiskMode,
+} from '../petal-backend/directory/records.ts';
 import type { ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import { DEFAULT_SERVER_OPTIONS, serverName } from '../petal-backend/server/ports.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import type { Directory } from '../world/directory.ts';
 import { askControlSocket } from '../world/real/control-socket.ts';
 import { nodeDigest } from '../world/real/digest.ts';
-import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
+import { LmdbDirectory, syncFolder } from '../world/real/lmdb-directory.ts';
 import type { SocketAddress } from '../world/real/sockets.ts';
 import { makeFolder } from './files.ts';
 import { formatAddress, parseAddress, unixAddress } from './socket-address.ts';
-import { StoreOwner } from './store-owner.ts';
+import { type OwnerClaim, type OwnerRecord, StoreOwner } from './store-owner.ts';
 
-/** A pool by itself has no name: that of its folder is enough. So has its one virtual disk. */
+/** A pool by itself has no name: that of its folder is enough. */
 export const POOL_NAME = 'pool';
-export const VDISK_NAME = 'main';
+/** Its one virtual disk is called as the store in a folder is, whose blocks may be there. */
+export const VDISK_NAME = 'store';
 const DIRECTORY_FILE = 'directory.lmdb';
+const UNFINISHED_FILE = 'unfinished.lmdb';
 const OWNERS_FILE = 'owners.lmdb';
 const DIRECTORY_PART = 'directory';
 const LOG_BYTES = 64 * 2 ** 20;
@@ -47,13 +56,23 @@ const APPLY_DELAY_NS = 200e6;
 const RETRY_NS = 1e9;
 /** Of what the disks hold, as the size of the virtual disk: the rest is room to work. */
 const USED_SHARE = 0.9;
+export const PETAL_SERVERS_MAX = 32;
+export const DISK_UNIT_BYTES: number = 64 * 2 ** 20;
 /** Of a server that is asked how it is. */
 const ANSWER_MS = 2000;
 
 export interface NewPetalPool {
   readonly servers: number;
   readonly copies: number;
+  /** Of the disk of each server. */
   readonly diskBytes: number;
+}
+
+/** A part of a pool that is this process's own. */
+export interface PetalClaim {
+  /** Who has another part; null: nobody. */
+  ownerOf(part: number | null): Promise<OwnerRecord | null>;
+  release(): Promise<void>;
 }
 
 export class PetalFolder {
@@ -87,7 +106,9 @@ export class PetalFolder {
     const sizeBlocks = sizeOf(pool);
     await mustBeEmpty(folder);
     await makeFolder(folder, '--store');
-    const directory = new LmdbDirectory(join(folder, DIRECTORY_FILE));
+    await removeUnfinished(folder);
+    const unfinished = join(folder, UNFINISHED_FILE);
+    const directory = new LmdbDirectory(unfinished);
     try {
       const servers = Array.from({ length: pool.servers }, (_, at) => ({
         address: `unix:${serverName(at + 1)}.sock`,
@@ -105,6 +126,9 @@ export class PetalFolder {
     } finally {
       await directory.close();
     }
+    await rename(unfinished, join(folder, DIRECTORY_FILE));
+    syncFolder(folder);
+    await removeUnfinished(folder);
     return sizeBlocks * PAGE_BYTES;
   }
 
@@ -157,15 +181,12 @@ export class PetalFolder {
   }
 
   /** Claims a server, or the directory (null), for this process until `release`. */
-  async claim(part: number | null, command: string): Promise<{ release(): Promise<void> }> {
+  async claim(part: number | null, claim: OwnerClaim): Promise<PetalClaim> {
     const owners = new LmdbDirectory(join(this.path, OWNERS_FILE));
     try {
-      const owner = await StoreOwner.claim(owners, partName(part), {
-        command,
-        serves: true,
-        patienceMs: 0,
-      });
+      const owner = await StoreOwner.claim(owners, partName(part), claim);
       return {
+        ownerOf: (other) => StoreOwner.find(owners, partName(other)),
         release: async () => {
           await owner.release();
           await owners.close();
@@ -177,18 +198,23 @@ export class PetalFolder {
     }
   }
 
-  /** The number of the process that has that part; null: nobody has it. */
-  async ownerOf(parts: readonly (number | null)[]): Promise<(number | null)[]> {
+  /** The processes that have those parts; null: nobody has it. */
+  async ownersOf(parts: readonly (number | null)[]): Promise<(OwnerRecord | null)[]> {
     const isThere = await stat(join(this.path, OWNERS_FILE)).catch(() => null);
     if (isThere === null) return parts.map(() => null);
     const owners = new LmdbDirectory(join(this.path, OWNERS_FILE), true);
     try {
-      const found = parts.map((part) => StoreOwner.find(owners, partName(part)));
-      return (await Promise.all(found)).map((owner) => owner?.pid ?? null);
+      return await Promise.all(parts.map((part) => StoreOwner.find(owners, partName(part))));
     } finally {
       await owners.close();
     }
   }
+}
+
+/** The servers of the pool in this directory; none: it has no pool. */
+export async function poolServers(directory: Directory): Promise<ServerRecord[]> {
+  const entries = await directory.list(serverPrefix(POOL_NAME));
+  return entries.map((entry) => decodeRecord(nodeDigest, serverKind, entry));
 }
 
 /** What a server of the pool is started with. */
@@ -240,8 +266,20 @@ function sizeOf({ servers, copies, diskBytes }: NewPetalPool): number {
   return Math.floor(blocks / EXTENT_BLOCKS) * EXTENT_BLOCKS;
 }
 
+/** What the disk of each server must have for a virtual disk of that size. */
+export function diskBytesFor(servers: number, copies: number, sizeBytes: number): number {
+  const bytes = (sizeBytes * copies) / servers / USED_SHARE;
+  return Math.ceil(bytes / DISK_UNIT_BYTES) * DISK_UNIT_BYTES;
+}
+
 function partName(part: number | null): string {
   return part === null ? DIRECTORY_PART : serverName(part);
+}
+
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const end of ['', '-lock']) {
+    await rm(join(folder, `${UNFINISHED_FILE}${end}`), { force: true });
+  }
 }
 
 async function mustBeEmpty(folder: string): Promise<void> {
@@ -251,7 +289,7 @@ async function mustBeEmpty(folder: string): Promise<void> {
       `--store: ${folder} cannot be used (${thrown.code}); expected a folder, or a ` + 'free name';
     throw new UsageError('E_PETAL_FOLDER', text, { fields: { folder }, cause: thrown });
   });
-  if (names.length === 0) return;
+  if (names.every((name) => name.startsWith(UNFINISHED_FILE))) return;
   throw new UsageError(
     'E_PETAL_FOLDER',
     `--store: ${folder} is not empty; expected a new or empty folder, for a pool begins with ` +

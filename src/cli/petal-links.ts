@@ -5,15 +5,16 @@ import { serverName } from '../petal-backend/server/ports.ts';
 import { FRAME_BYTES_MAX } from '../petal-backend/wire/codec.ts';
 import { poolHandshake } from '../petal-backend/wire/pool-handshake.ts';
 import type { Directory } from '../world/directory.ts';
+import type { DirectoryServer } from '../world/directory-server.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import type { SocketLinkOptions } from '../world/real/socket-link.ts';
 import { SocketNet } from '../world/real/socket-net.ts';
-import type { SocketAddress } from '../world/real/sockets.ts';
+import { listenSockets, type SocketAddress, type SocketListener } from '../world/real/sockets.ts';
 import { SteadyLink } from '../world/real/steady-link.ts';
 import { type PetalFolder, POOL_NAME } from './petal-folder.ts';
 
 /** Between a directory and its clients: what its longest answer takes. */
-export const DIRECTORY_SOCKETS: SocketLinkOptions = {
+const DIRECTORY_SOCKETS: SocketLinkOptions = {
   frameBytesMax: 2 ** 22,
   pressureBytes: 2 ** 20,
   queueBytesMax: 2 ** 24,
@@ -30,6 +31,17 @@ export function directoryLink(address: SocketAddress, onNote: (text: string) => 
     waitingBytesMax: WAITING_BYTES_MAX,
     greeting: null,
     onNote,
+  });
+}
+
+/** Serves a directory to the processes of its pool. */
+export function listenDirectory(
+  directory: DirectoryServer,
+  address: SocketAddress,
+): Promise<SocketListener> {
+  return listenSockets(address, DIRECTORY_SOCKETS, (link) => {
+    const end = directory.serve(link);
+    link.onEnd(end);
   });
 }
 

@@ -16,19 +16,21 @@ import { DirectoryServer } from '../world/directory-server.ts';
 import { answeredBy, serveControlSocket } from '../world/real/control-socket.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import { ProcessHost } from '../world/real/process-host.ts';
-import { listenSockets, type SocketAddress } from '../world/real/sockets.ts';
+import type { SocketAddress } from '../world/real/sockets.ts';
 import type { SteadyLink } from '../world/real/steady-link.ts';
 import { addExamples, readCount } from './flags.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { PetalFolder, POOL_NAME, serverConfig } from './petal-folder.ts';
-import { DIRECTORY_SOCKETS, directoryLink, poolNet } from './petal-links.ts';
+import { directoryLink, listenDirectory, poolNet } from './petal-links.ts';
 import { addRemoteFlag, formatAddress, parseAddress, parseListen } from './socket-address.ts';
+import type { OwnerClaim } from './store-owner.ts';
 
 interface ServerFlags {
   readonly store: string;
   readonly id: number;
   readonly listen?: string;
   readonly directory?: string;
+  readonly endWithStdin: boolean;
   readonly allowRemote: boolean;
 }
 
@@ -43,6 +45,7 @@ const SERVERS_MAX = 999_999_999;
 const DIRECTORY_TIMEOUT_NS = 1e9;
 const ASK_AGAIN_MS = 100;
 const SEED = 1;
+const ORPHAN_MS = 5000;
 const DANGER = 'is believed, for there is no authentication';
 
 export function addServingCommands(petal: Command): void {
@@ -56,7 +59,8 @@ export function addServingCommands(petal: Command): void {
       readCount('--id', { from: 1, to: SERVERS_MAX }),
     )
     .option('--listen <address>', 'unix:PATH or tcp:HOST:PORT (default: a socket in the folder)')
-    .option('--directory <address>', 'where the directory answers (default: as --listen)');
+    .option('--directory <address>', 'where the directory answers (default: as --listen)')
+    .option('--end-with-stdin', 'end when standard input does: with who has started it', false);
   addRemoteFlag(server).action(serveServer);
   addExamples(
     server,
@@ -80,14 +84,11 @@ async function serveDirectory(flags: DirectoryFlags): Promise<void> {
   const folder = await PetalFolder.open(flags.store);
   const address = givenListen(flags) ?? folder.directoryAddress;
   await untilInterrupted(async (signal) => {
-    const owner = await folder.claim(null, 'stordom petal directory');
+    const owner = await folder.claim(null, claimOf('directory'));
     const directory = folder.openDirectory();
     const server = new DirectoryServer(directory);
     try {
-      const listener = await listenSockets(address, DIRECTORY_SOCKETS, (link) => {
-        const end = server.serve(link);
-        link.onEnd(end);
-      });
+      const listener = await listenDirectory(server, address);
       say(`the directory serves at ${formatAddress(listener.address)}`);
       await raised(signal);
       await listener.close();
@@ -104,8 +105,9 @@ async function serveServer(flags: ServerFlags): Promise<void> {
   const listen = givenListen(flags);
   const isElsewhere = flags.directory !== undefined;
   const folder = await (isElsewhere ? PetalFolder.beside(store) : PetalFolder.open(store));
+  if (flags.endWithStdin) endWithStdin();
   await untilInterrupted(async (signal) => {
-    const owner = await folder.claim(id, `stordom petal server --id ${id}`);
+    const owner = await folder.claim(id, claimOf(`server --id ${id}`));
     try {
       await serve(folder, flags, listen, signal);
     } finally {
@@ -223,6 +225,21 @@ async function untilAnswered<T>(
     await sleep(ASK_AGAIN_MS, null, { signal }).catch(() => {});
   }
   return null;
+}
+
+/** As by SIGTERM; at once if that takes too long, for then somebody may wait for the folder. */
+function endWithStdin(): void {
+  const { stdin } = process;
+  stdin.once('close', () => {
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_MS).unref();
+  });
+  stdin.resume();
+  stdin.unref();
+}
+
+function claimOf(command: string): OwnerClaim {
+  return { command: `stordom petal ${command}`, serves: true, patienceMs: 0 };
 }
 
 /** Where `--listen` says; null: it was not given. Throws `UsageError`. */

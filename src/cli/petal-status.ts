@@ -4,23 +4,23 @@
  * socket.
  */
 import type { Command } from 'commander';
+import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/format-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
-import { pairsPrefix, serverPrefix } from '../petal-backend/directory/keys.ts';
+import { pairsPrefix } from '../petal-backend/directory/keys.ts';
 import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
 import {
   decodeRecord,
   type PairRecord,
   pairKind,
   type ServerRecord,
-  serverKind,
 } from '../petal-backend/directory/records.ts';
 import type { PairReport, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import { serverName } from '../petal-backend/server/ports.ts';
 import type { Directory } from '../world/directory.ts';
 import { nodeDigest } from '../world/real/digest.ts';
 import { addExamples } from './flags.ts';
-import { PetalFolder, POOL_NAME, VDISK_NAME } from './petal-folder.ts';
+import { PetalFolder, POOL_NAME, poolServers, VDISK_NAME } from './petal-folder.ts';
 import { table } from './table.ts';
 
 interface StatusFlags {
@@ -87,13 +87,11 @@ async function showStatus({ store, json }: StatusFlags): Promise<void> {
 }
 
 async function reportPool(folder: PetalFolder, directory: Directory): Promise<PoolReport> {
-  const records = (await directory.list(serverPrefix(POOL_NAME))).map((entry) =>
-    decodeRecord(nodeDigest, serverKind, entry),
-  );
-  const [directoryPid = null, ...pids] = await folder.ownerOf([
-    null,
-    ...records.map(({ server }) => server),
-  ]);
+  const records = await poolServers(directory);
+  if (records.length === 0) throw noPool(folder.path);
+  const parts = [null, ...records.map(({ server }) => server)];
+  const owners = await folder.ownersOf(parts);
+  const [directoryPid = null, ...pids] = owners.map((owner) => owner?.pid ?? null);
   const servers = await Promise.all(
     records.map((record, at) => lineOf(folder, record, pids[at] ?? null)),
   );
@@ -103,6 +101,13 @@ async function reportPool(folder: PetalFolder, directory: Directory): Promise<Po
   );
   const sizeBytes = vdisk.sizeBlocks * PAGE_BYTES;
   return { store: folder.path, sizeBytes, copies: map.copies, directoryPid, servers, pairs };
+}
+
+function noPool(folder: string): UsageError {
+  const text =
+    `--store: the store in ${folder} keeps its blocks in a file, not on Petal servers; look at it ` +
+    'with stordom vdi ls';
+  return new UsageError('E_PETAL_FOLDER', text, { fields: { folder } });
 }
 
 async function lineOf(

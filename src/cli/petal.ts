@@ -5,14 +5,12 @@
 import type { Command } from 'commander';
 import { formatBytesExact } from '../base/format-units.ts';
 import { addExamples, readCount } from './flags.ts';
-import { PetalFolder } from './petal-folder.ts';
+import { DISK_UNIT_BYTES, PETAL_SERVERS_MAX, PetalFolder } from './petal-folder.ts';
 import { addServingCommands } from './petal-server.ts';
 import { addStatusCommand } from './petal-status.ts';
 import { readSize } from './vdi-names.ts';
 
-const SERVERS_MAX = 32;
 const COPIES_MAX = 3;
-const DISK_UNIT_BYTES = 64 * 2 ** 20;
 const DISK_BYTES = 2 ** 30;
 
 interface CreateFlags {
@@ -32,7 +30,7 @@ export function addPetalCommand(program: Command): void {
     .requiredOption(
       '--servers <n>',
       'how many servers',
-      readCount('--servers', { from: 2, to: SERVERS_MAX }),
+      readCount('--servers', { from: 2, to: PETAL_SERVERS_MAX }),
     )
     .option('--copies <n>', 'of each block', readCount('--copies', { from: 2, to: COPIES_MAX }), 2)
     .option(

@@ -11,10 +11,12 @@ import type { Policy } from '../parallax/vdi/policy.ts';
 import { unknownName } from './flags.ts';
 import type { PlannedExport } from './serve-exports.ts';
 import type { ServeHost } from './serve-host.ts';
+import type { StorePool } from './store-pool.ts';
 import { checkSnapshotName, parseImage, parseTarget } from './vdi-names.ts';
 
 export interface ControlParts {
   readonly host: ServeHost;
+  readonly pool: StorePool;
   readonly server: NbdServer;
   readonly exports: readonly PlannedExport[];
   readonly view: StoreView;
@@ -58,7 +60,7 @@ export class ServeControl {
   }
 
   async #status(): Promise<object> {
-    const { host, server, exports } = this.#parts;
+    const { host, pool, server, exports } = this.#parts;
     const driver = await host.status().catch(() => null);
     const connections = server.connections();
     return {
@@ -74,6 +76,7 @@ export class ServeControl {
         connections: connections.filter(({ exportName }) => exportName === wanted.name).length,
       })),
       images: driver?.images ?? [],
+      servers: await pool.servers(),
     };
   }
 

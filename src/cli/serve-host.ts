@@ -28,6 +28,7 @@ import { startResident } from '../world/real/resident-actor.ts';
 import { type HostPlace, ThreadSpawner } from '../world/real/spawner.ts';
 import { createHostMemory, WASM_PAGE_BYTES } from '../world/real/wasm-memory.ts';
 import { STORE_NAME, type StoreFolder } from './store-folder.ts';
+import type { StorePool } from './store-pool.ts';
 
 const MIB = 2 ** 20;
 const DRIVER_WORKER = new URL('../driver-vm/worker.js', import.meta.url);
@@ -68,6 +69,7 @@ export interface ServedDisk {
 
 export interface ServeHostOptions {
   readonly store: StoreFolder;
+  readonly pool: StorePool;
   readonly host: string;
   readonly disks: readonly ServedDisk[];
   /** The first of as many numbers as there are disks, which no front end of this host ever had. */
@@ -145,8 +147,10 @@ export class ServeHost {
 
   /** Settles when every disk is connected. Rejects if the store cannot be served. */
   async start(): Promise<ReadonlyMap<string, ExportDisk>> {
-    const { host, disks } = this.#options;
-    const store = { name: STORE_NAME, host, sizes: DEFAULT_SIZES };
+    const { host, disks, pool } = this.#options;
+    const { petal, links } = await pool.forDriver(host);
+    const onPetal = petal === null ? {} : { petal };
+    const store = { name: STORE_NAME, host, sizes: DEFAULT_SIZES, ...onPetal };
     const config = (layout: DomainLayout): DriverVmConfig => ({
       layout,
       tap: null,
@@ -156,7 +160,7 @@ export class ServeHost {
     });
     await this.#toolstack.startDriver({
       heapBytes: DRIVER_HEAP_BYTES + ramBytes(DEFAULT_SIZES),
-      links: { [DIRECTORY_LINK]: (link) => this.#directory.serve(link) },
+      links: { ...links, [DIRECTORY_LINK]: (link) => this.#directory.serve(link) },
       config,
     });
     for (const disk of disks) await this.#createDomain(disk);

@@ -5,6 +5,8 @@ import { parseTarget, type Target } from './vdi-names.ts';
 
 export interface ServeFlags {
   readonly store: string;
+  /** The store is on so many Petal servers. */
+  readonly petal?: number;
   readonly host: string;
   readonly export: readonly string[];
   readonly listen: readonly string[];

@@ -29,8 +29,16 @@ import { ServeHost } from './serve-host.ts';
 import { readExports, type ServeFlags, uriOf, type WantedExport } from './serve-plan.ts';
 import { addRemoteFlag, parseListen, unixAddress } from './socket-address.ts';
 import { unlessInterrupted } from './store-engine.ts';
-import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
+import {
+  DEFAULT_HOST,
+  hasStore,
+  STORE_NAME,
+  type StoreFolder,
+  type StoreUser,
+} from './store-folder.ts';
+import { openOn, readServers } from './store-making.ts';
 import { StoreOwner } from './store-owner.ts';
+import type { StorePool } from './store-pool.ts';
 import { table } from './table.ts';
 import { readHost } from './vdi-names.ts';
 
@@ -75,6 +83,12 @@ export function addServeFlags(command: Command): Command {
       readCount('--max-connections', { from: 1, to: 65_536 }),
       CONNECTIONS_MAX,
     )
+    .option(
+      '--petal <n>',
+      'the store is on so many Petal servers, which run as processes of their own as long as it ' +
+        'is served (default: as the store was made)',
+      readServers,
+    )
     .option('--json', 'print what is served as JSON on stdout, and nothing else there', false)
     .option('--quiet', 'print nothing but errors', false);
   return addRemoteFlag(command);
@@ -96,11 +110,12 @@ export async function serve(flags: ServeFlags, record?: StartRecording): Promise
   const addresses = flags.listen.map((text) =>
     parseListen(text, { allowRemote: flags.allowRemote, danger: DANGER, isTold: false }),
   );
-  const store = await StoreFolder.open(flags.store);
+  const onNote = (text: string): void => note(flags, text);
+  const claim = { command: 'stordom serve', serves: true, patienceMs: PATIENCE_MS };
+  const store = await openToServe(flags, { ...claim, onNote });
   try {
     await untilInterrupted(async (signal) => {
-      const view = await store.view();
-      const claim = { command: 'stordom serve', serves: true, patienceMs: PATIENCE_MS };
+      const view = await unlessInterrupted(signal, store.view());
       const claiming = StoreOwner.claim(store.directory, STORE_NAME, claim);
       const owner = await unlessInterrupted(signal, claiming);
       try {
@@ -110,7 +125,8 @@ export async function serve(flags: ServeFlags, record?: StartRecording): Promise
         await store.prepareHost(flags.host);
         const { directory } = store;
         const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
-        const service = new Service(flags, store, view, exports, addresses, fronts, record);
+        const pool = await store.pool();
+        const service = new Service(flags, store, pool, view, exports, addresses, fronts, record);
         await service.run(signal);
       } finally {
         await view.close();
@@ -120,6 +136,20 @@ export async function serve(flags: ServeFlags, record?: StartRecording): Promise
   } finally {
     await store.close();
   }
+}
+
+/** A store that is not there is not made: it would have nothing to serve. */
+async function openToServe(flags: ServeFlags, user: StoreUser): Promise<StoreFolder> {
+  const { petal, store } = flags;
+  if (petal === undefined || (await hasStore(store))) return openOn(flags, user);
+  const text =
+    `--store: there is no store in ${store}; make one on servers, with an image to serve: stordom ` +
+    `vdi create disk --size 10g --store ${store} --petal ${petal}`;
+  throw new UsageError('E_STORE_MISSING', text, { fields: { store } });
+}
+
+function note({ quiet }: ServeFlags, text: string): void {
+  if (!quiet) process.stderr.write(`stordom: ${text}\n`);
 }
 
 async function allImages(view: StoreView, host: string): Promise<WantedExport[]> {
@@ -139,6 +169,7 @@ function tooMany(count: number): UsageError {
 class Service {
   readonly #flags: ServeFlags;
   readonly #store: StoreFolder;
+  readonly #pool: StorePool;
   readonly #view: StoreView;
   readonly #exports: readonly PlannedExport[];
   readonly #addresses: readonly SocketAddress[];
@@ -151,6 +182,7 @@ class Service {
   constructor(
     flags: ServeFlags,
     store: StoreFolder,
+    pool: StorePool,
     view: StoreView,
     exports: readonly PlannedExport[],
     addresses: readonly SocketAddress[],
@@ -159,6 +191,7 @@ class Service {
   ) {
     this.#flags = flags;
     this.#store = store;
+    this.#pool = pool;
     this.#view = view;
     this.#exports = exports;
     const nbd = unixAddress(join(store.path, NBD_SOCKET), '--listen');
@@ -173,6 +206,7 @@ class Service {
     });
     this.#host = new ServeHost({
       store,
+      pool,
       host: flags.host,
       disks: exports,
       firstFrontId,
@@ -218,6 +252,7 @@ class Service {
     }
     const control = new ServeControl({
       host: this.#host,
+      pool: this.#pool,
       server,
       exports: this.#exports,
       view: this.#view,
@@ -276,7 +311,7 @@ class Service {
   }
 
   readonly #note = (text: string): void => {
-    if (!this.#flags.quiet) process.stderr.write(`stordom: ${text}\n`);
+    note(this.#flags, text);
   };
 }
 

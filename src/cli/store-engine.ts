@@ -13,7 +13,6 @@ import { StorageError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { type Nanos, NEVER, PAGE_BYTES } from '../base/units.ts';
 import { Parallax } from '../parallax/engine.ts';
-import { embeddedOpener } from '../parallax/pool/embedded-store.ts';
 import { DEFAULT_SIZES, type ParallaxSizes, ramBytes } from '../parallax/vdi/sizes.ts';
 import type { ControlSurface, HostedActor, StepResult } from '../world/actor.ts';
 import { EventLoop } from '../world/real/event-loop.ts';
@@ -71,6 +70,7 @@ export async function withEngine<T>(
 ): Promise<T> {
   const { host, bufferBytes = 0, onNote, signal } = options;
   await store.prepareHost(host);
+  const pool = await store.pool();
   const engineBytes = ramBytes(COMMAND_SIZES);
   const bytes = PAGE_BYTES + engineBytes + bufferBytes;
   const memory = createHostMemory(Math.ceil(bytes / WASM_PAGE_BYTES) * WASM_PAGE_BYTES);
@@ -88,7 +88,7 @@ export async function withEngine<T>(
     Parallax.start({
       world,
       directory: store.directory,
-      openPool: embeddedOpener(world, store.place),
+      openPool: pool.opener(world, () => loop.look()),
       store: STORE_NAME,
       host,
       sizes: COMMAND_SIZES,

@@ -4,7 +4,9 @@
  * ```
  * DIR/directory.lmdb        the directory: names, root blocks, who holds what
  * DIR/directory.lmdb-lock   lmdb's own
- * DIR/pool/blocks           the pool, as large as the store and sparse
+ * DIR/pool/blocks           the pool, as large as the store and sparse; or, on Petal servers,
+ * DIR/s1/, DIR/owners.lmdb  and the like: the folder is that of a Petal pool (`petal-folder.ts`),
+ *                           whose directory is the store's
  * DIR/hosts/<host>/         a host's own disk: its log (log-*, ckpt-*) and its slab
  * DIR/control.sock          while it is served: where `stordom ctl` asks
  * ```
@@ -18,53 +20,73 @@ import { UsageError } from '../base/errors.ts';
 import type { SharedMemory } from '../base/shared-memory.ts';
 import { PAGE_BYTES } from '../base/units.ts';
 import { POOL_DISK } from '../parallax/disk-names.ts';
-import { createEmbeddedStore, type EmbeddedPlace } from '../parallax/pool/embedded-store.ts';
 import { checkStoreSize } from '../parallax/pool/store.ts';
 import { StoreView } from '../parallax/store/store-view.ts';
+import { serverName } from '../petal-backend/server/ports.ts';
 import { startClock } from '../world/real/clock.ts';
 import { LmdbDirectory } from '../world/real/lmdb-directory.ts';
 import { type RealWorld, toolstackWorld } from '../world/real/real-world.ts';
 import { createHostMemory } from '../world/real/wasm-memory.ts';
 import { makeFolder } from './files.ts';
+import { diskBytesFor, PetalFolder, poolServers, VDISK_NAME } from './petal-folder.ts';
+import type { OwnerClaim } from './store-owner.ts';
+import { FileStorePool, PetalStorePool, type StorePool } from './store-pool.ts';
 
 /** A store by itself has no name: that of its folder is enough. */
-export const STORE_NAME = 'store';
+export const STORE_NAME: string = VDISK_NAME;
 export const DEFAULT_HOST = 'h0';
-export const DEFAULT_STORE_BYTES: number = 2 ** 40;
 const DIRECTORY_FILE = 'directory.lmdb';
+const COPIES = 2;
+const DATA_DISK = 'data-0';
 const VIEW_NODE_PAGES = 1024;
 const VIEW_READ_PAGES = 64;
 const VIEW_BYTES = 5 * 2 ** 20;
 const SEED_END = 2 ** 32;
 
+/** Who opens a store. */
+export interface StoreUser extends OwnerClaim {
+  /** Sentences for people: what becomes of servers. */
+  readonly onNote: (text: string) => void;
+}
+
+export interface NewStore {
+  readonly sizeBytes: number;
+  /** So many servers keep its blocks; null: a file does. */
+  readonly petal: number | null;
+}
+
 export class StoreFolder {
   readonly path: string;
   readonly directory: LmdbDirectory;
+  /** How many servers its blocks are on; 0: they are in a file. */
+  readonly servers: number;
+  readonly #user: StoreUser;
   readonly #worlds: RealWorld[] = [];
+  #pool: Promise<StorePool> | null = null;
 
   /** Opens the store of a folder. Throws `UsageError` if there is none. */
-  static async open(path: string): Promise<StoreFolder> {
+  static async open(path: string, user: StoreUser): Promise<StoreFolder> {
     const folder = resolve(path);
     if (!(await hasStore(folder))) throw await noStore(folder);
     await mustBeWritable(folder);
-    return new StoreFolder(folder);
+    return StoreFolder.#at(folder, user);
   }
 
   /** Makes a store in a new or empty folder, or goes on making one that was begun. */
-  static async create(path: string, sizeBytes: number): Promise<StoreFolder> {
+  static async create(path: string, made: NewStore, user: StoreUser): Promise<StoreFolder> {
+    const { sizeBytes, petal } = made;
     const folder = resolve(path);
     checkStoreSize(STORE_NAME, sizeBytes / PAGE_BYTES);
-    if (!(await hasStore(folder))) await mustBeFree(folder);
-    await makeFolder(join(folder, 'pool'), '--store');
+    if (!(await hasStore(folder))) {
+      if (petal === null) await mustBeFree(folder);
+      else await createServers(folder, petal, sizeBytes);
+    }
     await makeFolder(join(folder, 'hosts'), '--store');
-    const store = new StoreFolder(folder);
+    const store = await StoreFolder.#at(folder, user);
     try {
-      const place = { store: STORE_NAME, directory: store.directory, diskName: POOL_DISK };
-      const uuid = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
-      const sizeBlocks = sizeBytes / PAGE_BYTES;
-      const facts = { uuid, createdMs: Date.now(), sizeBlocks };
-      const world = store.worldOf(DEFAULT_HOST, createHostMemory(PAGE_BYTES * 16), () => {});
-      await createEmbeddedStore(world, place, facts);
+      if (petal !== null) store.checkServers(petal);
+      if (store.servers === 0) await makeFolder(store.poolFolder, '--store');
+      await store.#create(sizeBytes / PAGE_BYTES);
       return store;
     } catch (thrown) {
       await store.close();
@@ -72,9 +94,56 @@ export class StoreFolder {
     }
   }
 
-  private constructor(path: string) {
+  static async #at(path: string, user: StoreUser): Promise<StoreFolder> {
+    const directory = new LmdbDirectory(join(path, DIRECTORY_FILE));
+    try {
+      const { length } = await poolServers(directory);
+      return new StoreFolder(path, directory, length, user);
+    } catch (thrown) {
+      await directory.close();
+      throw thrown;
+    }
+  }
+
+  private constructor(path: string, directory: LmdbDirectory, servers: number, user: StoreUser) {
     this.path = path;
-    this.directory = new LmdbDirectory(join(path, DIRECTORY_FILE));
+    this.directory = directory;
+    this.servers = servers;
+    this.#user = user;
+  }
+
+  /** Refuses `--petal N` where the store is not on so many servers. */
+  checkServers(wanted: number): void {
+    const { servers } = this;
+    if (servers === wanted) return;
+    const why =
+      servers === 0
+        ? `${this.path} keeps its blocks in a file; make another store on servers (stordom vdi ` +
+          `create NAME --size 10g --store DIR --petal ${wanted}) and bring images there with ` +
+          'stordom vdi export and import, or leave --petal out'
+        : `the store is on ${servers} servers, not on ${wanted}; leave --petal out`;
+    throw new UsageError('E_PETAL_SERVERS', `--petal: ${why}`, { fields: { servers, wanted } });
+  }
+
+  /** Its blocks. Starts the servers that they are on, unless somebody serves them. */
+  pool(): Promise<StorePool> {
+    this.#pool ??= this.#reach();
+    return this.#pool;
+  }
+
+  async #reach(): Promise<StorePool> {
+    const { directory } = this;
+    const place = { store: STORE_NAME, directory, diskName: POOL_DISK };
+    if (this.servers === 0) return new FileStorePool(place);
+    const folder = await PetalFolder.open(this.path);
+    return PetalStorePool.reach(folder, directory, this.#user);
+  }
+
+  async #create(sizeBlocks: number): Promise<void> {
+    const uuid = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
+    const world = this.worldOf(DEFAULT_HOST, createHostMemory(PAGE_BYTES * 16), () => {});
+    const pool = await this.pool();
+    await pool.create(world, { uuid, createdMs: Date.now(), sizeBlocks });
   }
 
   /** A world on the disks of a host and of the pool. It ends with this folder, or by its `bury`. */
@@ -112,25 +181,29 @@ export class StoreFolder {
     return (await readdir(join(this.path, 'hosts'))).sort();
   }
 
-  /** Bytes that the pool's file takes on this machine. */
+  /** Bytes that the pool's files take on this machine. */
   async poolBytes(): Promise<number> {
-    return (await stat(join(this.path, 'pool', POOL_DISK))).blocks * 512;
-  }
-
-  /** Where its blocks are. */
-  get place(): EmbeddedPlace {
-    return { store: STORE_NAME, directory: this.directory, diskName: POOL_DISK };
+    const folder = this.servers === 0 ? 'pool' : '.';
+    const disks =
+      this.servers === 0
+        ? [POOL_DISK]
+        : Array.from({ length: this.servers }, (_, at) => join(serverName(at + 1), DATA_DISK));
+    const files = disks.map((disk) => stat(join(this.path, folder, disk)).catch(() => null));
+    return (await Promise.all(files)).reduce((sum, file) => sum + (file?.blocks ?? 0) * 512, 0);
   }
 
   /** The store as it is published. Closed by its user. */
   async view(): Promise<StoreView> {
     const memory = createHostMemory(VIEW_BYTES);
     const world = this.worldOf(DEFAULT_HOST, memory, () => {});
-    return StoreView.open(world, {
-      ...this.place,
+    const pool = await this.pool();
+    const place = {
+      store: STORE_NAME,
+      directory: this.directory,
       nodes: { address: 0, bytes: VIEW_NODE_PAGES * PAGE_BYTES },
       reads: { address: VIEW_NODE_PAGES * PAGE_BYTES, bytes: VIEW_READ_PAGES * PAGE_BYTES },
-    });
+    };
+    return new StoreView(world, place, await pool.look(world));
   }
 
   /** Makes the folder of a host's disk, if it is not there. */
@@ -140,8 +213,15 @@ export class StoreFolder {
 
   async close(): Promise<void> {
     for (const world of this.#worlds) await world.bury();
+    const pool = await this.#pool?.catch(() => null);
+    await pool?.close();
     await this.directory.close();
   }
+}
+
+async function createServers(folder: string, servers: number, sizeBytes: number): Promise<void> {
+  const diskBytes = diskBytesFor(servers, COPIES, sizeBytes);
+  await PetalFolder.create(folder, { servers, copies: COPIES, diskBytes });
 }
 
 /** Whether a store is, or was begun, in a folder. */

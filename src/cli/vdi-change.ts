@@ -10,7 +10,14 @@ import { requireFreeSnapshotName, requireSnapshot } from '../parallax/store/stor
 import { clausesOf, type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
 import { addExamples } from './flags.ts';
-import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
+import { DEFAULT_HOST } from './store-folder.ts';
+import {
+  addPetalFlag,
+  createStoreIn,
+  DEFAULT_SIZES_TEXT,
+  type MakingFlags,
+  openOrCreate,
+} from './store-making.ts';
 import {
   checkSnapshotName,
   parseImage,
@@ -40,9 +47,9 @@ function addInit(vdi: Command): void {
     .addOption(
       new Option('--size <size>', 'space of its pool; the file is sparse and grows as it is used')
         .argParser(readSize('--size', EXTENT_BLOCKS * PAGE_BYTES))
-        .default(DEFAULT_STORE_BYTES, formatBytesExact(DEFAULT_STORE_BYTES)),
+        .default(undefined, DEFAULT_SIZES_TEXT),
     );
-  addVdiFlags(command).action(init);
+  addVdiFlags(addPetalFlag(command)).action(init);
   addExamples(
     command,
     'stordom vdi init --store first-store',
@@ -50,22 +57,27 @@ function addInit(vdi: Command): void {
   );
 }
 
-async function init(flags: VdiFlags & { readonly size: number }): Promise<void> {
-  const open = (): Promise<StoreFolder> => StoreFolder.create(flags.store, flags.size);
+interface InitFlags extends VdiFlags, MakingFlags {
+  readonly size?: number;
+}
+
+async function init(flags: InitFlags): Promise<void> {
   await VdiSession.run(
     'stordom vdi init',
     flags,
     async (session) => {
-      const { uuid } = await session.view();
-      const size = formatBytesExact(flags.size);
-      const result = { store: session.store.path, uuid, sizeBytes: flags.size };
-      session.tell(result, `${session.store.path}: a store of ${size}`);
+      const { uuid, superblock } = await session.view();
+      const { path: store, servers } = session.store;
+      const sizeBytes = superblock.sizeBlocks * PAGE_BYTES;
+      const where = servers === 0 ? '' : ` on ${servers} Petal servers`;
+      const result = { store, uuid, sizeBytes, servers };
+      session.tell(result, `${store}: a store of ${formatBytesExact(sizeBytes)}${where}`);
     },
-    open,
+    (user) => createStoreIn(flags, user, flags.size),
   );
 }
 
-interface CreateFlags extends VdiFlags {
+interface CreateFlags extends VdiFlags, MakingFlags {
   readonly size: number;
   readonly policy: Policy;
   readonly host: string;
@@ -79,7 +91,7 @@ function addCreate(vdi: Command): void {
     .requiredOption('--size <size>', 'of the image, up to 16t', readSize('--size'))
     .addOption(policyOption('what an acknowledgement means: W0 to W5'))
     .option('--host <host>', 'the host that serves it', readHost, DEFAULT_HOST);
-  addVdiFlags(command).action(create);
+  addVdiFlags(addPetalFlag(command)).action(create);
   addExamples(
     command,
     'stordom vdi create mail --store my-store --size 10g',
@@ -90,15 +102,11 @@ function addCreate(vdi: Command): void {
 async function create(given: string, flags: CreateFlags): Promise<void> {
   const name = parseImage(given);
   checkImageSize(flags.size / PAGE_BYTES);
-  const isNew = !(await hasStore(flags.store));
-  const open = (): Promise<StoreFolder> =>
-    isNew ? StoreFolder.create(flags.store, DEFAULT_STORE_BYTES) : StoreFolder.open(flags.store);
   await VdiSession.run(
     'stordom vdi create',
     flags,
     async (session) => {
       const { size, policy, host } = flags;
-      if (isNew) session.note(`${session.store.path} is a new store`);
       await session.claim();
       const { images } = await session.view();
       const sizeBlocks = size / PAGE_BYTES;
@@ -107,7 +115,7 @@ async function create(given: string, flags: CreateFlags): Promise<void> {
       const result = { image: name, vdi, sizeBytes: size, policy: policyName, host };
       session.tell(result, `${name}: created, ${formatBytesExact(size)}, ${policyName}`);
     },
-    open,
+    (user) => openOrCreate(flags, user),
   );
 }
 

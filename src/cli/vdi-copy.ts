@@ -12,7 +12,8 @@ import { mustBeFree } from './files.ts';
 import { addExamples } from './flags.ts';
 import { copyIn, IMPORT_BUFFER_BYTES } from './import-copy.ts';
 import { ProgressLine, progressBar } from './progress.ts';
-import { DEFAULT_HOST, DEFAULT_STORE_BYTES, hasStore, StoreFolder } from './store-folder.ts';
+import { DEFAULT_HOST } from './store-folder.ts';
+import { addPetalFlag, type MakingFlags, openOrCreate } from './store-making.ts';
 import { frozen } from './vdi-frozen.ts';
 import { parseImage, parseTarget, policyOption, readHost } from './vdi-names.ts';
 import { addVdiFlags, servingImage, type VdiFlags, VdiSession } from './vdi-session.ts';
@@ -36,7 +37,7 @@ export function addCopyCommands(vdi: Command): void {
     .argument('<name>', 'of the new image')
     .addOption(policyOption('of the image'))
     .option('--host <host>', 'the host that serves it', readHost, DEFAULT_HOST);
-  addVdiFlags(importing).action(importImage);
+  addVdiFlags(addPetalFlag(importing)).action(importImage);
   addExamples(
     importing,
     'stordom vdi import disk.img imported --store my-store',
@@ -100,7 +101,7 @@ async function copyTo(
   return copyOut(await session.view(), root, sink, session.cancel);
 }
 
-interface ImportFlags extends VdiFlags {
+interface ImportFlags extends VdiFlags, MakingFlags {
   readonly policy: Policy;
   readonly host: string;
 }
@@ -117,15 +118,11 @@ async function importImage(file: string, given: string, flags: ImportFlags): Pro
   const name = parseImage(given);
   if (name.length + UNFINISHED.length > NAME_CHARACTERS_MAX) throw tooLong(name);
   const { handle, sizeBytes } = await openSource(file);
-  const isNew = !(await hasStore(flags.store));
-  const openStore = (): Promise<StoreFolder> =>
-    isNew ? StoreFolder.create(flags.store, DEFAULT_STORE_BYTES) : StoreFolder.open(flags.store);
   try {
     await VdiSession.run(
       'stordom vdi import',
       flags,
       async (session) => {
-        if (isNew) session.note(`${session.store.path} is a new store`);
         await session.claim();
         const dataBytes = await fill(session, name, flags, handle, sizeBytes);
         const policy = clausesOf(flags.policy).name;
@@ -134,7 +131,7 @@ async function importImage(file: string, given: string, flags: ImportFlags): Pro
         const size = formatBytesExact(sizeBytes);
         session.tell(result, `${name}: ${size} of ${file}, ${formatBytes(dataBytes)} of it data`);
       },
-      openStore,
+      (user) => openOrCreate(flags, user),
     );
   } finally {
     await handle.close();

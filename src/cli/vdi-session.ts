@@ -22,7 +22,7 @@ import { createHostMemory } from '../world/real/wasm-memory.ts';
 import { Interrupted } from './exit.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { type EngineRoom, unlessInterrupted, withEngine } from './store-engine.ts';
-import { DEFAULT_HOST, STORE_NAME, StoreFolder } from './store-folder.ts';
+import { DEFAULT_HOST, STORE_NAME, StoreFolder, type StoreUser } from './store-folder.ts';
 import { type OwnerRecord, StoreOwner } from './store-owner.ts';
 
 export interface VdiFlags {
@@ -57,10 +57,11 @@ export class VdiSession {
     command: string,
     flags: VdiFlags,
     use: (session: VdiSession) => Promise<T>,
-    open: () => Promise<StoreFolder> = () => StoreFolder.open(flags.store),
+    open: (user: StoreUser) => Promise<StoreFolder> = (user) => StoreFolder.open(flags.store, user),
   ): Promise<T> {
     return untilInterrupted(async (signal) => {
-      const store = await open();
+      const onNote = (text: string): void => note(flags, text);
+      const store = await open({ command, serves: false, patienceMs: PATIENCE_MS, onNote });
       const session = new VdiSession(command, store, flags, signal);
       try {
         return await use(session);
@@ -204,7 +205,7 @@ export class VdiSession {
 
   /** A sentence on stderr. */
   note(text: string): void {
-    if (!this.flags.quiet) process.stderr.write(`stordom: ${text}\n`);
+    note(this.flags, text);
   }
 
   /** The result, as JSON or as a text. */
@@ -221,6 +222,10 @@ export class VdiSession {
       await this.store.close();
     }
   }
+}
+
+function note({ quiet }: VdiFlags, text: string): void {
+  if (!quiet) process.stderr.write(`stordom: ${text}\n`);
 }
 
 /** Of an orphan the log has the mutations under the number of the image that it was. */

@@ -9,6 +9,7 @@ import { StoreFolder } from '../../src/cli/store-folder.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/parallax/formats/segment-header.ts';
 import { parseLogName, segmentName } from '../../src/parallax/log/log-names.ts';
 
+const NOBODY = { command: 'a test', serves: false, patienceMs: 0, onNote: () => {} };
 const WORKER = fileURLToPath(new URL('./fixtures/store-worker.js', import.meta.url));
 
 /** Blocks of random bytes and, four of five, of zeros. */
@@ -76,7 +77,7 @@ export async function holdStore(
 
 /** Changes a byte of the root block of an image. */
 export async function damageRoot(store: string, vdi: number): Promise<void> {
-  const folder = await StoreFolder.open(store);
+  const folder = await StoreFolder.open(store, NOBODY);
   const view = await folder.view();
   const { data, version } = await view.pool.readConditional(vdi);
   data[100] = (data[100] as number) ^ 1;
@@ -87,7 +88,7 @@ export async function damageRoot(store: string, vdi: number): Promise<void> {
 
 /** Lets go what an image has pinned, as a claim does that is cut short afterwards. */
 export async function dropPin(store: string, vdi: number, generation: number): Promise<void> {
-  const folder = await StoreFolder.open(store);
+  const folder = await StoreFolder.open(store, NOBODY);
   const view = await folder.view();
   await view.images.releasePin(vdi, generation);
   await view.close();

@@ -7,6 +7,7 @@ import test from 'ava';
 import { Prng } from '../../src/base/prng.ts';
 import { POOL_DISK } from '../../src/parallax/disk-names.ts';
 import type { TreeRoot } from '../../src/parallax/formats/tree-root.ts';
+import { openEmbeddedStore } from '../../src/parallax/pool/embedded-store.ts';
 import { copyOut } from '../../src/parallax/store/copy-out.ts';
 import { requireSnapshot, StoreView } from '../../src/parallax/store/store-view.ts';
 import { type NamedBlock, type TreeVisitor, walkTree } from '../../src/parallax/tree/walk.ts';
@@ -97,13 +98,17 @@ class History {
   async checkStore(): Promise<void> {
     const { bench } = this;
     for (const image of this.life.engine.served()) await image.drain();
-    const view = await StoreView.open(bench.viewWorld, {
-      store: STORE,
-      directory: bench.directory,
-      diskName: POOL_DISK,
+    const place = { store: STORE, directory: bench.directory };
+    const opened = await openEmbeddedStore(
+      bench.viewWorld,
+      { ...place, diskName: POOL_DISK },
+      null,
+    );
+    const nodesAndReads = {
       nodes: { address: 0, bytes: 64 * 4096 },
       reads: { address: 64 * 4096, bytes: 8 * 4096 },
-    });
+    };
+    const view = new StoreView(bench.viewWorld, { ...place, ...nodesAndReads }, opened);
     const names = (await view.images.registry.list()).map(({ name }) => name);
     check(names.length === this.model.size, `images: ${names.join(' ')}`);
     for (const [name, model] of this.model) {

@@ -15,7 +15,7 @@ import type { Arena } from '../arena.ts';
 import type { RootBlock } from '../formats/root-block.ts';
 import type { SnapshotRecord } from '../formats/snapshot-record.ts';
 import type { Superblock } from '../formats/superblock.ts';
-import { openEmbeddedStore } from '../pool/embedded-store.ts';
+import type { OpenedPool } from '../pool/store-pool.ts';
 import { NodeCache } from '../tree/node-cache.ts';
 import { NodeLoader } from '../tree/node-loader.ts';
 import { readSnapshots, type SnapshotList } from '../tree/snapshot-log.ts';
@@ -25,8 +25,6 @@ import { Registry } from './registry.ts';
 export interface StoreViewPlace {
   readonly store: string;
   readonly directory: Directory;
-  /** Name of the pool's file. */
-  readonly diskName: string;
   /** RAM for nodes: the more, the fewer are read twice. */
   readonly nodes: Arena;
   /** RAM for nodes that are being read. */
@@ -41,17 +39,11 @@ export class StoreView {
   readonly images: Images;
   readonly loader: NodeLoader;
 
-  /** Throws `UsageError` if there is no store, or not one that this program can read. */
-  static async open(world: World, place: StoreViewPlace): Promise<StoreView> {
-    const { pool, superblock } = await openEmbeddedStore(world, place, null);
-    return new StoreView(world, place, pool, superblock);
-  }
-
-  private constructor(
+  /** The pool is closed with it. */
+  constructor(
     world: World,
     { directory, store, nodes, reads }: StoreViewPlace,
-    pool: BlockPool,
-    superblock: Superblock,
+    { pool, superblock }: OpenedPool,
   ) {
     this.world = world;
     this.pool = pool;

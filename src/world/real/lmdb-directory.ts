@@ -194,7 +194,8 @@ function encode(version: number, value: Uint8Array): Buffer {
   return stored;
 }
 
-function syncFolder(path: string): void {
+/** Makes the names in a folder durable. */
+export function syncFolder(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);
