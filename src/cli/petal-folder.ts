@@ -2,8 +2,8 @@
  * A Petal pool in a folder of this machine.
  *
  * ```
- * DIR/directory.lmdb          records of the pool; written by the process that serves the directory.
- *                             It has a name of its own until all of the pool is in it
+ * DIR/directory.lmdb          records of the pool; written by the process that serves the directory
+ * DIR/unfinished.lmdb         the same while the pool is made
  * DIR/owners.lmdb             which process has which part of the pool
  * DIR/<server>/log, data-0    disks of a server: s1, s2, ...
  * DIR/directory.sock          where the directory answers

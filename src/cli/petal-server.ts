@@ -45,7 +45,8 @@ const SERVERS_MAX = 999_999_999;
 const DIRECTORY_TIMEOUT_NS = 1e9;
 const ASK_AGAIN_MS = 100;
 const SEED = 1;
-const ORPHAN_MS = 5000;
+/** Whoever takes the folder over waits for a little longer. */
+const ORPHAN_MS = 2000;
 const DANGER = 'is believed, for there is no authentication';
 
 export function addServingCommands(petal: Command): void {

@@ -50,7 +50,7 @@ const RESTART_MS_MAX = 5000;
 /** Who has lived for so long is started again at once when it dies. */
 const STEADY_MS = 10_000;
 /** A server whose parent is gone has so long to end by itself. */
-const ORPHAN_MS = 8000;
+const ORPHAN_MS = 3000;
 const LOOK_MS = 50;
 /** From SIGTERM to SIGKILL. */
 const END_MS = 10_000;

@@ -105,8 +105,8 @@ async function reportPool(folder: PetalFolder, directory: Directory): Promise<Po
 
 function noPool(folder: string): UsageError {
   const text =
-    `--store: the store in ${folder} keeps its blocks in a file, not on Petal servers; look at it ` +
-    'with stordom vdi ls';
+    `--store: the store in ${folder} keeps its blocks in a file, not on Petal servers; look at ` +
+    'it with stordom vdi ls';
   return new UsageError('E_PETAL_FOLDER', text, { fields: { folder } });
 }
 

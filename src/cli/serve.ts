@@ -143,8 +143,8 @@ async function openToServe(flags: ServeFlags, user: StoreUser): Promise<StoreFol
   const { petal, store } = flags;
   if (petal === undefined || (await hasStore(store))) return openOn(flags, user);
   const text =
-    `--store: there is no store in ${store}; make one on servers, with an image to serve: stordom ` +
-    `vdi create disk --size 10g --store ${store} --petal ${petal}`;
+    `--store: there is no store in ${store}; make one on servers, with an image to serve: ` +
+    `stordom vdi create disk --size 2g --store ${store} --petal ${petal}`;
   throw new UsageError('E_STORE_MISSING', text, { fields: { store } });
 }
 

@@ -13,11 +13,12 @@ export interface MakingFlags {
 
 const STORE_BYTES: number = 2 ** 40;
 /**
- * A new server writes what it says of each chunk of its disk, a thirtieth of the disk, and reads that
- * whenever it starts: more room makes every command slower.
+ * A new server writes what it says of each chunk of its disk, a thirtieth of the disk, and reads
+ * that whenever it starts: more room makes every command slower.
  */
 const PETAL_STORE_BYTES: number = 4 * 2 ** 30;
-export const DEFAULT_SIZES_TEXT: string = `${formatBytesExact(STORE_BYTES)}, or ${formatBytesExact(PETAL_STORE_BYTES)} with --petal`;
+const SIZES = [STORE_BYTES, PETAL_STORE_BYTES].map(formatBytesExact);
+export const DEFAULT_SIZES_TEXT: string = SIZES.join(', and with --petal ');
 
 export function readServers(text: string): number {
   return readCount('--petal', { from: 2, to: PETAL_SERVERS_MAX })(text);

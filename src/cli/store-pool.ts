@@ -133,11 +133,7 @@ export class PetalStorePool implements StorePool {
     return new PetalStorePool(folder, directory, servers);
   }
 
-  private constructor(
-    folder: PetalFolder,
-    directory: Directory,
-    servers: PetalServers | null,
-  ) {
+  private constructor(folder: PetalFolder, directory: Directory, servers: PetalServers | null) {
     this.#folder = folder;
     this.#directory = directory;
     this.#servers = servers;

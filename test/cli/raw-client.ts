@@ -1,10 +1,17 @@
-/** A client of NBD over a socket. */
+/** A client of NBD of a few lines, for what the programs of others do not do. */
 import { connect, type Socket } from 'node:net';
 import { bytesOf, CLIENT_FLAGS, info, request } from '../exports/nbd/nbd-client.ts';
 
-const READ = 0;
+export const READ = 0;
+export const WRITE = 1;
+export const FLUSH = 3;
 
-/** A client of a few lines, for what the programs of others do not do. */
+export interface Reply {
+  readonly error: number;
+  /** Of a read that succeeded. */
+  readonly data: Buffer;
+}
+
 export class RawClient {
   readonly socket: Socket;
   #bytes = Buffer.alloc(0);
@@ -46,7 +53,7 @@ export class RawClient {
     length: number,
     data?: Uint8Array,
     flags = 0,
-  ): Promise<{ error: number; data: Buffer }> {
+  ): Promise<Reply> {
     this.socket.write(
       request({ command, offset, length, flags, ...(data === undefined ? {} : { data }) }),
     );

@@ -4,10 +4,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { bytesOf, info, request, u32 } from '../exports/nbd/nbd-client.ts';
 import { startStordom } from './helpers.ts';
-import { RawClient } from './raw-client.ts';
+import { FLUSH, RawClient, READ, WRITE } from './raw-client.ts';
 import { ServeBench } from './serve-bench.ts';
-
-const [READ, WRITE, FLUSH] = [0, 1, 3] as const;
 
 test.serial('help: serve and ctl end with two examples that run as printed', async (t) => {
   const bench = new ServeBench(t);

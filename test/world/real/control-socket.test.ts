@@ -45,7 +45,10 @@ test('what is no question is answered with what one is; where nobody listens the
   const path = join(await folderOf(t), 'control');
   const listener = await serveControlSocket(path, answeredBy({}));
   const socket = connect({ path });
-  const answer = new Promise<string>((resolve) => socket.on('data', (part) => resolve(`${part}`)));
+  socket.setEncoding('utf8');
+  const answer = new Promise<string>((resolve) => {
+    socket.on('data', (part: string) => resolve(part));
+  });
   socket.write(Uint8Array.of(0xff, 0x7b, 0x0a));
   t.regex(await answer, /"code":"E_CONTROL"/);
   socket.destroy();
