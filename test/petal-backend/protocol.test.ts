@@ -1,46 +1,62 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
 import { becomesClean } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
-import { SimPetal } from './sim-petal.ts';
+import { SimPetal, type SimPetalOptions } from './sim-petal.ts';
 
 const FIRST = EXTENT_BLOCKS;
 
+interface Load {
+  readonly blocks: number;
+  readonly operations: number;
+  readonly lanes: number;
+}
+
+/**
+ * A client loads four servers while `strike` does something to them. Nothing fails, all can be
+ * read, and what was read is right. `later` has the pool after that.
+ */
+async function underLoad(
+  t: ExecutionContext,
+  options: Omit<SimPetalOptions, 'servers'>,
+  load: Load,
+  strike: (petal: SimPetal) => Promise<void>,
+  later: (petal: SimPetal) => Promise<void> = async () => {},
+): Promise<void> {
+  const { seed } = options;
+  const petal = new SimPetal({ ...options, servers: 4 });
+  await petal.run(async () => {
+    await petal.create();
+    const history = new History(petal.world);
+    const pool = await petal.client('h0');
+    const working = workload(history, pool, FIRST, load, randomOf(seed));
+    await strike(petal);
+    t.is(await working, 0, `seed ${seed}`);
+    for (let block = 0; block < load.blocks; block++) {
+      t.is(await history.read(pool, FIRST + block), PoolStatus.ok, `seed ${seed}`);
+    }
+    t.is(history.conflict(), null, `seed ${seed}`);
+    await later(petal);
+  });
+}
+
 test('four servers without a fault: what is written is read, and nothing fails', async (t) => {
-  for (let seed = 1; seed <= 10; seed++) {
-    const petal = new SimPetal({ seed, servers: 4 });
-    await petal.run(async () => {
-      await petal.create();
-      const history = new History(petal.world);
-      const pool = await petal.client('h0');
-      const options = { blocks: 96, operations: 60, lanes: 6 };
-      const failed = await workload(history, pool, FIRST, options, randomOf(seed));
-      t.is(failed, 0);
-      t.is(history.conflict(), null, `seed ${seed}`);
-    });
-  }
+  const load = { blocks: 96, operations: 60, lanes: 6 };
+  for (let seed = 1; seed <= 10; seed++) await underLoad(t, { seed }, load, async () => {});
 });
 
 test('a server is killed under load and comes back: nothing acknowledged is lost, and it is in sync again', async (t) => {
+  const load = { blocks: 96, operations: 80, lanes: 6 };
   for (let seed = 1; seed <= 20; seed++) {
-    const petal = new SimPetal({ seed, servers: 4 });
-    await petal.run(async () => {
-      await petal.create();
-      const history = new History(petal.world);
-      const pool = await petal.client('h0');
-      const options = { blocks: 96, operations: 80, lanes: 6 };
-      const working = workload(history, pool, FIRST, options, randomOf(seed));
+    const strike = async (petal: SimPetal): Promise<void> => {
       await petal.world.timers.sleep(5e6 + seed * 1e6);
       const victim = 1 + (seed % 4);
       await petal.kill(victim);
       await petal.world.timers.sleep(150e6);
       petal.start(victim);
-      t.is(await working, 0);
-      for (let block = 0; block < 96; block++) {
-        t.is(await history.read(pool, FIRST + block), PoolStatus.ok);
-      }
-      t.is(history.conflict(), null, `seed ${seed}`);
+    };
+    await underLoad(t, { seed }, load, strike, async (petal) => {
       await petal.world.timers.sleep(400e6);
       for (let group = 0; group < 4; group++) {
         t.is((await petal.record(group)).inSync.length, 2, `seed ${seed}, group ${group}`);
@@ -74,35 +90,23 @@ test("an answer that was meant for an earlier session under the same name is nob
 });
 
 test('a server that is back before anybody has missed it is in sync again, in its new life', async (t) => {
+  const load = { blocks: 64, operations: 60, lanes: 4 };
   for (let seed = 1; seed <= 6; seed++) {
-    const petal = new SimPetal({ seed, servers: 4, silenceNs: 300e6 });
-    await petal.run(async () => {
-      await petal.create();
-      const history = new History(petal.world);
-      const pool = await petal.client('h0');
-      const options = { blocks: 64, operations: 60, lanes: 4 };
-      const working = workload(history, pool, FIRST, options, randomOf(seed));
+    await underLoad(t, { seed, silenceNs: 300e6 }, load, async (petal) => {
       await petal.world.timers.sleep(60e6 + seed * 2e6);
       const victim = 1 + (seed % 4);
       await petal.kill(victim);
       petal.start(victim);
       await becomesClean(petal, 1e9);
       t.is(petal.disks.get(victim)?.incarnation, 2, 'it has had a life before');
-      t.is(await working, 0);
-      t.is(history.conflict(), null, `seed ${seed}`);
     });
   }
 });
 
 test('on disks: servers are killed and lose their power under load; nothing acknowledged is lost', async (t) => {
+  const load = { blocks: 64, operations: 60, lanes: 4 };
   for (let seed = 1; seed <= 6; seed++) {
-    const petal = new SimPetal({ seed, servers: 4, onDisks: true });
-    await petal.run(async () => {
-      await petal.create();
-      const history = new History(petal.world);
-      const pool = await petal.client('h0');
-      const options = { blocks: 64, operations: 60, lanes: 4 };
-      const working = workload(history, pool, FIRST, options, randomOf(seed));
+    await underLoad(t, { seed, onDisks: true }, load, async (petal) => {
       for (let round = 0; round < 2; round++) {
         await petal.world.timers.sleep(20e6 + seed * 3e6);
         const victim = 1 + ((seed + round) % 4);
@@ -112,11 +116,6 @@ test('on disks: servers are killed and lose their power under load; nothing ackn
         petal.start(victim);
         await becomesClean(petal, 2e9);
       }
-      t.is(await working, 0);
-      for (let block = 0; block < 64; block++) {
-        t.is(await history.read(pool, FIRST + block), PoolStatus.ok);
-      }
-      t.is(history.conflict(), null, `seed ${seed}`);
     });
   }
 });
