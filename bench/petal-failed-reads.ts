@@ -8,12 +8,17 @@
  * round the chain: the k-th server after the dead one should serve k/(N-1) of its own group (Hsiao
  * and DeWitt 1990). No client plans that: each goes by queues.
  */
+
 import { Prng } from '../src/base/prng.ts';
+import { openPetalPool } from '../src/driver-vm/petal-opener.ts';
 import { attach } from '../src/parallax/pool/attach.ts';
 import { poolCall } from '../src/parallax/story-io.ts';
-import { DEFAULT_PETAL_POOL_OPTIONS, PetalPool } from '../src/petal-backend/client/petal-pool.ts';
+import {
+  DEFAULT_PETAL_POOL_OPTIONS,
+  type PetalPool,
+} from '../src/petal-backend/client/petal-pool.ts';
 import { createPetalServer, PETAL_SERVER_LINKS } from '../src/petal-backend/create-petal-server.ts';
-import { createPetalPool, type PlacedVdisk } from '../src/petal-backend/directory/pool-setup.ts';
+import { createPetalPool } from '../src/petal-backend/directory/pool-setup.ts';
 import { VdiskMode } from '../src/petal-backend/directory/records.ts';
 import { DEFAULT_SERVER_OPTIONS } from '../src/petal-backend/server/ports.ts';
 import { LinkNet, PETAL_LINK } from '../src/petal-backend/wire/link-net.ts';
@@ -76,7 +81,6 @@ class Bench {
   readonly #handles: ActorHandle[] = [];
   /** Reads that each server has answered, of each group: `server * servers + group`, from 0. */
   readonly served: Float64Array;
-  #placed: PlacedVdisk | null = null;
 
   constructor(seed: number, servers: number) {
     this.servers = servers;
@@ -92,7 +96,7 @@ class Bench {
       return { address: `s${at + 1}`, site: 'site', disks: [STORE.dataBytes] };
     });
     const sizeBlocks = EXTENT_BLOCKS * 2;
-    this.#placed = await createPetalPool(this.#directory, this.world.digest, {
+    await createPetalPool(this.#directory, this.world.digest, {
       pool: POOL,
       uuid: new Uint8Array(16).fill(1),
       createdMs: 0,
@@ -120,15 +124,13 @@ class Bench {
   }
 
   async client(host: string): Promise<PetalPool> {
-    const { map, vdisk } = this.#placed as PlacedVdisk;
-    const { session, fence } = await attach(this.#directory, this.world.digest, VDISK, host);
+    const attachment = await attach(this.#directory, this.world.digest, VDISK, host);
     const life = this.simulator.newIncarnation(host, this.simulator.host('dom0'));
     const { near, far } = this.simulator.link(`${host}/petal`).connect(this.simulator, life);
     this.#board.plug(host, far);
-    const options = { ...DEFAULT_PETAL_POOL_OPTIONS, inFlightMax: 1024 };
-    const route = { session, fence, options, host, store: VDISK, map };
+    const place = { pool: POOL, options: { ...DEFAULT_PETAL_POOL_OPTIONS, inFlightMax: 1024 } };
     const net = new LinkNet(near, this.world);
-    const pool = new PetalPool({ world: this.world, net, ...route, ...vdisk });
+    const pool = await openPetalPool(this.world, net, this.#directory, place, attachment);
     pool.onRead = (server, group) => {
       const at = (server - 1) * this.servers + group;
       this.served[at] = (this.served[at] as number) + 1;

@@ -10,7 +10,7 @@ import type { Attachment } from '../parallax/pool/attach.ts';
 import { openStore } from '../parallax/pool/store.ts';
 import type { OpenedPool, PoolOpener } from '../parallax/pool/store-pool.ts';
 import { PetalPool, type PetalPoolOptions } from '../petal-backend/client/petal-pool.ts';
-import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
+import { findVdisk, type PlacedVdisk } from '../petal-backend/directory/pool-setup.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
 import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import type { Directory } from '../world/directory.ts';
@@ -57,7 +57,8 @@ export async function openPetalPool(
   place: PetalPlace,
   { store, host, session, fence }: Attachment,
 ): Promise<PetalPool> {
-  const { map, vdisk } = await findVdisk(directory, world.digest, place.pool, store);
+  const find = (): Promise<PlacedVdisk> => findVdisk(directory, world.digest, place.pool, store);
+  const { map, vdisk } = await find();
   const { vdisk: number, epoch, mapVersion, sizeBlocks } = vdisk;
   const where = { map, vdisk: number, epoch, mapVersion, sizeBlocks };
   return new PetalPool({
@@ -69,5 +70,6 @@ export async function openPetalPool(
     session,
     fence,
     options: place.options,
+    lookAgain: () => find().then((now) => now.vdisk),
   });
 }

@@ -1,11 +1,22 @@
-/** A store in a Petal pool: made, opened for an attachment, opened for a check. */
+/** A store in a Petal pool: made, opened for an attachment, opened for a check; and its client. */
 import test from 'ava';
 import { openStoreIn } from '../../src/driver-vm/petal-opener.ts';
 import { Findings } from '../../src/parallax/fsck/findings.ts';
 import { openPoolForCheck } from '../../src/parallax/fsck/open-for-check.ts';
 import { createStore } from '../../src/parallax/pool/store.ts';
-import { BLOCK_BYTES } from '../../src/world/block-pool.ts';
-import { SIZE_BLOCKS, SimPetal, VDISK_NAME } from '../petal-backend/sim-petal.ts';
+import { vdiskKey } from '../../src/petal-backend/directory/keys.ts';
+import { resizeVdisk } from '../../src/petal-backend/directory/pool-transitions.ts';
+import { decodeRecord, vdiskKind } from '../../src/petal-backend/directory/records.ts';
+import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
+import { History } from '../petal-backend/petal-workload.ts';
+import {
+  FAST,
+  POOL,
+  SIZE_BLOCKS,
+  SimPetal,
+  VDISK,
+  VDISK_NAME,
+} from '../petal-backend/sim-petal.ts';
 
 const FACTS = { uuid: new Uint8Array(16).fill(3), createdMs: 1, sizeBlocks: SIZE_BLOCKS };
 const nothing = (): Promise<void> => Promise.resolve();
@@ -36,5 +47,27 @@ test('a store in a pool is opened by the superblock in its block 0, and a check 
     const [isOpen, [problem]] = await found();
     t.false(isOpen);
     t.regex(problem ?? '', /^superblock: /);
+  });
+});
+
+test('a virtual disk gets a new map version: its client is refused by the old one, looks again and goes on', async (t) => {
+  const petal = new SimPetal({ seed: 2, servers: 3 });
+  await petal.run(async () => {
+    await petal.create();
+    const { directory, world } = petal;
+    const history = new History(world);
+    const client = await petal.client('h0');
+    t.is(await history.write(client, EXTENT_BLOCKS), PoolStatus.ok);
+    const entry = await directory.get(vdiskKey(POOL, VDISK));
+    if (entry === null) return t.fail('the virtual disk is in the directory');
+    const record = decodeRecord(world.digest, vdiskKind, entry);
+    const at = { pool: POOL, digest: world.digest };
+    const { txn } = resizeVdisk(at, { record, version: entry.version }, 2 * SIZE_BLOCKS);
+    t.true(await directory.txn(txn.comparisons, txn.changes));
+    // Servers go by what they know for a lease, and then by the new version.
+    await world.timers.sleep(FAST.leaseNs);
+    t.is(await history.write(client, EXTENT_BLOCKS), PoolStatus.ok);
+    t.is(await history.read(client, EXTENT_BLOCKS), PoolStatus.ok);
+    t.is(history.conflict(), null);
   });
 });

@@ -1,12 +1,13 @@
 /**
  * A Petal pool in the simulator: servers on hosts of their own, a switch between them, a directory.
  */
+import { openPetalPool } from '../../src/driver-vm/petal-opener.ts';
 import { PetalInvariants } from '../../src/experiments/checkers/petal-invariants.ts';
 import { BrokenLaw } from '../../src/experiments/checkers/petal-law.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
-  PetalPool,
+  type PetalPool,
   type PetalPoolOptions,
 } from '../../src/petal-backend/client/petal-pool.ts';
 import {
@@ -14,7 +15,7 @@ import {
   PETAL_SERVER_LINKS,
 } from '../../src/petal-backend/create-petal-server.ts';
 import { pairKey } from '../../src/petal-backend/directory/keys.ts';
-import { createPetalPool, findVdisk } from '../../src/petal-backend/directory/pool-setup.ts';
+import { createPetalPool } from '../../src/petal-backend/directory/pool-setup.ts';
 import {
   decodeRecord,
   type PairRecord,
@@ -266,31 +267,16 @@ export class SimPetal {
     options: Partial<PetalPoolOptions> = {},
   ): Promise<{ readonly pool: PetalPool; readonly attachment: Attachment }> {
     const { world } = this;
-    const { map, vdisk } = await findVdisk(this.#agreed, world.digest, POOL, VDISK_NAME);
     const attachment = await attach(this.#agreed, world.digest, VDISK_NAME, host);
-    const { session, fence } = attachment;
+    const { session } = attachment;
     this.#lastSession = session;
     const name = `${host}.${session}`;
     const life = this.simulator.newIncarnation(name, this.simulator.host('dom0'));
     const { near, far } = this.simulator.link(`${name}/petal`).connect(this.simulator, life);
     this.net.plug(name, far);
-    const pool = new PetalPool({
-      world,
-      net: new LinkNet(near, world),
-      map,
-      host,
-      store: VDISK_NAME,
-      vdisk: vdisk.vdisk,
-      epoch: vdisk.epoch,
-      mapVersion: vdisk.mapVersion,
-      sizeBlocks: vdisk.sizeBlocks,
-      session,
-      fence,
-      options: { ...FAST_POOL, ...options },
-      lookAgain: () => {
-        return findVdisk(this.#agreed, world.digest, POOL, VDISK_NAME).then((now) => now.vdisk);
-      },
-    });
+    const place = { pool: POOL, options: { ...FAST_POOL, ...options } };
+    const net = new LinkNet(near, world);
+    const pool = await openPetalPool(world, net, this.#agreed, place, attachment);
     this.invariants?.clientStarted(pool);
     return { pool, attachment };
   }

@@ -94,7 +94,7 @@ export interface PetalPoolParts {
   readonly fence: Fence;
   readonly options: PetalPoolOptions;
   /** The directory's word on the virtual disk, for when a server says that the hint is old. */
-  readonly lookAgain?: () => Promise<RouteHint>;
+  readonly lookAgain: () => Promise<RouteHint>;
 }
 
 interface Hint {
@@ -441,13 +441,12 @@ export class PetalPool implements BlockPool {
 
   /** What the directory says is a hint as well: whoever compares it knows better. */
   #lookAgain(): void {
-    const { lookAgain } = this.#parts;
-    if (lookAgain === undefined || this.#isLooking) return;
+    if (this.#isLooking) return;
     this.#isLooking = true;
     const looked = (): void => {
       this.#isLooking = false;
     };
-    lookAgain().then((route) => {
+    this.#parts.lookAgain().then((route) => {
       this.#route = route;
       looked();
     }, looked);
