@@ -64,5 +64,7 @@ export function workFolder(): { folder: string; remove: () => void } {
   symlinkSync(join(ROOT, 'workloads'), join(folder, 'workloads'));
   const trace = syntheticTrace(new Prng(7, 'cli'), { requests: 600, blocks: 256 });
   writeFileSync(join(folder, 'small.csv'), writeCanonicalCsv(trace));
-  return { folder, remove: () => rmSync(folder, { recursive: true }) };
+  // Servers of Petal outlive their parent a little, and may make a file meanwhile.
+  const again = { maxRetries: 20, retryDelay: 20 };
+  return { folder, remove: () => rmSync(folder, { recursive: true, ...again }) };
 }

@@ -12,7 +12,7 @@ import { where } from './clients.ts';
 import { isInstalled } from './programs.ts';
 import { ended, ServeBench } from './serve-bench.ts';
 
-const lossTest = isInstalled('fio') ? longTest : test.skip;
+const longFioTest = isInstalled('fio') ? longTest : test.skip;
 const SLOW_MS = 170_000;
 const DEPTH = 8;
 const WRITES = 12_288;
@@ -39,20 +39,35 @@ function jobOf(bench: ServeBench, output: string): FioJob {
   return (JSON.parse(text.slice(text.indexOf('{'))) as { jobs: [FioJob] }).jobs[0];
 }
 
+interface Status {
+  readonly images: readonly [{ readonly acknowledged: number }];
+  readonly servers: readonly { readonly pid: number }[];
+}
+
+async function statusOf(bench: ServeBench): Promise<Status> {
+  return JSON.parse(await bench.ok('ctl status --json')) as Status;
+}
+
 /** Lets fio write until its server is killed. Settles with the offsets that were answered. */
-async function writeUntilKilled(t: ExecutionContext, bench: ServeBench): Promise<Set<number>> {
+async function writeUntilKilled(
+  t: ExecutionContext,
+  bench: ServeBench,
+  halfWay: () => Promise<void> = async () => {},
+): Promise<Set<number>> {
   const { uri, kill } = await bench.serve();
   const half = '--do_verify=0 --verify_state_save=1 --write_lat_log=answered --log_offset=1';
   const flags = fioFlags(uri('disk'), 'written.json', half.split(' '));
   const fio = spawn('fio', flags, { cwd: bench.folder });
   const over = ended(fio);
-  let acknowledged = 0;
-  while (acknowledged < WRITES_BEFORE && fio.exitCode === null) {
-    const { images } = JSON.parse(await bench.ok('ctl status --json')) as {
-      images: readonly [{ acknowledged: number }];
-    };
-    acknowledged = images[0].acknowledged;
-  }
+  const written = async (count: number): Promise<void> => {
+    while (fio.exitCode === null) {
+      const { images } = await statusOf(bench);
+      if (images[0].acknowledged >= count) return;
+    }
+  };
+  await written(WRITES_BEFORE / 2);
+  await halfWay();
+  await written(WRITES_BEFORE);
   await kill();
   const { code, stdout, stderr } = await over;
   t.not(code, 0, `it has ended before it was killed: ${stdout}${stderr}`);
@@ -93,7 +108,23 @@ where('fio')(
   },
 );
 
-lossTest('fio (fio) sees that an image of policy W5 has lost blocks over kill -9', async (t) => {
+longFioTest(
+  'fio (fio) verifies each block it was told of by a store on three Petal servers, one of which was killed before all were',
+  async (t) => {
+    t.timeout(SLOW_MS);
+    const bench = new ServeBench(t);
+    await bench.ok('vdi create disk --size 64m --petal 3');
+    const answered = await writeUntilKilled(t, bench, async () => {
+      const [, second] = (await statusOf(bench)).servers;
+      process.kill(second?.pid ?? 0, 'SIGKILL');
+    });
+    const { uri, end } = await bench.serve();
+    t.deepEqual(await lostBlocks(t, bench, uri('disk'), answered), []);
+    t.is((await end()).code, 0);
+  },
+);
+
+longFioTest('fio (fio) sees that an image of policy W5 has lost blocks over kill -9', async (t) => {
   t.timeout(SLOW_MS);
   const bench = new ServeBench(t);
   await bench.ok('vdi create disk --size 64m --policy W5');

@@ -1,8 +1,8 @@
 /**
  * A Linux guest writes files on a served image, and what it depends on is killed, again and again:
  * the driver VM, the whole server, the server and then its successor while it recovers, the guest
- * itself, or the server and the guest at once. Each time every file whose fsync had returned must
- * be there as it was written.
+ * itself, or the server and the guest at once; where the image is on Petal servers also one of
+ * these, or all. Each time every file whose fsync had returned must be there as it was written.
  *
  * A seed decides who is killed, and after how many more files; at which instruction, the machine.
  */
@@ -23,13 +23,17 @@ export const VICTIMS = [
   'server twice',
   'server and guest',
 ] as const;
-export type Victim = (typeof VICTIMS)[number];
+export type Victim = (typeof VICTIMS)[number] | 'Petal server' | 'all Petal servers';
+/** Of a store on Petal servers. */
+export const PETAL_VICTIMS: readonly Victim[] = ['Petal server', ...VICTIMS, 'all Petal servers'];
 
 export interface OrdealOptions {
   readonly parts: GuestParts;
   readonly victims: readonly Victim[];
   readonly seed: number;
   readonly policy: 'W2' | 'W5';
+  /** So many Petal servers keep the store's blocks; null: a file does. */
+  readonly petal: number | null;
   /** Before the last death, to be looked at in the end. */
   readonly takesSnapshot: boolean;
   readonly onCycle: (text: string) => void;
@@ -54,14 +58,19 @@ const FILES_MAX = 80;
 const FILES_AFTER = 8;
 /** About what a start takes. */
 const START_MS = 1500;
+const PETAL_START_MS = 6000;
 /** Longest that anything may take, and QEMU that translates takes its time. */
 const PATIENCE_MS = 180_000;
 const SHOWN_MAX = 5;
 
 /** Who is killed in so many cycles, as the seed says. The first ones are everybody, once. */
-export function drawVictims(cycles: number, seed: number): Victim[] {
+export function drawVictims(
+  cycles: number,
+  seed: number,
+  from: readonly Victim[] = VICTIMS,
+): Victim[] {
   const prng = new Prng(seed, 'victims');
-  return Array.from({ length: cycles }, (_, at) => VICTIMS[at] ?? prng.pick(VICTIMS));
+  return Array.from({ length: cycles }, (_, at) => from[at] ?? prng.pick(from));
 }
 
 export async function playOrdeal(options: OrdealOptions): Promise<OrdealVerdict> {
@@ -110,9 +119,10 @@ class GuestOrdeal {
   }
 
   async play(): Promise<void> {
-    const { parts, policy, victims, takesSnapshot, onCycle } = this.#options;
+    const { parts, policy, petal, victims, takesSnapshot, onCycle } = this.#options;
     writeFileSync(this.#path('archive'), guestArchive(parts));
-    await this.#stordom('vdi', 'create', DISK, '--size', '256m', '--policy', policy);
+    const place = petal === null ? [] : ['--petal', String(petal)];
+    await this.#stordom('vdi', 'create', DISK, '--size', '256m', '--policy', policy, ...place);
     await this.#serve();
     await this.#boot(DISK, true);
     await this.#check();
@@ -141,6 +151,8 @@ class GuestOrdeal {
   async #cycle(victim: Victim): Promise<number> {
     await this.#moreFiles(this.#prng.between(1, FILES_MAX));
     if (victim === 'driver VM') await this.#killDriver();
+    if (victim === 'Petal server') await this.#killPetal(false);
+    if (victim === 'all Petal servers') await this.#killPetal(true);
     const deaths: Promise<unknown>[] = [];
     if (victim.startsWith('server')) deaths.push(this.#server.kill());
     if (victim.endsWith('guest')) deaths.push(this.#linux.kill());
@@ -190,7 +202,8 @@ class GuestOrdeal {
   /** A successor that dies at some moment of its start, before or after it serves. */
   async #killInStart(): Promise<void> {
     const { child, ended } = startStordom(this.#folder, ['serve', '--store', STORE]);
-    await sleepMs(this.#prng.between(0, START_MS));
+    const startMs = this.#options.petal === null ? START_MS : PETAL_START_MS;
+    await sleepMs(this.#prng.between(0, startMs));
     child.kill('SIGKILL');
     await ended;
   }
@@ -200,6 +213,17 @@ class GuestOrdeal {
       const told = await this.#stordom('ctl', 'kill', 'driver-vm', '--json');
       if ((JSON.parse(told) as { killed: boolean }).killed) return;
     }
+  }
+
+  /** Those that run: one may still be about to be started again after the cycle before. */
+  async #killPetal(all: boolean): Promise<void> {
+    const running: number[] = [];
+    while (running.length === 0) {
+      const told = await this.#stordom('ctl', 'status', '--json');
+      const { servers } = JSON.parse(told) as { servers: { pid: number | null }[] };
+      running.push(...servers.flatMap(({ pid }) => (pid === null ? [] : [pid])));
+    }
+    for (const pid of all ? running : [this.#prng.pick(running)]) process.kill(pid, 'SIGKILL');
   }
 
   /** Settles when it has replayed its journal and found its file system without a fault. */

@@ -31,6 +31,7 @@ guestTest(
       victims,
       seed,
       policy: 'W2',
+      petal: null,
       takesSnapshot: false,
     });
     t.is(problem, null, `seed ${seed}`);
@@ -43,7 +44,7 @@ longGuestTest(
   async (t) => {
     const seed = 1;
     const victims = ['server and guest'] as const;
-    const options = { victims, seed, policy: 'W5', takesSnapshot: false } as const;
+    const options = { victims, seed, policy: 'W5', petal: null, takesSnapshot: false } as const;
     const { problem } = await ordeal(t, options);
     t.regex(
       String(problem),
@@ -57,9 +58,21 @@ longGuestTest(
   'a Linux guest boots from a snapshot that was taken while it wrote, and finds what was synced then',
   async (t) => {
     const seed = 1;
-    const options = { victims: ['server'], seed, policy: 'W2', takesSnapshot: true } as const;
-    const { problem } = await ordeal(t, options);
+    const common = { seed, policy: 'W2', petal: null } as const;
+    const { problem } = await ordeal(t, { ...common, victims: ['server'], takesSnapshot: true });
     t.is(problem, null, `seed ${seed}`);
+  },
+);
+
+longGuestTest(
+  'a Linux guest on three Petal servers finds each fsynced file after one of them, all of them and their parent were killed',
+  async (t) => {
+    const seed = 1;
+    const victims = ['Petal server', 'all Petal servers', 'server'] as const;
+    const options = { victims, seed, policy: 'W2', petal: 3, takesSnapshot: false } as const;
+    const { problem, comparisons } = await ordeal(t, options);
+    t.is(problem, null, `seed ${seed}`);
+    t.true(comparisons > 50, `seed ${seed}: ${comparisons} comparisons`);
   },
 );
 
