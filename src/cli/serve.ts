@@ -264,7 +264,10 @@ class Service {
 
   /** What was asked is answered, what was acknowledged is published. */
   async #end(server: NbdServer, control: ControlListener): Promise<void> {
-    this.#note('ends: what is in flight is answered, and what is acknowledged is published');
+    this.#note(
+      'ends: what is in flight is answered, and what is acknowledged is published; ' +
+        'a second signal ends it at once, as kill -9 does',
+    );
     const closing = this.#listeners.map((listener) => listener.close());
     await server.shutDown();
     await Promise.all(closing);

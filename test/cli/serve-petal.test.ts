@@ -139,6 +139,29 @@ test.serial(
   },
 );
 
+test.serial(
+  'serve --petal: servers that stand still hold up its end, a second SIGTERM does not wait: nothing is lost',
+  async (t) => {
+    const bench = new ServeBench(t);
+    await bench.ok('vdi create disk --size 4m --petal 2');
+    const first = await bench.serve();
+    const writer = new Writer(bench);
+    const client = await writer.client();
+    t.deepEqual(await writer.write(client, 10), []);
+    for (const { pid } of await allInSync(bench)) process.kill(pid ?? 0, 'SIGSTOP');
+    t.deepEqual(await writer.write(client, 10), []);
+    const says = new Promise<string>((resolve) => first.child.stderr?.once('data', resolve));
+    const ended = first.end();
+    t.regex(await says, /is published; a second signal ends it at once, as kill -9 does/);
+    first.child.kill('SIGTERM');
+    t.is((await ended).code, null);
+    const again = await bench.serve();
+    t.deepEqual(await writer.wrong(await writer.client()), []);
+    t.is((await again.end()).code, 0);
+    t.regex(await bench.ok('fsck'), /the store is whole/);
+  },
+);
+
 test.serial('serve --petal: what does not fit the store is refused, with what to do', async (t) => {
   const bench = new ServeBench(t);
   const refusals: readonly (readonly [line: string, says: RegExp])[] = [
