@@ -138,6 +138,10 @@ export class MemoryStore implements ChunkStore {
     return this.#blocksOf(gmap, group).filter(({ dirty }) => dirty);
   }
 
+  blocksOf(gmap: number, group: number): readonly DirtyBlock[] {
+    return this.#blocksOf(gmap, group);
+  }
+
   arrived(member: number, place: StorePlace, version: BlockVersion): void {
     for (let at = 0; at < place.blocks; at++) {
       const key = keyOf({ ...place, block: place.block + at });

@@ -8,9 +8,12 @@ import {
   serverKey,
   vdiskKey,
 } from '../../src/petal-backend/directory/keys.ts';
+import { PairDirectory } from '../../src/petal-backend/directory/pair-directory.ts';
+import { forceIsr } from '../../src/petal-backend/directory/pair-transitions.ts';
 import {
   decodeRecord,
   gmapKind,
+  type PairRecord,
   pairKind,
   poolKind,
   serverKind,
@@ -51,6 +54,10 @@ async function incarnationOf(petal: SimPetal, server: number): Promise<number> {
   const entry = await petal.directory.get(serverKey(POOL, server));
   if (entry === null) throw new Error(`there is no s${server}`);
   return decodeRecord(petal.world.digest, serverKind, entry).incarnation;
+}
+
+function inSyncOf({ inSync }: PairRecord): number[] {
+  return inSync.map(({ server }) => server).sort((a, b) => a - b);
 }
 
 test('a server that is restarted at once resumes its place: nobody else loses theirs, nothing is sent again', async (t) => {
@@ -112,6 +119,48 @@ test('a server is back at once with empty disks: whoever is in sync goes on, and
       t.is(differingCopies(petal), null);
       await petal.kill(3 - victim);
       for (let i = 0; i < 16; i++) t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
+    });
+  }
+});
+
+test('an operator gives up on the only copy in sync: the other one goes on with what it has, and the first gets that when it is back', async (t) => {
+  for (const onDisks of [false, true]) {
+    const petal = new SimPetal({ seed: 1, servers: 4, onDisks, goesOnWhenBroken: true });
+    await petal.run(async () => {
+      await petal.create();
+      const { directory, world } = petal;
+      const history = new History(world);
+      const client = await petal.client('h0');
+      for (let i = 0; i < 4; i++) t.is(await history.write(client, BLOCK + i), PoolStatus.ok);
+      await petal.kill(2);
+      // Of these only server 1 knows, and that they were acknowledged.
+      for (let i = 2; i < 6; i++) t.is(await history.write(client, BLOCK + i), PoolStatus.ok);
+      await world.timers.sleep(100e6);
+      await petal.kill(1);
+      petal.start(2);
+      await world.timers.sleep(200e6);
+      t.deepEqual(inSyncOf(await petal.record(0)), [1], 'nobody goes on by themselves');
+      const pair = new PairDirectory(directory, world, { pool: POOL, gmap: GMAP, group: 0 });
+      const kept = { server: 2, incarnation: u32<Incarnation>(await incarnationOf(petal, 2)) };
+      const act = { atMs: 1, operator: 'ada', reason: 'its disk has burnt' };
+      const forced = (n: number) => forceIsr(kept, n, true);
+      t.is((await pair.force(await pair.read(), act, forced)).kind, 'made');
+      const values: number[] = [];
+      const readAll = async (): Promise<number[]> => {
+        const found: number[] = [];
+        for (let i = 0; i < 6; i++) {
+          t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
+          found.push(history.operations.at(-1)?.value ?? 0);
+        }
+        return found;
+      };
+      values.push(...(await readAll()));
+      t.deepEqual(values, [1, 2, 3, 4, 0, 0]);
+      petal.start(1);
+      await petal.world.timers.sleep(400e6);
+      t.deepEqual(inSyncOf(await petal.record(0)), [1, 2]);
+      await petal.kill(2);
+      t.deepEqual(await readAll(), values, `on disks: ${onDisks}`);
     });
   }
 });

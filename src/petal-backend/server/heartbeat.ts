@@ -97,10 +97,12 @@ export class Heartbeat {
     this.#send(server, { kind: 'probe', id: 0, gmap, group, term, committed, wantsDirty, after });
   }
 
+  /** With nothing to build upon if its disks are not whole, or of a history that was given up. */
   #askToRejoin({ pair }: Seat, primary: number): void {
     const { store } = this.#parts;
     const { gmap, group, term } = pair;
-    const lastTerm = store.intact ? store.pairNote(gmap, group).lastTerm : NO_VERSION.term;
+    const noted = store.pairNote(gmap, group).lastTerm;
+    const lastTerm = store.intact && !pair.isGivenUp(noted) ? noted : NO_VERSION.term;
     const { incarnation } = store;
     this.#send(primary, { kind: 'rejoin', id: 0, gmap, group, term, incarnation, lastTerm });
   }

@@ -72,6 +72,16 @@ export class Pair {
     );
   }
 
+  /**
+   * An operator has decided about the pair since the last term in which this server had everything:
+   * what it has may be of a history that was given up, in any version.
+   */
+  isGivenUp(lastTerm: number): boolean {
+    const { inSync, forced } = this.record;
+    const isIn = inSync.some(({ server }) => server === this.self);
+    return !isIn && forced.some(({ term }) => term > lastTerm);
+  }
+
   /** Place of a server among the members; -1: it is none. */
   memberOf(server: number): number {
     return this.record.members.indexOf(server);

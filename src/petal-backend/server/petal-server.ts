@@ -381,10 +381,15 @@ export class PetalServer implements HostedActor {
     this.#send(server, { kind: 'probed', id, gmap, group, term, incarnation, dirty });
   }
 
-  /** As many dirty blocks as a message takes, the first of those behind `after`. */
+  /**
+   * As many dirty blocks as a message takes, the first of those behind `after`. Of a history that
+   * an operator has given up nothing was acknowledged by the one that goes on: all is dirty.
+   */
   #dirtyAfter({ pair }: Seat, after: DirtyBlock): readonly DirtyBlock[] {
-    return this.#parts.store
-      .dirtyBlocks(pair.gmap, pair.group)
+    const { store } = this.#parts;
+    const { gmap, group } = pair;
+    const isGivenUp = pair.isGivenUp(store.pairNote(gmap, group).lastTerm);
+    return (isGivenUp ? store.blocksOf(gmap, group) : store.dirtyBlocks(gmap, group))
       .filter((block) => orderOf(block, after) > 0)
       .sort(orderOf)
       .slice(0, DIRTY_BLOCKS_MAX);

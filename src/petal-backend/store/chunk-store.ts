@@ -127,6 +127,8 @@ export interface ChunkStore {
   commit(gmap: number, group: number, through: BlockVersion): void;
   /** Blocks that are dirty, in any order. */
   dirtyBlocks(gmap: number, group: number): readonly DirtyBlock[];
+  /** Everything of the pair of which something is known, in any order. */
+  blocksOf(gmap: number, group: number): readonly DirtyBlock[];
   /** The member has these blocks as they are here, at this version. Lazily durable. */
   arrived(member: number, place: StorePlace, version: BlockVersion): void;
   /** Some blocks that the member lacks, at most `limit`; none: it lacks nothing that is marked. */

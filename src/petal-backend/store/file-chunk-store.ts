@@ -178,6 +178,10 @@ export class FileChunkStore implements ChunkStore {
     return found;
   }
 
+  blocksOf(gmap: number, group: number): readonly DirtyBlock[] {
+    return this.#scrubber.blocksOf(this.#recovered.pairs.find(gmap, group));
+  }
+
   arrived(member: number, place: StorePlace, version: BlockVersion): void {
     const { table } = this.#recovered;
     const { gmap, group, vdisk, epoch } = place;

@@ -1,7 +1,7 @@
 /**
  * Looks for rot: reads every chunk as a read would, in the order of the rows, a few at a time, and
  * says which blocks are not what was written. Nothing is repaired here: the other copy has the
- * data.
+ * data. It knows the rows by name, so it is also who lists all blocks of a pair.
  */
 import { PAGE_BYTES } from '../../base/units.ts';
 import { CHUNK_BLOCKS } from '../wire/messages.ts';
@@ -37,6 +37,18 @@ export class Scrubber {
     const isRoundDone = this.#next === this.#table.rows;
     if (isRoundDone) this.#next = 0;
     return { damaged, chunks, isRoundDone };
+  }
+
+  blocksOf(pair: number): readonly DamagedBlock[] {
+    const table = this.#table;
+    const found: DamagedBlock[] = [];
+    for (let row = 0; row < table.rows; row++) {
+      if (!table.isUsed(row) || table.pairOf[row] !== pair) continue;
+      for (let block = 0; block < CHUNK_BLOCKS; block++) {
+        if (table.isKnown(row, block)) found.push(this.nameOf(row, block));
+      }
+    }
+    return found;
   }
 
   nameOf(row: number, block: number): DamagedBlock {
