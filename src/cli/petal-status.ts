@@ -7,10 +7,13 @@ import type { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/format-units.ts';
 import { PAGE_BYTES } from '../base/units.ts';
-import { pairsPrefix } from '../petal-backend/directory/keys.ts';
+import { forcedPrefix, pairsPrefix } from '../petal-backend/directory/keys.ts';
 import { findVdisk } from '../petal-backend/directory/pool-setup.ts';
 import {
   decodeRecord,
+  ForcedKind,
+  type ForcedRecord,
+  forcedKind,
   type PairRecord,
   pairKind,
   type ServerRecord,
@@ -59,6 +62,8 @@ interface PoolReport {
   readonly directoryPid: number | null;
   readonly servers: readonly ServerLine[];
   readonly pairs: readonly PairLine[];
+  /** What operators have decided, all of it. */
+  readonly acts: readonly ForcedRecord[];
 }
 
 export function addStatusCommand(petal: Command): void {
@@ -99,8 +104,12 @@ async function reportPool(folder: PetalFolder, directory: Directory): Promise<Po
   const pairs = (await directory.list(pairsPrefix(POOL_NAME))).map((entry) =>
     pairLine(decodeRecord(nodeDigest, pairKind, entry), servers),
   );
+  const acts = (await directory.list(forcedPrefix(POOL_NAME))).map((entry) =>
+    decodeRecord(nodeDigest, forcedKind, entry),
+  );
   const sizeBytes = vdisk.sizeBlocks * PAGE_BYTES;
-  return { store: folder.path, sizeBytes, copies: map.copies, directoryPid, servers, pairs };
+  const { copies } = map;
+  return { store: folder.path, sizeBytes, copies, directoryPid, servers, pairs, acts };
 }
 
 function noPool(folder: string): UsageError {
@@ -148,8 +157,19 @@ function statusText(report: PoolReport): string {
   return (
     `${head}${table(serverNames, serverRows, 'llrrrrll')}\n` +
     `${table(pairNames, pairRows, 'lrllll')}\n${formatCount(whole)} of ` +
-    `${formatCount(pairs.length)} pairs have all copies in sync\n`
+    `${formatCount(pairs.length)} pairs have all copies in sync\n` +
+    report.acts.map(actText).join('')
   );
+}
+
+function actText({ n, kind, atMs, operator, reason, ...act }: ForcedRecord): string {
+  const { gmap, group, kept, lost } = act;
+  const what =
+    kind === ForcedKind.restore
+      ? 'the directory came back from a copy'
+      : `pair ${gmap}/${group} goes on with ${serverName(kept)}, without what ` +
+        `${lost.map(serverName).join(' and ')} had`;
+  return `act ${n} of ${operator}, ${new Date(atMs).toISOString()}: ${what} (${reason})\n`;
 }
 
 function serverRow(

@@ -1,11 +1,13 @@
 /**
  * `stordom petal`: a pool of servers that keep every block twice or three times, each in a process
- * of its own. The commands are here (`create`), in `petal-server.ts` and in `petal-status.ts`.
+ * of its own. The commands are here (`create`), in `petal-server.ts`, `petal-status.ts` and
+ * `petal-force.ts`.
  */
 import type { Command } from 'commander';
 import { formatBytesExact } from '../base/format-units.ts';
 import { addExamples, readCount } from './flags.ts';
 import { DISK_UNIT_BYTES, PETAL_SERVERS_MAX, PetalFolder } from './petal-folder.ts';
+import { addForceCommand } from './petal-force.ts';
 import { addServingCommands } from './petal-server.ts';
 import { addStatusCommand } from './petal-status.ts';
 import { readSize } from './vdi-names.ts';
@@ -48,6 +50,7 @@ export function addPetalCommand(program: Command): void {
   );
   addServingCommands(petal);
   addStatusCommand(petal);
+  addForceCommand(petal);
   addExamples(
     petal,
     'stordom petal create --store first-pool --servers 4',

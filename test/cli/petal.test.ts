@@ -10,7 +10,7 @@ test.after.always(remove);
 
 /** Commands that serve until they are told to end. */
 const SERVING = ['server', 'directory'];
-const COMMANDS = ['create', 'status', ...SERVING];
+const COMMANDS = ['create', 'force', 'status', ...SERVING];
 const START_MS = 30_000;
 
 interface Serving {
@@ -179,11 +179,86 @@ test.serial('each life of a server has a number of its own on its disks', async 
   await directory.end();
 });
 
+interface PoolStatus {
+  readonly pairs: readonly { readonly group: number; readonly inSync: readonly number[] }[];
+  readonly acts: readonly { readonly operator: string; readonly lost: readonly number[] }[];
+}
+
+/** Settles when those are in sync in the group. */
+async function inSync(t: ExecutionContext, group: number, servers: readonly number[]) {
+  const untilMs = performance.now() + START_MS;
+  for (;;) {
+    const { stdout } = await stordom(folder, words('petal status --store my-pool --json'));
+    const status = JSON.parse(stdout) as PoolStatus;
+    const found = status.pairs.find((pair) => pair.group === group)?.inSync ?? [];
+    if ([...found].sort((a, b) => a - b).join() === servers.join()) return status;
+    if (performance.now() > untilMs) return t.fail(`group ${group}: ${found.join()} are in sync`);
+  }
+}
+
+test.serial(
+  'the examples of petal force have copies go on whose partners are lost, and only those',
+  async (t) => {
+    t.timeout(4 * START_MS);
+    const [first = [], second = []] = await examplesOf(t, 'force');
+    const refused = async (args: readonly string[], says: RegExp): Promise<void> => {
+      const { code, stderr } = await stordom(folder, args);
+      t.is(code, 2, stderr);
+      t.regex(stderr, says);
+    };
+    const start = (id: number) => serving(t, words(`petal server --store my-pool --id ${id}`));
+    const directory = await serving(t, words('petal directory --store my-pool'));
+    let one = await start(1);
+    let two = await start(2);
+    const three = await start(3);
+    for (const [group, both] of [
+      [0, [1, 2]],
+      [1, [2, 3]],
+      [2, [1, 3]],
+    ] as const) {
+      await inSync(t, group, both);
+    }
+    await refused(first, /s\d is in sync and runs, so pair 1\/0 goes on/);
+    await refused(
+      first.map((word) => (word === '1/0' ? '1/1' : word)),
+      /s1 keeps no copy of/,
+    );
+    await refused(
+      first.map((word) => (word === '1/0' ? '1/9' : word)),
+      /there is no pair 1\/9/,
+    );
+    await one.end();
+    await inSync(t, 0, [2]);
+    await two.end();
+    await inSync(t, 1, [3]);
+    await three.end();
+    await refused(first, /s1 does not run; start it/);
+    one = await start(1);
+    await refused(
+      first.filter((word) => word !== '--lossy'),
+      /what only s2 had would be lost for good; .*--lossy/,
+    );
+    const forced = await stordom(folder, first);
+    t.is(forced.code, 0, forced.stderr);
+    t.regex(forced.stdout, /^pair 1\/0: s1 goes on alone with what it has, in term \d+; act 1 /);
+    two = await start(2);
+    await inSync(t, 0, [1, 2]);
+    t.is((await stordom(folder, second)).code, 0);
+    const status = await inSync(t, 1, [2]);
+    t.like(status?.acts, [{ lost: [2] }, { operator: 'ada', lost: [3] }]);
+    const { stdout } = await stordom(folder, words('petal status --store my-pool'));
+    t.regex(stdout, /act 2 of ada, .*: pair 1\/1 goes on with s2, without what s3 had \(fire\)/);
+    for (const serving of [one, two, directory]) await serving.end();
+  },
+);
+
 const REFUSED: readonly (readonly [line: string, says: RegExp])[] = [
   ['create --store my-pool --servers 4', /--store: .* is not empty; .* name another one/],
   ['create --store other --servers 1', /--servers: "1" .* from 2 to 32/],
   ['create --store other --servers 2 --copies 3', /--copies: 3 copies need .* --servers 3/],
   ['create --store other --servers 4 --disk-size 5k', /--disk-size/],
+  ['force --store my-pool --pair x --keep 1 --reason y', /--pair: "x" is no pair; .* --pair 1\/0/],
+  ['force --store my-pool --pair 1/0 --keep 1 --reason y', /is not served, .* stordom serve/],
   ['server --store nowhere --id 1', /--store: .* holds no Petal pool .* petal create/],
   ['server --store my-pool --id x', /--id: "x" is not usable/],
   [
