@@ -90,6 +90,11 @@ export class PetalKeeper {
     while ((await this.#unclean()).length > 0) await stage.timers.sleep(LOOK_NS);
   }
 
+  /** What became of the laws of the pool; null: this world cannot say. */
+  get laws(): PetalStage['laws'] {
+    return this.#parts.servers.laws;
+  }
+
   /** A server that dies may hold up who uses the pool for so long: others go on without it then. */
   get outageNs(): number {
     const { restartNs, options } = this.#parts.petal;
@@ -134,6 +139,7 @@ export class PetalKeeper {
     this.#isEnding = true;
     const { stage, servers, petal } = this.#parts;
     const untilNs = stage.clock.nowNs() + petal.cleanWithinNs;
+    servers.laws?.lookAtAll();
     let copies = await comparePool(await servers.stores());
     // What has changed on a medium is found by the servers' own scrub, and made whole.
     while (copies.differences.length > 0 && servers.scrubOn && stage.clock.nowNs() < untilNs) {

@@ -3,21 +3,27 @@
  * servers and clients.
  */
 import { present } from '../base/invariant.ts';
-import { PAGE_BYTES } from '../base/units.ts';
-import { createPetalServer, PETAL_SERVER_LINKS } from '../petal-backend/create-petal-server.ts';
+import { nanos, PAGE_BYTES } from '../base/units.ts';
+import {
+  createPetalServer,
+  PETAL_SERVER_LINKS,
+  type PetalServerConfig,
+} from '../petal-backend/create-petal-server.ts';
 import type { PetalServerActor, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
 import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import { Switchboard } from '../petal-backend/wire/switchboard.ts';
 import type { ActorHandle } from '../world/actor.ts';
-import type { Directory } from '../world/directory.ts';
 import { DirectoryServer } from '../world/directory-server.ts';
 import type { DiskTrouble } from '../world/faults.ts';
+import { simDigest } from '../world/sim/sim-digest.ts';
+import type { SimDirectory } from '../world/sim/sim-directory.ts';
 import type { SimSpawner } from '../world/sim/sim-spawner.ts';
 import type { Simulator } from '../world/sim/simulator.ts';
 import type { Link, World } from '../world/world.ts';
 import type { PetalScenario } from './petal-scenario.ts';
 import { RUN_POOL, serverNames } from './petal-scenario.ts';
+import { PetalWatch } from './petal-watch.ts';
 import { strikeDisk } from './sim-disk-trouble.ts';
 import type { PetalStage, ServerLook } from './stage.ts';
 
@@ -25,6 +31,8 @@ const UUID_BYTES = 16;
 
 export class SimPetalStage implements PetalStage {
   readonly scrubOn = true;
+  /** Looks at everything after each event of the run. */
+  readonly laws: PetalWatch;
   readonly #simulator: Simulator;
   readonly #scenario: PetalScenario;
   readonly #directory: DirectoryServer;
@@ -33,19 +41,24 @@ export class SimPetalStage implements PetalStage {
   /** Newest lives of the servers, by number. */
   readonly #actors = new Map<number, PetalServerActor>();
 
-  constructor(simulator: Simulator, scenario: PetalScenario, directory: Directory) {
+  constructor(simulator: Simulator, scenario: PetalScenario, directory: SimDirectory) {
     this.#simulator = simulator;
     this.#scenario = scenario;
     this.#directory = new DirectoryServer(directory);
     for (const name of serverNames(scenario)) {
       simulator.addHost(hostOf(name), { memoryBytes: PAGE_BYTES });
     }
+    const { leaseNs, driftPpm } = scenario.options;
+    this.laws = new PetalWatch({
+      digest: simDigest,
+      clock: { nowNs: () => nanos(simulator.nowNs) },
+      directory,
+      pool: RUN_POOL,
+      leaseNs,
+      driftPpm,
+    });
     this.#spawner = simulator.spawner({
-      'petal-server': (world, config) => {
-        const actor = createPetalServer(world, config);
-        this.#actors.set((config as { server: number }).server, actor);
-        return actor;
-      },
+      'petal-server': (world, config) => this.#actorOf(world, config),
     });
   }
 
@@ -121,6 +134,21 @@ export class SimPetalStage implements PetalStage {
       .connect(this.#simulator, life);
     this.plug(name, far);
     return new LinkNet(near, world);
+  }
+
+  #actorOf(world: World, config: unknown): PetalServerActor {
+    const { server } = config as PetalServerConfig;
+    const actor = createPetalServer(this.laws.worldFor(world, server), config);
+    this.#actors.set(server, actor);
+    const host = this.#simulator.host(hostOf(world.name));
+    this.laws.started(server, {
+      get store() {
+        return actor.store;
+      },
+      status: () => actor.status(),
+      isAlive: () => this.#actors.get(server) === actor && host.hasActor(world.name),
+    });
+    return actor;
   }
 
   #numberOf(server: string): number {

@@ -205,7 +205,10 @@ export async function runInSimulator(
     },
   );
   const outcome = await stage.simulator.run({
-    until: () => over || (stage.simulator.failures.length > 0 && anyUnforgiven(run, stage)),
+    until: () => {
+      stage.petal?.laws.step();
+      return over || (stage.simulator.failures.length > 0 && anyUnforgiven(run, stage));
+    },
     maxTimeNs: scenario.timeLimitNs + AFTERMATH_NS,
     maxEvents: MAX_EVENTS,
     ...(breathe === undefined

@@ -8,6 +8,7 @@ import type { ChunkStore } from '../petal-backend/store/chunk-store.ts';
 import type { ActorHandle } from '../world/actor.ts';
 import type { DiskTrouble, LinkMeasure, ProtocolTrigger, Trigger } from '../world/faults.ts';
 import type { Clock, Link, Timers } from '../world/world.ts';
+import type { LawsReport } from './petal-watch.ts';
 import type { RunStore } from './run-store.ts';
 
 export interface Stage {
@@ -64,6 +65,8 @@ export interface Stage {
 
 /** Servers of a Petal pool, by name, and the switch that they and their clients are reached by. */
 export interface PetalStage {
+  /** What became of the laws of the pool; null: nobody sees all of it at once in this world. */
+  readonly laws: (LawsReport & { lookAtAll(): void }) | null;
   /** Starts a server that is not running, on the disks of its host. */
   start(server: string): ActorHandle;
   /** From now on frames for `name` go there. */

@@ -39,6 +39,7 @@ const UUID_BYTES = 16;
 
 export class ThreadPetalStage implements PetalStage {
   readonly scrubOn = false;
+  readonly laws = null;
   readonly #parts: ThreadPetalParts;
   readonly #directory: DirectoryServer;
   readonly #board = new Switchboard();

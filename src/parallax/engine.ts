@@ -240,6 +240,7 @@ export class Parallax {
 
   checkInvariants(): void {
     for (const { vdi } of this.#served.values()) vdi.checkInvariants();
+    this.#serving.pool.checkInvariants();
   }
 
   async #start(vdi: number): Promise<ServedImage> {

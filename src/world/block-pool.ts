@@ -69,4 +69,6 @@ export interface BlockPool {
   writeIf(block: PoolBlock, expectedVersion: number, data: Uint8Array): Promise<WriteIfResult>;
   /** Settles when nothing is in flight. */
   close(): Promise<void>;
+  /** What was asked is answered, under way or waiting. Between events. */
+  checkInvariants(): void;
 }

@@ -86,6 +86,12 @@ export class MemoryPool implements BlockPool {
     return Promise.resolve();
   }
 
+  checkInvariants(): void {
+    const held = this.#pending.length + this.#heldWrites.length;
+    const isIdle = this.crashes || held > 0 || this.#writing.size === 0;
+    check(isIdle, 'what is being written is held');
+  }
+
   /** Changes one bit of a stored block. */
   corrupt(block: number, byte: number = 100): void {
     const bytes = this.blocks.get(block);

@@ -4,6 +4,7 @@
 import { openPetalPool } from '../../src/driver-vm/petal-opener.ts';
 import { PetalInvariants } from '../../src/experiments/checkers/petal-invariants.ts';
 import { BrokenLaw } from '../../src/experiments/checkers/petal-law.ts';
+import { withSeenFrames } from '../../src/experiments/petal-watch.ts';
 import { type Attachment, attach } from '../../src/parallax/pool/attach.ts';
 import {
   DEFAULT_PETAL_POOL_OPTIONS,
@@ -35,13 +36,12 @@ import {
 import type { StoreBug, StoreOptions } from '../../src/petal-backend/store/store-options.ts';
 import { decodeFrame, encodeFrame, WireRefusal } from '../../src/petal-backend/wire/codec.ts';
 import { LinkNet, PETAL_LINK } from '../../src/petal-backend/wire/link-net.ts';
-import type { Frame, PetalMessage } from '../../src/petal-backend/wire/messages.ts';
+import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { Switchboard } from '../../src/petal-backend/wire/switchboard.ts';
 import type { ActorHandle, HostedActor } from '../../src/world/actor.ts';
 import type { Directory } from '../../src/world/directory.ts';
 import { DIRECTORY_LINK, DirectoryClient } from '../../src/world/directory-client.ts';
 import { DirectoryServer } from '../../src/world/directory-server.ts';
-import { addressOf, frameOf } from '../../src/world/named-frames.ts';
 import { simDigest } from '../../src/world/sim/sim-digest.ts';
 import { SimDirectory } from '../../src/world/sim/sim-directory.ts';
 import type { LinkParameters } from '../../src/world/sim/sim-link.ts';
@@ -337,35 +337,14 @@ export class SimPetal {
   }
 
   #actorOn(plain: World, self: number): HostedActor {
-    const world = this.#watched(plain, self);
+    const world = withSeenFrames(plain, {
+      arrived: (from, message) => this.invariants?.arrived(self, from, message),
+      sent: (to, message) => this.invariants?.sent(self, to, message),
+    });
     const made = this.#onDisks ? this.#onRealStore(world, self) : this.#inMemory(world, self);
     this.servers.set(self, made);
     this.invariants?.serverStarted(self, made);
     return made;
-  }
-
-  /** The world of a server, whose frames are seen as they come and go. */
-  #watched(world: World, self: number): World {
-    const seen = (bytes: Uint8Array, see: (name: string, message: PetalMessage) => void): void => {
-      const name = addressOf(bytes);
-      const frame = decodeFrame(frameOf(bytes), simDigest);
-      if (name !== null && !(frame instanceof WireRefusal)) see(name, frame.message);
-    };
-    const link = world.net.link(PETAL_LINK);
-    const watched: Link = {
-      send: (bytes) => {
-        seen(bytes, (to, message) => this.invariants?.sent(self, to, message));
-        link.send(bytes);
-      },
-      onFrame: (receive) =>
-        link.onFrame((bytes) => {
-          seen(bytes, (from, message) => this.invariants?.arrived(self, from, message));
-          receive(bytes);
-        }),
-      close: () => link.close(),
-    };
-    const net = { link: (name: string) => (name === PETAL_LINK ? watched : world.net.link(name)) };
-    return worldWith(world, net);
   }
 
   #onRealStore(world: World, self: number): PetalServerActor {
@@ -387,15 +366,4 @@ export class SimPetal {
       serve: (store) => new PetalServer({ world, self, store, net, directory, options }),
     });
   }
-}
-
-/** The same world with another net; its methods are those of the world itself. */
-function worldWith(world: World, net: World['net']): World {
-  return {
-    ...world,
-    net,
-    wallMs: () => world.wallMs(),
-    crashPoint: (name) => world.crashPoint(name),
-    protocolEvent: (event) => world.protocolEvent(event),
-  };
 }

@@ -172,10 +172,10 @@ export class PetalInvariants {
     }
     const next = this.#inTurn[this.#turn++ % this.#inTurn.length];
     if (next !== undefined) this.#touched.add(next);
-    for (const block of isFull ? this.#inTurn : this.#touched) this.#judge(block);
+    if (isFull) this.judgeAll();
+    else for (const block of this.#touched) this.#judge(block);
     this.#touched.clear();
     for (const client of this.#clients) underLaw('I12', () => client.checkInvariants());
-    if (isFull) this.#judgeSlots();
   }
 
   /** What keeps the pool from being as it should be when all is well; null: nothing (I10). */
@@ -203,6 +203,11 @@ export class PetalInvariants {
     this.step();
     const why = this.unclean();
     if (why !== null) throw new BrokenLaw('I10', why);
+    this.judgeAll();
+  }
+
+  /** All blocks, and all slots of all stores. */
+  judgeAll(): void {
     for (const block of this.#inTurn) this.#judge(block);
     this.#judgeSlots();
   }

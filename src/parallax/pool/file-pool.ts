@@ -155,6 +155,12 @@ export class FilePool implements BlockPool {
     return this.#closing;
   }
 
+  checkInvariants(): void {
+    const waiting = this.#parked.length + this.#answers.length;
+    const flushed = this.#written.length + this.#covered.length;
+    invariant(this.#begun === this.#onDisk + waiting + flushed, 'an operation is answered once');
+  }
+
   /** A read or a write is over on the disk. Called by its operation. */
   transferred(operation: Operation, status: DiskStatus): void {
     this.#onDisk -= 1;
