@@ -6,9 +6,8 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
-import type { SimBug } from '../experiments/sim-crash.ts';
+import { POOL_BUGS, type SimBug } from '../experiments/sim-crash.ts';
 import { type Policy, parsePolicy } from '../parallax/vdi/policy.ts';
-import { PETAL_BUGS } from '../petal-backend/server/ports.ts';
 import { IMAGE_BUGS, PLANTED_BUGS } from '../world/faults.ts';
 import {
   addExamples,
@@ -90,7 +89,7 @@ export function addSimCommand(program: Command): void {
     .option('--quiet', 'print the verdict only, and no progress line', false)
     .addOption(
       new Option('--plant <bug>', 'switch a built-in bug on, to see the checks bite')
-        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, ...PETAL_BUGS, 'none']))
+        .argParser(readChoice('--plant', [...PLANTED_BUGS, ...IMAGE_BUGS, ...POOL_BUGS, 'none']))
         .default('none')
         .hideHelp(),
     )
@@ -145,7 +144,7 @@ function checkPetal({ petal, images, beyondContract, plant }: SimFlags): void {
     const why = 'disks of servers do not lie so far';
     throw contradiction('--petal with --beyond-contract', why, 'leave one of them out');
   }
-  const ofServers: readonly string[] = PETAL_BUGS;
+  const ofServers: readonly string[] = POOL_BUGS;
   if (petal === 0 && ofServers.includes(plant)) {
     const why = 'the bug is in code that only servers run';
     throw contradiction(`--plant ${plant} without --petal`, why, 'add --images W2 --petal 4');

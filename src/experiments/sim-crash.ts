@@ -12,6 +12,7 @@ import type { Pace } from '../guests/pace.ts';
 import type { Policy } from '../parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../parallax/vdi/sizes.ts';
 import { PETAL_BUGS, type PetalBug } from '../petal-backend/server/ports.ts';
+import { STORE_BUGS, type StoreBug } from '../petal-backend/store/store-options.ts';
 import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
 import { EXTENT_BLOCKS } from '../world/block-pool.ts';
@@ -29,8 +30,10 @@ const HOSTS = ['h0', 'h1'];
 /** 6 GiB: crashes and failed writes leave extents of 64 MiB behind, and a seed has many. */
 const POOL_BLOCKS = 96 * EXTENT_BLOCKS;
 
+/** Bugs of Petal servers, and of their stores. */
+export const POOL_BUGS: readonly (PetalBug | StoreBug)[] = [...PETAL_BUGS, ...STORE_BUGS];
 /** A bug of driver VMs, guests or images, or one of Petal servers. */
-export type SimBug = PlantedBug | PetalBug;
+export type SimBug = PlantedBug | PetalBug | StoreBug;
 
 export interface SimCrashOptions {
   readonly plantedBug: SimBug;
@@ -55,8 +58,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
   ];
   const { images } = options;
   const { plantedBug } = options;
-  const ofServers = isPetalBug(plantedBug) ? plantedBug : 'none';
-  const petal = petalOf(random.fork('petal'), options.petal ?? 0, ofServers);
+  const petal = petalOf(random.fork('petal'), options.petal ?? 0, plantedBug);
   const guests =
     images === null
       ? onFile
@@ -76,7 +78,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     driverRestartNs: random.between(0, 20) * 1e6,
     guestRestartNs: random.between(0, 20) * 1e6,
     timeLimitNs: 20e9,
-    plantedBug: isPetalBug(plantedBug) ? 'none' : plantedBug,
+    plantedBug: isPoolBug(plantedBug) ? 'none' : plantedBug,
     publish: random.chance(0.8) ? 'each' : 'batch',
     disturbedStore: true,
     ...(images === null ? {} : storeOf(random.fork('snapshots'), guests, petal)),
@@ -98,15 +100,21 @@ function storeOf(
 }
 
 /** Every fourth seed keeps three copies of each block, if there are servers for them. */
-function petalOf(random: Prng, servers: number, plantedBug: PetalBug): PetalScenario | null {
+function petalOf(random: Prng, servers: number, bug: SimBug): PetalScenario | null {
   if (servers === 0) return null;
   const copies = servers > 2 && random.chance(0.25) ? 3 : 2;
   const petal = simPetal(servers, copies, random.between(0, 60) * 1e6);
-  return { ...petal, options: { ...petal.options, plantedBug } };
+  if (!isPoolBug(bug)) return petal;
+  if (isStoreBug(bug)) return { ...petal, store: { ...petal.store, plantedBug: bug } };
+  return { ...petal, options: { ...petal.options, plantedBug: bug } };
 }
 
-function isPetalBug(bug: SimBug): bug is PetalBug {
-  return (PETAL_BUGS as readonly string[]).includes(bug);
+function isPoolBug(bug: SimBug): bug is PetalBug | StoreBug {
+  return (POOL_BUGS as readonly string[]).includes(bug);
+}
+
+function isStoreBug(bug: PetalBug | StoreBug): bug is StoreBug {
+  return (STORE_BUGS as readonly string[]).includes(bug);
 }
 
 function guestOf(name: string, host: string, random: Prng, onFile: boolean): GuestScenario {
