@@ -19,6 +19,7 @@ import {
   faultName,
   JUMP_NS_MAX,
   LINK_TROUBLES,
+  type LinkTrouble,
   RELIABLE_LINK_TROUBLES,
   type SpineFault,
   victimOf,
@@ -32,8 +33,17 @@ type Cast = Pick<Scenario, 'hosts' | 'guests' | 'faults' | 'store'>;
 const NEEDS: Readonly<Record<FutureFault['kind'], string>> = {
   'server-old-disk': 'disks of Petal servers that can be set back',
 };
-/** Link of an actor to the switch of the pool. */
+/** Links of an actor to the switch of the pool, and of a server to the directory. */
 const POOL_LINK = 'petal';
+const DIRECTORY_LINK = 'directory';
+/** What a link to the directory may do: its calls have numbers, and are not sent again. */
+export const DIRECTORY_LINK_TROUBLES: readonly LinkTrouble[] = [
+  'cut',
+  'cut-to-actor',
+  'cut-from-actor',
+  'clog',
+  'delay',
+];
 
 /** Throws `UsageError` for a fault that cannot be played in either world. */
 export function checkFaults(cast: Cast): void {
@@ -78,8 +88,13 @@ function checkVictim(fault: SpineFault, { hosts, guests, store }: Cast): void {
   const actors = [...names, ...hosts.map(driverName)];
   if ('host' in fault) checkName(fault, 'host', fault.host, hosts);
   else if ('guest' in fault) checkName(fault, 'guest', fault.guest, names);
-  else if (fault.kind === 'clock') checkName(fault, 'actor', fault.actor, actors);
-  else if (fault.kind === 'link') {
+  else if (fault.kind === 'clock') {
+    const servers = store?.petal === undefined ? [] : serverNames(store.petal);
+    checkName(fault, 'actor', fault.actor, [...actors, ...servers]);
+    if (store?.petal !== undefined && servers.includes(fault.actor)) {
+      checkServerClock(fault, store.petal);
+    }
+  } else if (fault.kind === 'link') {
     const ofPool = store?.petal === undefined ? [] : poolLinks(store.petal, hosts);
     checkName(fault, 'link', fault.link, [...actors.map(storeLinkOf), ...ofPool]);
   } else if ('server' in fault && store?.petal !== undefined) {
@@ -91,8 +106,17 @@ function checkVictim(fault: SpineFault, { hosts, guests, store }: Cast): void {
   }
 }
 
-function checkPool(fault: SpineFault, { store }: Cast): void {
-  if (store?.petal !== undefined) return;
+function checkPool(fault: SpineFault & { server: string }, { store }: Cast): void {
+  if (store?.petal !== undefined) {
+    const host = store.petal.placement[fault.server];
+    if (host === undefined || fault.kind !== 'server-power-cut') return;
+    throw new UsageError(
+      'E_FAULT_VICTIM',
+      `fault "${fault.kind}" of ${fault.server} would cut the power of host ${host} under its ` +
+        'guests; use power-cut of the host, or server-kill',
+      { fields: { fault: fault.kind, server: fault.server, host } },
+    );
+  }
   throw new UsageError(
     'E_FAULT_NEEDS',
     `fault "${faultName(fault)}" needs a pool of Petal servers, which is not there; ` +
@@ -106,6 +130,7 @@ function checkHostLoss(
   fault: SpineFault & { kind: 'host-loss' | 'take-over' },
   { guests, store }: Cast,
 ): void {
+  checkServersOfHost(fault, store);
   const own = guests.filter(({ host }) => host === fault.host);
   const lost = own.find(({ device }) => device !== 'vdi');
   if (store !== undefined && lost === undefined) return;
@@ -115,6 +140,23 @@ function checkHostLoss(
     `fault "${fault.kind}" takes ${disk} of host ${fault.host} for ever: it needs guests whose ` +
       'disks are images of a store; use power-cut, or make them images',
     { fields: { fault: fault.kind, host: fault.host } },
+  );
+}
+
+/** A server needs a host to come back to: where another one takes over, none takes its place. */
+function checkServersOfHost(
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  store: Cast['store'],
+): void {
+  if (fault.kind !== 'host-loss' || fault.by === undefined) return;
+  const { placement = {} } = store?.petal ?? {};
+  const server = Object.keys(placement).find((name) => placement[name] === fault.host);
+  if (server === undefined) return;
+  throw new UsageError(
+    'E_FAULT_NEEDS',
+    `fault "${fault.kind}" takes server ${server} of the pool away for ever, for it is on host ` +
+      `${fault.host}; leave "by" out, so that another host takes its place`,
+    { fields: { fault: fault.kind, host: fault.host, server } },
   );
 }
 
@@ -155,9 +197,17 @@ function checkStoreFault(fault: SpineFault, { store }: Cast): void {
   );
 }
 
-/** Links to the switch of the pool: of its servers, and of those who use it. */
+/** Links to the switch of the pool, of its servers and of those who use it; to the directory. */
 function poolLinks(petal: PetalScenario, hosts: readonly string[]): string[] {
-  return [...serverNames(petal), ...hosts.map(driverName)].map(poolLinkOf);
+  const servers = serverNames(petal);
+  return [
+    ...[...servers, ...hosts.map(driverName)].map(poolLinkOf),
+    ...servers.map(directoryLinkOf),
+  ];
+}
+
+export function directoryLinkOf(server: string): string {
+  return `${server}/${DIRECTORY_LINK}`;
 }
 
 export function poolLinkOf(actor: string): string {
@@ -220,6 +270,7 @@ function neverStrikes(fault: SpineFault, at: string, expected: string): UsageErr
 function checkLinkTrouble(fault: SpineFault & { kind: 'link' }): void {
   const { link, trouble, delayNs, share } = fault;
   if (link.endsWith(`/${POOL_LINK}`)) checkPoolLink(fault);
+  else if (link.endsWith(`/${DIRECTORY_LINK}`)) checkDirectoryLink(fault);
   else if (!RELIABLE_LINK_TROUBLES.includes(trouble)) {
     throw new UsageError(
       'E_LINK_TROUBLE',
@@ -249,6 +300,28 @@ function checkPoolLink({ link, trouble }: SpineFault & { kind: 'link' }): void {
       `the store only; expected ${expected}`,
     { fields: { link, trouble } },
   );
+}
+
+function checkDirectoryLink({ link, trouble }: SpineFault & { kind: 'link' }): void {
+  if (DIRECTORY_LINK_TROUBLES.includes(trouble)) return;
+  throw new UsageError(
+    'E_LINK_TROUBLE',
+    `link trouble "${trouble}" is not for ${link}: a connection to the directory keeps the order ` +
+      `of what it carries; expected ${DIRECTORY_LINK_TROUBLES.join(', ')}`,
+    { fields: { link, trouble } },
+  );
+}
+
+/** Leases are counted with clocks that keep within a bound: beyond it nothing is promised. */
+function checkServerClock(fault: SpineFault & { kind: 'clock' }, { options }: PetalScenario): void {
+  const { driftPpm: bound } = options;
+  if (fault.trouble === 'jump') {
+    const expected = 'a skew: clocks of servers do not jump, by their contract';
+    throw outOfRange(fault, 'jumpNs', fault.jumpNs, expected);
+  }
+  if (Math.abs(fault.driftPpm) <= bound) return;
+  const expected = `from -${bound} to ${bound}, which leases allow for`;
+  throw outOfRange(fault, 'driftPpm', fault.driftPpm, expected);
 }
 
 function checkClockTrouble(fault: SpineFault & { kind: 'clock' }): void {

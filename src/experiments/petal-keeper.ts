@@ -22,6 +22,8 @@ export interface PetalKeeperParts {
   readonly plan: StoreScenario;
   readonly petal: PetalScenario;
   readonly tell: (text: string) => void;
+  /** A server is dead from now on. */
+  readonly died: () => void;
   /** A server failed by itself: a bug. */
   readonly problem: (text: string) => void;
   readonly failed: (thrown: unknown) => void;
@@ -44,7 +46,8 @@ export interface PetalHealth extends PoolRecovery {
 export interface ServerDeath {
   readonly server: string;
   readonly atNs: number;
-  readonly crash: 'kill' | 'power-cut';
+  /** `host-down`: the host of guests that it was on lost its power, or was lost with its disks. */
+  readonly crash: 'kill' | 'power-cut' | 'host-down';
   /** null: it was not started again yet. */
   backNs: number | null;
   /** When it was in sync for all its pairs again, to a look or so; null: it was not yet. */
@@ -55,8 +58,6 @@ const UUID = new Uint8Array(16).fill(0x50);
 const LOOK_NS = 2e6;
 /** Between two comparisons of all copies. */
 const SCRUB_NS = 100e6;
-/** Until it is missed, dropped, and its lease waited for. */
-const OUTAGE_LEASES = 4;
 const NO_COPIES: PoolComparison = { blocks: 0, differences: [] };
 
 export class PetalKeeper {
@@ -67,6 +68,8 @@ export class PetalKeeper {
   /** Dead and about to be started again. */
   readonly #returning = new Set<Promise<void>>();
   #isEnding = false;
+  /** Hosts that are dark stay so; who was on them is started all the same. */
+  #faultsAreOver = false;
 
   constructor(parts: PetalKeeperParts) {
     this.#parts = parts;
@@ -95,12 +98,6 @@ export class PetalKeeper {
     return this.#parts.servers.laws;
   }
 
-  /** A server that dies may hold up who uses the pool for so long: others go on without it then. */
-  get outageNs(): number {
-    const { restartNs, options } = this.#parts.petal;
-    return restartNs + OUTAGE_LEASES * options.leaseNs;
-  }
-
   /** It is started again after the scenario's delay. */
   kill(server: string): void {
     const handle = this.#handles.get(server);
@@ -121,6 +118,7 @@ export class PetalKeeper {
   /** When faults are over: waits until the pool is clean, for so long as the scenario says. */
   async recovered(): Promise<PoolRecovery> {
     const { stage, petal } = this.#parts;
+    this.#faultsAreOver = true;
     await Promise.all(this.#returning);
     const fromNs = stage.clock.nowNs();
     const untilNs = fromNs + petal.cleanWithinNs;
@@ -162,8 +160,12 @@ export class PetalKeeper {
     const handle = this.#parts.servers.start(server);
     this.#handles.set(server, handle);
     handle.exited.then((report) => {
-      if (this.#isEnding || report.reason !== 'failed') return;
-      if (this.#handles.get(server) !== handle) return;
+      if (this.#isEnding || this.#handles.get(server) !== handle) return;
+      if (report.reason === 'killed') {
+        this.#parts.tell(`server ${server} is gone with its host`);
+        this.#bringBack(server, handle, 'host-down');
+      }
+      if (report.reason !== 'failed') return;
       const { kind, message, stack } = report.error;
       if (kind === 'storage') this.#parts.tell(`server ${server} ends: ${message}`);
       else this.#parts.problem(`server ${server} failed: ${stack}`);
@@ -177,16 +179,18 @@ export class PetalKeeper {
     const atNs = this.#parts.stage.clock.nowNs();
     const death: ServerDeath = { server, atNs, crash, backNs: null, inSyncNs: null };
     this.deaths.push(death);
+    this.#parts.died();
     const returning = this.#startAgain(death, handle).catch(this.#parts.failed);
     this.#returning.add(returning);
     void returning.finally(() => this.#returning.delete(returning));
   }
 
   async #startAgain(death: ServerDeath, handle: ActorHandle): Promise<void> {
-    const { stage, petal } = this.#parts;
+    const { stage, petal, servers } = this.#parts;
     const { server } = death;
     await handle.exited;
     await stage.timers.sleep(petal.restartNs);
+    while (!this.#faultsAreOver && !servers.isPowered(server)) await stage.timers.sleep(LOOK_NS);
     death.backNs = stage.clock.nowNs();
     this.#start(server);
     this.#parts.tell(`server ${server} runs again`);

@@ -17,6 +17,11 @@ export interface PetalScenario {
   /** They are `s1`, `s2`, and so on; at least as many as there are copies. */
   readonly servers: number;
   readonly copies: number;
+  /**
+   * Servers on a host of the run's guests, one a host, which share its fate: its power is theirs,
+   * and its loss that of their disks. Others have hosts of their own.
+   */
+  readonly placement: Readonly<Record<string, string>>;
   readonly options: ServerOptions;
   /** Of each server. */
   readonly store: Omit<StoreOptions, 'server'>;
@@ -38,9 +43,12 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
   return {
     servers,
     copies,
+    placement: {},
     options: {
       ...DEFAULT_SERVER_OPTIONS,
       leaseNs: 40e6,
+      // Clocks that differ by as much as is allowed differ by half a heartbeat in a lease.
+      driftPpm: 50_000,
       silenceNs: 20e6,
       heartbeatNs: 4e6,
       repairBlocks: 8,
@@ -71,6 +79,7 @@ export function threadPetal(servers: number, copies: number, restartNs: number):
   return {
     servers,
     copies,
+    placement: {},
     options: DEFAULT_SERVER_OPTIONS,
     store: {
       dataDisks: 1,

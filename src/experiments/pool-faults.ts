@@ -1,12 +1,14 @@
 /**
- * What goes wrong in the Petal pool of a seed: its servers, their hosts and disks, and the network.
+ * What goes wrong in the Petal pool of a seed: its servers, their hosts, disks and clocks, the
+ * network, and the way to the directory.
  *
  * Which kinds a seed has at all is drawn first, as for everything else (`sim-faults.ts`). The
  * budget is that of K4: any server may die, lose its power, stand still or be cut off, and several
  * at a time, for what is on a disk comes back with it, and until then guests wait. But a disk that
- * fails may take a copy away for good. So the disks of one server have trouble at the most, and
- * then nothing strikes those that keep the other copies of what is on them: at any moment one copy
- * of each block is in sync and whole.
+ * fails may take a copy away for good, and so may a host of guests that is lost with the server on
+ * it. So the disks of one server have trouble at the most, or those servers are lost that share
+ * no block, and then nothing strikes who keeps the other copies of what is on them: at any moment
+ * one copy of each block is in sync and whole.
  */
 import type { Prng } from '../base/prng.ts';
 import { type GlobalMap, groupsOf, membersOf } from '../petal-backend/placement.ts';
@@ -18,7 +20,7 @@ import {
   type Fault,
   LINK_TROUBLES,
 } from '../world/faults.ts';
-import { poolLinkOf } from './check-faults.ts';
+import { DIRECTORY_LINK_TROUBLES, directoryLinkOf, poolLinkOf } from './check-faults.ts';
 import type { PetalScenario } from './petal-scenario.ts';
 import { imageTriggerOf, serverTriggerOf, timeOf } from './random-triggers.ts';
 
@@ -39,7 +41,14 @@ const KIND_CHANCE = 0.4;
 const MORE_MAX = 2;
 const BOTH_CHANCE = 0.3;
 const LONGEST_NS = 150e6;
+/** Of a server that stands still: ten leases. */
+const LONGEST_PAUSE_NS = 400e6;
 const LONGEST_DELAY_NS = 20e6;
+const CLOCK_CHANCE = 0.4;
+const DIRECTORY_CHANCE = 0.4;
+const IN_ORDER_CHANCE = 0.3;
+/** Between the deaths of two servers that share blocks: until the first is dropped, and beyond. */
+const LONGEST_GAP_LEASES = 3;
 /**
  * Data that change on the medium have sums, and another copy: a pool promises that they are found.
  */
@@ -48,13 +57,21 @@ const TROUBLES = DISK_TROUBLES.filter(
 );
 const LINK_TROUBLES_OF_POOL = LINK_TROUBLES.filter((trouble) => trouble !== 'cut-kind');
 
-export function poolFaults(random: Prng, petal: PetalScenario, hosts: readonly string[]): Fault[] {
+/** `lost`: servers whose hosts are lost with their disks. No two of them share a block. */
+export function poolFaults(
+  random: Prng,
+  petal: PetalScenario,
+  hosts: readonly string[],
+  lost: readonly number[] = [],
+): Fault[] {
   const kinds: Kind[] = KINDS.filter(() => random.chance(KIND_CHANCE));
   if (kinds.length === 0) kinds.push('server-kill');
   const more = random.between(0, MORE_MAX);
   const drawn = [...kinds, ...Array.from({ length: more }, () => random.pick(kinds))];
-  const frail = kinds.includes('server-disk') ? random.between(1, petal.servers) : null;
-  const others = victimsOf(petal, frail).map(serverName);
+  const weak = kinds.includes('server-disk') ? random.between(1, petal.servers) : null;
+  const frail = lost[0] ?? weak;
+  const spared = lost.length > 0 ? lost : weak === null ? [] : [weak];
+  const others = victimsOf(petal, spared).map(serverName);
   const faults: Fault[] = [];
   const troubled = new Set<string>();
   for (const kind of drawn) {
@@ -63,14 +80,52 @@ export function poolFaults(random: Prng, petal: PetalScenario, hosts: readonly s
     const victims = mayBeFrail ? [...others, serverName(frail)] : others;
     if (kind !== 'server-disk' && victims.length === 0) continue;
     const server = kind === 'server-disk' ? serverName(frail ?? 1) : random.pick(victims);
-    const fault = faultOf(kind, random, server, others, hosts);
+    const fault = onItsHost(faultOf(kind, random, server, others, hosts), petal);
     const part = isDeath && server === serverName(frail ?? 0) ? 'death' : partOf(fault);
     if (part !== null && troubled.has(part)) continue;
     if (part !== null) troubled.add(part);
     faults.push(fault);
   }
   if (frail === null && random.chance(BOTH_CHANCE)) faults.push(...bothDie(random, petal));
-  return faults;
+  faults.push(...clocksOf(random.fork('clocks'), petal));
+  if (others.length > 0) faults.push(...directoryCuts(random.fork('directory'), others));
+  const inOrder = random.fork('in order');
+  if (frail === null && inOrder.chance(IN_ORDER_CHANCE)) faults.push(...dieInOrder(inOrder, petal));
+  return faults.map((fault) => onItsHost(fault, petal));
+}
+
+/** The power of a host of guests is theirs to lose: a server that is on it is killed. */
+function onItsHost(fault: Fault, { placement }: PetalScenario): Fault {
+  if (fault.kind !== 'server-power-cut' || placement[fault.server] === undefined) return fault;
+  return { ...fault, kind: 'server-kill' };
+}
+
+/** Clocks of servers go as wrong as leases allow for, some of them fast and some slow. */
+function clocksOf(random: Prng, { servers, options }: PetalScenario): Fault[] {
+  if (!random.chance(CLOCK_CHANCE)) return [];
+  const { driftPpm: bound } = options;
+  return Array.from({ length: servers }, (_, at): Fault => {
+    const driftPpm = random.chance(0.5)
+      ? random.pick([-bound, bound])
+      : random.between(-bound, bound);
+    const forNs = random.between(LONGEST_NS, 4 * LONGEST_NS);
+    const when = { kind: 'time', atNs: random.between(0, LONGEST_NS) } as const;
+    const actor = serverName(at + 1);
+    return { kind: 'clock', actor, trouble: 'skew', driftPpm, forNs, when };
+  });
+}
+
+/** A server reaches everybody but the directory. */
+function directoryCuts(random: Prng, servers: readonly string[]): Fault[] {
+  if (!random.chance(DIRECTORY_CHANCE)) return [];
+  const cut = servers.filter(() => random.chance(0.5));
+  return (cut.length === 0 ? servers.slice(0, 1) : cut).map((server): Fault => {
+    const trouble = random.pick(DIRECTORY_LINK_TROUBLES);
+    const delayNs = random.between(1, LONGEST_DELAY_NS);
+    const forNs = random.between(1, LONGEST_NS);
+    const measure = { trouble, delayNs, forNs, share: 0, messageKind: 0 };
+    return { kind: 'link', link: directoryLinkOf(server), ...measure, when: timeOf(random) };
+  });
 }
 
 /** Two servers that share blocks die at the same moment: drawn apart, for else it is too rare. */
@@ -87,15 +142,36 @@ function bothDie(random: Prng, { servers }: PetalScenario): Fault[] {
 }
 
 /**
- * Whom anything may strike. If the disks of a server may fail: whoever shares no block with it. It
- * may die itself, once: what it has lost then it is given by the others, who are in sync.
+ * Two servers that share blocks die one after the other, in either order: often the second one is
+ * alone in sync by then, and what the first one has when it is back is old.
  */
-function victimsOf({ servers, copies }: PetalScenario, frail: number | null): number[] {
+function dieInOrder(random: Prng, { servers, options }: PetalScenario): Fault[] {
+  const one = random.between(1, servers);
+  const pair = [one, (one % servers) + 1];
+  if (random.chance(0.5)) pair.reverse();
+  const first = timeOf(random);
+  const gapNs = random.between(1, LONGEST_GAP_LEASES * options.leaseNs);
+  return pair.map((server, at): Fault => {
+    const kind = random.chance(0.5) ? 'server-kill' : 'server-power-cut';
+    const when = { kind: 'time', atNs: first.atNs + at * gapNs } as const;
+    return { kind, server: serverName(server), when };
+  });
+}
+
+/**
+ * Whom anything may strike. If disks may fail or be lost: whoever shares no block with those. One
+ * of these may die itself, once: what it has lost then it is given by the others, who are in sync.
+ */
+function victimsOf({ servers, copies }: PetalScenario, frail: readonly number[]): number[] {
   const numbers = Array.from({ length: servers }, (_, at) => at + 1);
-  if (frail === null) return numbers;
   const map: GlobalMap = { gmap: 1, servers: numbers, copies };
-  const beside = new Set(groupsOf(map, frail).flatMap((group) => membersOf(map, group)));
+  const beside = new Set(frail.flatMap((server) => sharersOf(map, server)));
   return numbers.filter((server) => !beside.has(server));
+}
+
+/** Who has a copy of anything that this server has, itself included. */
+function sharersOf(map: GlobalMap, server: number): number[] {
+  return groupsOf(map, server).flatMap((group) => membersOf(map, group));
 }
 
 /** What may have one fault only: of two troubles of one kind the first that ends heals both. */
@@ -118,14 +194,18 @@ function faultOf(
     case 'server-kill':
     case 'server-power-cut':
       return { kind, server, when };
-    case 'server-pause':
-      return { kind, server, forNs, when };
+    case 'server-pause': {
+      const isLong = random.chance(0.3);
+      const pauseNs = isLong ? random.between(LONGEST_NS, LONGEST_PAUSE_NS) : forNs;
+      return { kind, server, forNs: pauseNs, when };
+    }
     case 'server-disk':
       return { kind, server, trouble: random.pick(TROUBLES), forNs, when };
     case 'partition': {
       const others = servers.filter((one) => one !== server);
       const other = random.pick([...others, ...hosts.map(driverName)]);
-      return { kind, server, other, forNs, when };
+      const oneWay = random.chance(0.4);
+      return { kind, server, other, oneWay, forNs, when };
     }
     case 'pool-link': {
       const actor = random.chance(0.5) ? server : driverName(random.pick(hosts));

@@ -145,6 +145,6 @@ function protocolOf(random: Prng, event: ProtocolEvent, fromNth: number): Protoc
   return { kind: 'protocol', event, nth: random.between(fromNth, NTH_MAX[event]) };
 }
 
-export function timeOf(random: Prng): Trigger {
+export function timeOf(random: Prng): Trigger & { kind: 'time' } {
   return { kind: 'time', atNs: random.between(40e6, LAST_STRIKE_NS) };
 }

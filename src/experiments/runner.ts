@@ -13,6 +13,7 @@ import type { FsckReport } from '../parallax/fsck/report.ts';
 import { GuestTrack } from './guest-track.ts';
 import { HostKeeper } from './host-keeper.ts';
 import { type PetalHealth, PetalKeeper } from './petal-keeper.ts';
+import type { PetalScenario } from './petal-scenario.ts';
 import type { Scenario } from './scenario.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Stage } from './stage.ts';
@@ -24,6 +25,8 @@ export interface StoryEvent {
 }
 
 const LOOK_NS = 5e6;
+/** Until a dead server is missed, dropped, and its lease waited for. */
+const OUTAGE_LEASES = 4;
 
 export class Run {
   readonly scenario: Scenario;
@@ -73,7 +76,16 @@ export class Run {
     };
     const { plan, directory, digest } = store;
     const made = { servers, directory, digest, plan, petal };
-    return new PetalKeeper({ stage, ...made, tell, problem, failed });
+    const died = (): void => this.#serverDied(petal);
+    return new PetalKeeper({ stage, ...made, tell, died, problem, failed });
+  }
+
+  /** Whoever is held up until others go on without a server waits for nobody else's sake. */
+  #serverDied({ restartNs, options }: PetalScenario): void {
+    const fromNs = this.#nowNs();
+    const { driverRestartNs } = this.scenario;
+    const toNs = fromNs + driverRestartNs + restartNs + OUTAGE_LEASES * options.leaseNs;
+    for (const { troubles } of this.guests) troubles.push({ fromNs, toNs });
   }
 
   get world(): Stage['world'] {

@@ -11,7 +11,7 @@ import type { FrontOptions } from '../guests/front-connect.ts';
 import type { Pace } from '../guests/pace.ts';
 import type { Policy } from '../parallax/vdi/policy.ts';
 import { SMALL_SIZES } from '../parallax/vdi/sizes.ts';
-import { PETAL_BUGS, type PetalBug } from '../petal-backend/server/ports.ts';
+import { PETAL_BUGS, type PetalBug, serverName } from '../petal-backend/server/ports.ts';
 import { STORE_BUGS, type StoreBug } from '../petal-backend/store/store-options.ts';
 import { fitNone } from '../traces/fit.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
@@ -27,6 +27,7 @@ const REQUESTS_MIN = 200;
 const REQUESTS_MAX = 500;
 const SNAPSHOTS_MAX = 3;
 const HOSTS = ['h0', 'h1'];
+const PLACED_CHANCE = 0.35;
 /** 6 GiB: crashes and failed writes leave extents of 64 MiB behind, and a seed has many. */
 const POOL_BLOCKS = 96 * EXTENT_BLOCKS;
 
@@ -103,10 +104,22 @@ function storeOf(
 function petalOf(random: Prng, servers: number, bug: SimBug): PetalScenario | null {
   if (servers === 0) return null;
   const copies = servers > 2 && random.chance(0.25) ? 3 : 2;
-  const petal = simPetal(servers, copies, random.between(0, 60) * 1e6);
+  const plain = simPetal(servers, copies, random.between(0, 60) * 1e6);
+  const petal = { ...plain, placement: placementOf(random, servers, copies) };
   if (!isPoolBug(bug)) return petal;
   if (isStoreBug(bug)) return { ...petal, store: { ...petal.store, plantedBug: bug } };
   return { ...petal, options: { ...petal.options, plantedBug: bug } };
+}
+
+/** In some seeds hosts of guests contribute disks: servers that share no block are on them. */
+function placementOf(random: Prng, servers: number, copies: number): PetalScenario['placement'] {
+  if (!random.chance(PLACED_CHANCE)) return {};
+  const [host, otherHost] = random.chance(0.5) ? HOSTS : HOSTS.toReversed();
+  const first = random.between(1, servers);
+  const second = ((first + copies - 1) % servers) + 1;
+  const placed = { [serverName(first)]: host ?? '' };
+  if (servers < 2 * copies || random.chance(0.5)) return placed;
+  return { ...placed, [serverName(second)]: otherHost ?? '' };
 }
 
 function isPoolBug(bug: SimBug): bug is PetalBug | StoreBug {

@@ -25,7 +25,7 @@ import {
   type Trigger,
 } from '../world/faults.ts';
 import { storeLinkOf } from './check-faults.ts';
-import type { PetalScenario } from './petal-scenario.ts';
+import { type PetalScenario, serverNames } from './petal-scenario.ts';
 import { type PoolFaultKind, poolFaults } from './pool-faults.ts';
 import {
   driverKillOf,
@@ -109,8 +109,19 @@ export function randomFaults(
   if (onImages && hosts.length > 1 && apart.chance(TAKE_OVER_CHANCE)) {
     faults.push(takeOverOf(apart, hosts));
   }
-  if (petal !== null) faults.push(...poolFaults(random.fork('pool'), petal, hosts));
+  if (petal !== null) {
+    const lost = serversLost(petal, faults);
+    faults.push(...poolFaults(random.fork('pool'), petal, hosts, lost));
+  }
   return faults;
+}
+
+/** Numbers of the servers whose disks are lost with a host of guests. */
+function serversLost(petal: PetalScenario, faults: readonly Fault[]): number[] {
+  const lost = faults.flatMap((fault) => (fault.kind === 'host-loss' ? [fault.host] : []));
+  return serverNames(petal).flatMap((server, at) => {
+    return lost.includes(petal.placement[server] ?? '') ? [at + 1] : [];
+  });
 }
 
 /** A host stands still for about as long as it takes another one to act, or for much longer. */

@@ -11,6 +11,7 @@ import {
 } from '../petal-backend/create-petal-server.ts';
 import type { PetalServerActor, ServerReport } from '../petal-backend/server/petal-server-actor.ts';
 import type { PeerNet } from '../petal-backend/server/ports.ts';
+import { isStoreDisk } from '../petal-backend/store/store-options.ts';
 import { LinkNet, PETAL_LINK } from '../petal-backend/wire/link-net.ts';
 import { Switchboard } from '../petal-backend/wire/switchboard.ts';
 import type { ActorHandle } from '../world/actor.ts';
@@ -28,6 +29,8 @@ import { strikeDisk } from './sim-disk-trouble.ts';
 import type { PetalStage, ServerLook } from './stage.ts';
 
 const UUID_BYTES = 16;
+/** A server has no rings: no word of its host's RAM is its bell. */
+const NO_BELL = -1;
 
 export class SimPetalStage implements PetalStage {
   readonly scrubOn = true;
@@ -40,12 +43,15 @@ export class SimPetalStage implements PetalStage {
   readonly #spawner: SimSpawner;
   /** Newest lives of the servers, by number. */
   readonly #actors = new Map<number, PetalServerActor>();
+  /** Hosts of guests that are down. */
+  readonly #dark = new Set<string>();
 
   constructor(simulator: Simulator, scenario: PetalScenario, directory: SimDirectory) {
     this.#simulator = simulator;
     this.#scenario = scenario;
     this.#directory = new DirectoryServer(directory);
     for (const name of serverNames(scenario)) {
+      if (scenario.placement[name] !== undefined) continue;
       simulator.addHost(hostOf(name), { memoryBytes: PAGE_BYTES });
     }
     const { leaseNs, driftPpm } = scenario.options;
@@ -62,6 +68,19 @@ export class SimPetalStage implements PetalStage {
     });
   }
 
+  isPowered(server: string): boolean {
+    return !this.#dark.has(this.#hostOf(server));
+  }
+
+  /** A host of guests has no power, or is gone. */
+  hostDown(host: string): void {
+    this.#dark.add(host);
+  }
+
+  hostUp(host: string): void {
+    this.#dark.delete(host);
+  }
+
   start(name: string): ActorHandle {
     const server = this.#numberOf(name);
     const { options, store } = this.#scenario;
@@ -70,8 +89,8 @@ export class SimPetalStage implements PetalStage {
     const handle = this.#spawner.spawn({
       kind: 'petal-server',
       name,
-      host: hostOf(name),
-      bellAddress: 0,
+      host: this.#hostOf(name),
+      bellAddress: NO_BELL,
       links: PETAL_SERVER_LINKS,
       config: { pool: RUN_POOL, server, store: { ...store, server: uuid }, options },
     });
@@ -88,29 +107,23 @@ export class SimPetalStage implements PetalStage {
   }
 
   async powerCut(server: string): Promise<void> {
-    this.#simulator.host(hostOf(server)).powerCut();
+    this.#simulator.host(this.#hostOf(server)).powerCut();
     await Promise.resolve();
   }
 
   trouble(server: string, trouble: DiskTrouble, forNs: number): () => void {
-    const host = this.#simulator.host(hostOf(server));
+    const host = this.#simulator.host(this.#hostOf(server));
     const heals = host
       .diskNames()
+      .filter(isStoreDisk)
       .map((name) => strikeDisk(host.disk(name), trouble, this.#simulator.nowNs, forNs));
     return () => {
       for (const heal of heals) heal();
     };
   }
 
-  partition(one: string, other: string): () => void {
-    const ways: [string, string][] = [
-      [one, other],
-      [other, one],
-    ];
-    for (const [from, to] of ways) this.#board.cut(from, to);
-    return () => {
-      for (const [from, to] of ways) this.#board.join(from, to);
-    };
+  partition(one: string, other: string, oneWay: boolean): () => void {
+    return this.#board.part(one, other, oneWay);
   }
 
   report(server: string): Promise<ServerReport | null> {
@@ -128,7 +141,7 @@ export class SimPetalStage implements PetalStage {
 
   /** A net for somebody in the toolstack's thread, whom no fault strikes. */
   netFor(name: string, world: World): PeerNet {
-    const life = this.#simulator.newIncarnation(name, this.#simulator.host(hostOf('s1')));
+    const life = this.#simulator.newIncarnation(name, this.#simulator.host(this.#hostOf('s1')));
     const { near, far } = this.#simulator
       .link(`${name}/${PETAL_LINK}`)
       .connect(this.#simulator, life);
@@ -140,7 +153,7 @@ export class SimPetalStage implements PetalStage {
     const { server } = config as PetalServerConfig;
     const actor = createPetalServer(this.laws.worldFor(world, server), config);
     this.#actors.set(server, actor);
-    const host = this.#simulator.host(hostOf(world.name));
+    const host = this.#simulator.host(this.#hostOf(world.name));
     this.laws.started(server, {
       get store() {
         return actor.store;
@@ -149,6 +162,10 @@ export class SimPetalStage implements PetalStage {
       isAlive: () => this.#actors.get(server) === actor && host.hasActor(world.name),
     });
     return actor;
+  }
+
+  #hostOf(server: string): string {
+    return this.#scenario.placement[server] ?? hostOf(server);
   }
 
   #numberOf(server: string): number {

@@ -94,6 +94,7 @@ export class SimStage implements Stage {
   }
 
   openHost(name: string, ids: Ids, events: ToolstackEvents): Toolstack {
+    this.petal?.hostUp(name);
     const world = this.simulator.toolstackWorld(`${name}/dom0`, this.simulator.host(name));
     const options = this.#scenario.disturbedStore
       ? {
@@ -123,11 +124,13 @@ export class SimStage implements Stage {
   }
 
   powerCut(host: string): Promise<void> {
+    this.petal?.hostDown(host);
     this.simulator.host(host).powerCut();
     return Promise.resolve();
   }
 
   hostLoss(host: string): Promise<void> {
+    this.petal?.hostDown(host);
     this.simulator.host(host).lose();
     return Promise.resolve();
   }

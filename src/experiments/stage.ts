@@ -67,6 +67,8 @@ export interface Stage {
 export interface PetalStage {
   /** What became of the laws of the pool; null: nobody sees all of it at once in this world. */
   readonly laws: (LawsReport & { lookAtAll(): void }) | null;
+  /** Whether its host has power: no server is started on one that is dark. */
+  isPowered(server: string): boolean;
   /** Starts a server that is not running, on the disks of its host. */
   start(server: string): ActorHandle;
   /** From now on frames for `name` go there. */
@@ -75,8 +77,8 @@ export interface PetalStage {
   powerCut(server: string): Promise<void>;
   /** Gives all disks of a server trouble, meant to last for `forNs`; returns what ends it. */
   trouble(server: string, trouble: DiskTrouble, forNs: number): () => void;
-  /** Neither hears the other any more; returns what ends it. */
-  partition(one: string, other: string): () => void;
+  /** Neither hears the other any more, or only one does not; returns what ends it. */
+  partition(one: string, other: string, oneWay: boolean): () => void;
   /** What a server says of itself; null: it does not run, or does not answer. */
   report(server: string): Promise<ServerReport | null>;
   /** Servers go on after `stores`, so that what is damaged may be made whole yet. */

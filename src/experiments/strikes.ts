@@ -99,7 +99,6 @@ export class Strikes {
     const cell = `${faultName(fault)}/${this.#phaseOf(fault)}`;
     this.struck.set(cell, (this.struck.get(cell) ?? 0) + 1);
     if ('forNs' in fault) this.#noteTrouble(fault, fault.forNs);
-    else if ('server' in fault) this.#noteTrouble(fault, this.#pool.outageNs);
     switch (fault.kind) {
       case 'kill-driver':
         this.#host(fault.host).killDriver();
@@ -203,12 +202,18 @@ export class Strikes {
     const { server, forNs } = fault;
     const servers = present(stage.petal, 'a script is checked before it is played');
     const lasts = `for ${formatDuration(forNs)}`;
-    if (fault.kind === 'partition') tell(`${server} and ${fault.other} are cut apart ${lasts}`);
-    else tell(`disks of ${server}: ${fault.trouble} ${lasts}`);
-    const heal =
-      fault.kind === 'partition'
-        ? servers.partition(server, fault.other)
-        : servers.trouble(server, fault.trouble, forNs);
+    let heal: () => void;
+    if (fault.kind === 'partition') {
+      const { other, oneWay = false } = fault;
+      const what = oneWay
+        ? `${other} does not hear ${server}`
+        : `${server} and ${other} are cut apart`;
+      tell(`${what} ${lasts}`);
+      heal = servers.partition(server, other, oneWay);
+    } else {
+      tell(`disks of ${server}: ${fault.trouble} ${lasts}`);
+      heal = servers.trouble(server, fault.trouble, forNs);
+    }
     await stage.timers.sleep(forNs);
     heal();
   }
@@ -236,9 +241,10 @@ export class Strikes {
     stage.setDrift(actor, 0);
   }
 
-  /** What the victim, or the first unfinished guest of its host, was doing. */
+  /** What the victim, or the first unfinished guest of its host, was doing; of a server: any. */
   #phaseOf(fault: Fault): string {
-    const guests = this.#guestsOf(fault);
+    const struck = this.#guestsOf(fault);
+    const guests = struck.length > 0 ? struck : this.#parts.guests;
     const host = guests[0]?.host;
     if (host !== undefined && this.#host(host).isOut) return 'outage';
     return (guests.find(({ finished }) => !finished) ?? guests[0])?.stats.phaseName ?? 'none';
@@ -276,7 +282,7 @@ function isScripted(kind: Fault['when']['kind']): boolean {
 
 /** Whoever uses the store may be held up by it. */
 function isOfStore(fault: Fault): boolean {
-  if (fault.kind === 'link') return /^s\d+\/petal$/.test(fault.link);
+  if (fault.kind === 'link') return /^s\d+\/(petal|directory)$/.test(fault.link);
   const { kind } = fault;
   return kind === 'pool-disk' || kind === 'directory-majority-loss' || 'server' in fault;
 }

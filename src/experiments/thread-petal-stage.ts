@@ -51,6 +51,10 @@ export class ThreadPetalStage implements PetalStage {
     this.#directory = new DirectoryServer(parts.directory);
   }
 
+  isPowered(): boolean {
+    return true;
+  }
+
   start(name: string): ActorHandle {
     const handle = this.#parts.spawner.spawn({
       kind: 'petal-server',
@@ -82,13 +86,8 @@ export class ThreadPetalStage implements PetalStage {
     return fail('a script is checked before it is played');
   }
 
-  partition(one: string, other: string): () => void {
-    this.#board.cut(one, other);
-    this.#board.cut(other, one);
-    return () => {
-      this.#board.join(one, other);
-      this.#board.join(other, one);
-    };
+  partition(one: string, other: string, oneWay: boolean): () => void {
+    return this.#board.part(one, other, oneWay);
   }
 
   async report(server: string): Promise<ServerReport | null> {

@@ -297,6 +297,8 @@ export type SpineFault = { readonly when: Trigger } & (
       readonly kind: 'partition';
       readonly server: string;
       readonly other: string;
+      /** Only what the server says to the other is lost. */
+      readonly oneWay?: boolean;
       readonly forNs: number;
     }
   /** Trouble with the disk of a guest. */

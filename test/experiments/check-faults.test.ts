@@ -51,6 +51,45 @@ test('a link to the store can be clogged and slow; all else is refused, and it s
   }
 });
 
+function refusalOnPetal(fault: Fault, placement: Record<string, string> = {}): UsageError {
+  const petal = { ...ON_PETAL.store.petal, placement };
+  const guests = ON_PETAL.guests.map((guest) => ({ ...guest, device: 'vdi' as const }));
+  const store = { ...ON_PETAL.store, petal };
+  const cast = { ...ON_PETAL, guests, hosts: ['h0', 'h1'], store, faults: [fault] };
+  try {
+    checkFaults(cast);
+  } catch (thrown) {
+    return thrown as UsageError;
+  }
+  throw new Error(`${faultName(fault)} was let through`);
+}
+
+test('the way to the directory may be cut, held and slow; it keeps order, and says so', (t) => {
+  for (const trouble of LINK_TROUBLES) {
+    const fault = link(trouble, { link: 's1/directory' });
+    if (/^(cut|cut-to-actor|cut-from-actor|clog|delay)$/.test(trouble)) {
+      t.notThrows(() => checkFaults({ ...ON_PETAL, faults: [fault] }), trouble);
+    } else t.regex(refusalOnPetal(fault).message, /keeps the order of what it carries/);
+  }
+});
+
+test('clocks of servers keep within what leases allow for, and do not jump', (t) => {
+  const { driftPpm } = ON_PETAL.store.petal.options;
+  const skew = { kind: 'clock', actor: 's1', trouble: 'skew', forNs: 1e6, when } as const;
+  t.notThrows(() => checkFaults({ ...ON_PETAL, faults: [{ ...skew, driftPpm: -driftPpm }] }));
+  t.regex(refusalOnPetal({ ...skew, driftPpm: driftPpm + 1 }).message, /which leases allow for/);
+  const jump = { kind: 'clock', actor: 's1', trouble: 'jump', jumpNs: 1e6, when } as const;
+  t.regex(refusalOnPetal(jump).message, /clocks of servers do not jump/);
+});
+
+test('a server on a host of guests has its power, and needs it to come back to', (t) => {
+  const placement = { s1: 'h0' };
+  const cut = { kind: 'server-power-cut', server: 's1', when } as const;
+  t.regex(refusalOnPetal(cut, placement).message, /use power-cut of the host, or server-kill/);
+  const loss = { kind: 'host-loss', host: 'h0', by: 'h1', when } as const;
+  t.regex(refusalOnPetal(loss, placement).message, /takes server s1 of the pool away for ever/);
+});
+
 test('faults of a pool have names, and a run without one says what they need', (t) => {
   const pool: Fault[] = [
     { kind: 'server-kill', server: 's1', when },

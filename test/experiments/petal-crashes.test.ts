@@ -57,8 +57,11 @@ for (const policy of Object.values(Policy)) {
     t.true(run.finished);
     t.is(run.petal?.deaths.length, 3);
     t.true(coverageOf(run).stakes.includes('K4 copies of the pool lost'));
-    for (const name of ['fsck', 'pool-clean', 'pool-copies']) {
-      t.true(checks.some((check) => check.name === name, `${name} is judged`));
+    for (const name of ['fsck', 'pool-laws', 'pool-clean', 'pool-copies']) {
+      t.true(
+        checks.some((check) => check.name === name),
+        `${name} is judged`,
+      );
     }
   });
 }
@@ -133,6 +136,71 @@ test('a server stands still, and two that share blocks are cut apart: who was dr
   const { checks } = await judgedRun(onPetal(Policy.w2, faults), 6);
   allHold(t, checks, 'seed 6');
 });
+
+for (const [first, second] of [
+  ['s1', 's2'],
+  ['s2', 's1'],
+] as const) {
+  test(`${first} dies, then ${second}, which was alone by then: guests wait for it, and nothing old is shown`, async (t) => {
+    const faults: Fault[] = [killOf(first, 0.3), killOf(second, 0.6)];
+    const { run, checks } = await judgedRun(
+      onPetal(Policy.w2, faults, { restartNs: 100e6 }),
+      first === 's1' ? 11 : 12,
+    );
+    allHold(t, checks, `${first} before ${second}`);
+    t.true(
+      toldAtNs(t, run, `server ${second} is killed`) < toldAtNs(t, run, `${first} runs again`),
+    );
+    const moment = 'two servers that keep the same blocks were dead at a time';
+    t.true(coverageOf(run).moments.includes(moment));
+  });
+}
+
+test('servers reach everybody but the directory: who has the lease goes on, who has not says so, and all heals', async (t) => {
+  for (const trouble of ['cut', 'cut-to-actor', 'cut-from-actor', 'clog', 'delay'] as const) {
+    const measure = { trouble, forNs: 120e6, delayNs: 10e6, share: 0, messageKind: 0 };
+    const faults: Fault[] = ['s1', 's3'].map((server, i) => {
+      return { kind: 'link', link: `${server}/directory`, ...measure, when: at(0.2 + 0.3 * i) };
+    });
+    const { checks } = await judgedRun(onPetal(Policy.w2, faults), 13);
+    allHold(t, checks, trouble);
+  }
+});
+
+test('only one of two does not hear the other; one stands still for ten leases; clocks drift', async (t) => {
+  const { driftPpm } = simPetal(4, 2, RESTART_NS).options;
+  const skew = { kind: 'clock', trouble: 'skew', forNs: 600e6, when: at(0.05) } as const;
+  const oneWay = { kind: 'partition', oneWay: true, forNs: 100e6 } as const;
+  const faults: Fault[] = [
+    { ...skew, actor: 's1', driftPpm },
+    { ...skew, actor: 's2', driftPpm: -driftPpm },
+    { ...oneWay, server: 's1', other: 's2', when: at(0.1) },
+    { ...oneWay, server: 's3', other: 's2', when: at(0.3) },
+    { ...oneWay, server: 's4', other: 'h0/driver-vm', when: at(0.5) },
+    { kind: 'server-pause', server: 's1', forNs: 400e6, when: at(0.7) },
+  ];
+  const { run, checks } = await judgedRun(onPetal(Policy.w2, faults), 14);
+  allHold(t, checks, 'seed 14');
+  toldAtNs(t, run, 's2 does not hear s1');
+});
+
+for (const crash of ['power-cut', 'host-loss'] as const) {
+  test(`hosts of guests contribute disks: ${crash} of one takes its server with it, which comes back and is brought up to date`, async (t) => {
+    const placement = { s1: 'h0', s3: 'h1' };
+    for (const policy of [Policy.w0, Policy.w2]) {
+      const faults: Fault[] = [
+        { kind: crash, host: 'h0', when: at(0.3) },
+        { kind: crash, host: 'h1', when: at(0.7) },
+      ];
+      const { run, checks } = await judgedRun(onPetal(policy, faults, { placement }), 15);
+      allHold(t, checks, `policy ${policy}`);
+      t.deepEqual(
+        run.petal?.deaths.map(({ server, crash: how }) => `${server} ${how}`),
+        ['s1 host-down', 's3 host-down'],
+      );
+    }
+  });
+}
 
 test('an image moves to the other host while servers die; source and target die in it', async (t) => {
   const takeOver: Fault = { kind: 'take-over', host: 'h0', by: 'h1', forNs: 20e6, when: HALF_WAY };

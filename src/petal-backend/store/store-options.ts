@@ -47,6 +47,11 @@ export function dataDiskName(disk: number): string {
   return `data-${disk}`;
 }
 
+/** Whether a disk of a host is one of a server's. */
+export function isStoreDisk(name: string): boolean {
+  return name === LOG_DISK || /^data-\d+$/.test(name);
+}
+
 /** Where things lie on a data disk. */
 export interface DataGeometry {
   readonly pages: number;

@@ -47,6 +47,16 @@ export class Switchboard {
     this.#cut.delete(wayOf(from, to));
   }
 
+  /** Neither hears the other, or `oneWay` the other one does not; returns what ends it. */
+  part(one: string, other: string, oneWay: boolean): () => void {
+    this.cut(one, other);
+    if (!oneWay) this.cut(other, one);
+    return () => {
+      this.join(one, other);
+      if (!oneWay) this.join(other, one);
+    };
+  }
+
   /** Ends all cuts. */
   heal(): void {
     this.#cut.clear();
