@@ -190,6 +190,31 @@ test('a zombie client: after its fence is confirmed nothing of it is done', asyn
   t.is(history.conflict(), null);
 });
 
+/** The primary stands still when it has sent a write to the other one, and has not stored it. */
+async function standsStillInWrite(petal: SimPetal, history: History): Promise<void> {
+  const writer = await petal.client('h0');
+  const reader = await petal.client('h1', { timeoutNs: 1e6 });
+  await history.write(writer, BLOCK);
+  // Its lease begins at another moment before that with each seed.
+  await petal.world.timers.sleep(petal.simulator.seed * 1.7e6);
+  // Long enough to be taken for dead, and not so long that its lease is over then.
+  const stop = (): void => petal.pause(1, FAST.silenceNs + 8e6);
+  petal.simulator.armCrashPoint('s1', 'petal.before-store', 1, stop);
+  await history.write(writer, BLOCK);
+  // s1 goes on by its lease, if it has one yet.
+  for (let i = 0; i < 200; i++) {
+    await history.read(reader, BLOCK);
+    await petal.world.timers.sleep(0.1e6);
+  }
+}
+
+test('a paused primary, stale read: the write that it sent on is acknowledged by its successor when its lease is over', async (t) => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const { history } = await scenario(seed, standsStillInWrite);
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
 test('two neighbours fail: errors for what both had, never older data; all else goes on', async (t) => {
   await scenario(1, async (petal, history) => {
     const client = await petal.client('h0');

@@ -3,7 +3,8 @@
  *
  * ```
  * lock       its blocks: mutations of a block come one after the other
- * known?     the newest write of each block is this one, or a later one of the same session: done
+ * known?     the newest write of each block is this one, or a later one of the same session: done,
+ *            and told when nobody can show what was before
  * compare    writeIf: the version that the client expects, or another one is told
  * number     {term, n}; from here on it may have happened, whatever becomes of this server
  * copy       to the own store and to every server in sync, at the same time
@@ -170,13 +171,17 @@ export class PrimaryMutations {
     const { store, world } = this.#parts;
     const pair = this.#pair;
     if (pair.role !== 'primary' || !this.isOpen) return this.#end(mutation, PetalStatus.notHere);
+    const nowNs = world.clock.nowNs();
     const known = this.#known(mutation);
-    if (known !== null) return this.#end(mutation, known.status, known.version);
+    if (known !== null) {
+      // Who was dropped may have sent it on and still show what was before.
+      if (pair.holdsBack(nowNs)) return this.#end(mutation, PetalStatus.noLease);
+      return this.#end(mutation, known.status, known.version);
+    }
     if (mutation.message.kind === 'writeIf') {
       const { conditionalVersion } = store.facts(mutation);
       if (conditionalVersion !== mutation.message.expectedVersion) {
         // To tell the version is to read.
-        const nowNs = world.clock.nowNs();
         const mayRead = pair.hasLease(nowNs) && !pair.holdsBack(nowNs);
         if (!mayRead) return this.#end(mutation, PetalStatus.noLease);
         return this.#end(mutation, PetalStatus.otherVersion, conditionalVersion);
