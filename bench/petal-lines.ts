@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Prng } from '../src/base/prng.ts';
 import { openPetalClient, type PetalClient } from '../src/cli/petal-client.ts';
 import { poolCall } from '../src/parallax/story-io.ts';
+import type { PetalPoolOptions } from '../src/petal-backend/client/petal-pool.ts';
 import { groupOf } from '../src/petal-backend/placement.ts';
 import { DEFAULT_SERVER_OPTIONS, othersLeaseNs } from '../src/petal-backend/server/ports.ts';
 import { type BlockPool, EXTENT_BLOCKS, type PoolIo, PoolStatus } from '../src/world/block-pool.ts';
@@ -65,13 +66,16 @@ export function measureReads(scale: PetalScale): Promise<SpeedLine> {
     for (let block = 0; block < BLOCKS; block += 16) {
       await poolCall(client.pool, 'write', EXTENT_BLOCKS + block, everything);
     }
-    await speedOf(client.pool, 'read', scale.warmUpMs);
-    await bare.speed(scale.warmUpMs);
-    for (let round = 0; round < scale.rounds; round++) {
-      line.baseSpeeds.push(await bare.speed(scale.roundMs));
-      line.petalSpeeds.push(await speedOf(client.pool, 'read', scale.roundMs));
+    try {
+      await speedOf(client.pool, 'read', scale.warmUpMs);
+      await bare.speed(scale.warmUpMs);
+      for (let round = 0; round < scale.rounds; round++) {
+        line.baseSpeeds.push(await bare.speed(scale.roundMs));
+        line.petalSpeeds.push(await speedOf(client.pool, 'read', scale.roundMs));
+      }
+    } finally {
+      await bare.close();
     }
-    await bare.close();
     return line;
   });
 }
@@ -84,15 +88,15 @@ export function measureReads(scale: PetalScale): Promise<SpeedLine> {
 export async function measureTakeovers(scale: PetalScale): Promise<number[]> {
   const rig = await PetalRig.open({ servers: TAKEOVER_SERVERS, copies: 2, diskBytes: DISK_BYTES });
   try {
-    const client = await openPetalClient(rig.folder, 'bench', () => {}, { giveUpNs: GIVE_UP_NS });
-    const seconds: number[] = [];
-    for (let kill = 0; seconds.length < scale.takeovers; kill++) {
-      if (kill === scale.takeovers * 2) throw failed();
-      const took = await takeOver(client.pool, rig, EXTENT_BLOCKS + kill);
-      if (took !== null) seconds.push(took);
-    }
-    await client.close();
-    return seconds;
+    return await withClient(rig, { giveUpNs: GIVE_UP_NS }, async ({ pool }) => {
+      const seconds: number[] = [];
+      for (let kill = 0; seconds.length < scale.takeovers; kill++) {
+        if (kill === scale.takeovers * 2) throw failed();
+        const took = await takeOver(pool, rig, EXTENT_BLOCKS + kill);
+        if (took !== null) seconds.push(took);
+      }
+      return seconds;
+    });
   } finally {
     await rig.close();
   }
@@ -127,12 +131,23 @@ async function withPair<T>(
 ): Promise<T> {
   const rig = await PetalRig.open({ servers: 2, copies: 2, diskBytes: DISK_BYTES });
   try {
-    const client = await openPetalClient(rig.folder, 'bench', () => {});
-    const measured = await measure(client, rig);
-    await client.close();
-    return measured;
+    return await withClient(rig, {}, (client) => measure(client, rig));
   } finally {
     await rig.close();
+  }
+}
+
+/** A client that is left open dials for ever, and the process would never end. */
+async function withClient<T>(
+  rig: PetalRig,
+  options: Partial<PetalPoolOptions>,
+  measure: (client: PetalClient) => Promise<T>,
+): Promise<T> {
+  const client = await openPetalClient(rig.folder, 'bench', () => {}, options);
+  try {
+    return await measure(client);
+  } finally {
+    await client.close();
   }
 }
 

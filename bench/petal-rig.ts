@@ -13,6 +13,8 @@ export interface PetalRigOptions {
   readonly servers: number;
   readonly copies: number;
   readonly diskBytes: number;
+  /** For all to come up and into sync; half a minute unless said. */
+  readonly startMs?: number;
   /** Of Node, for each server. */
   readonly serverFlags?: readonly string[];
 }
@@ -30,14 +32,19 @@ export class PetalRig implements AskedPool {
   readonly #flags: readonly string[];
   readonly #children = new Map<string, ChildProcess>();
 
-  /** All servers are up, and in sync in each of their pairs. */
+  /** All servers are up, and in sync in each of their pairs; if they are not in time, all end. */
   static async open(options: PetalRigOptions): Promise<PetalRig> {
     const path = join(mkdtempSync(join(tmpdir(), 'stordom-petal-')), 'pool');
     await PetalFolder.create(path, options);
     const rig = new PetalRig(path, await PetalFolder.open(path), options);
     rig.#spawn('directory', ['directory'], []);
     for (const server of rig.servers) rig.start(server);
-    await becomesClean(rig, START_MS);
+    try {
+      await becomesClean(rig, options.startMs ?? START_MS);
+    } catch (thrown) {
+      await rig.close();
+      throw thrown;
+    }
     return rig;
   }
 

@@ -67,7 +67,7 @@ export function simPetal(servers: number, copies: number, restartNs: number): Pe
     },
     client: { ...DEFAULT_PETAL_POOL_OPTIONS, timeoutNs: 12e6, pauseNs: 1e6, giveUpNs: 120e9 },
     restartNs,
-    cleanWithinNs: 2e9,
+    cleanWithinNs: 400e6,
   };
 }
 
