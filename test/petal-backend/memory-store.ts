@@ -96,6 +96,10 @@ export class MemoryStore implements ChunkStore {
     return { damaged: some.filter((block) => this.#isDamaged(block)), chunks: limit, isRoundDone };
   }
 
+  hasRoom(): boolean {
+    return true;
+  }
+
   mutate(mutation: StoreMutation): void {
     const { trouble } = this.#disk;
     const isEarly = trouble === null && this.#random.chance(0.5);

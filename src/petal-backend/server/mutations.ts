@@ -6,6 +6,7 @@
  * known?     the newest write of each block is this one, or a later one of the same session: done,
  *            and told when nobody can show what was before
  * compare    writeIf: the version that the client expects, or another one is told
+ * room       the own store has room for it, or the client is told that there is none
  * number     {term, n}; from here on it may have happened, whatever becomes of this server
  * copy       to the own store and to every server in sync, at the same time
  * commit     all of them have it, durably, and nobody who was dropped can show what was before
@@ -187,6 +188,10 @@ export class PrimaryMutations {
         return this.#end(mutation, PetalStatus.otherVersion, conditionalVersion);
       }
       mutation.conditionalVersion = conditionalVersion + 1;
+    }
+    // Refused before it has a number it has surely not happened, and nobody has to step down.
+    if (mutation.op !== MutationOp.trim && !store.hasRoom(mutation)) {
+      return this.#end(mutation, PetalStatus.noSpace);
     }
     mutation.term = pair.term;
     mutation.n = this.#nextN++;

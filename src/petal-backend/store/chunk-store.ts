@@ -120,6 +120,8 @@ export interface ChunkStore {
   readonly intact: boolean;
   /** What was lost or damaged, as sentences; empty if intact. */
   readonly losses: readonly string[];
+  /** Whether there is room for data of that place; `mutate` may find none all the same. */
+  hasRoom(place: StorePlace): boolean;
   mutate(mutation: StoreMutation): void;
   read(read: StoreRead): void;
   facts(place: Omit<StorePlace, 'blocks'>): BlockFacts;

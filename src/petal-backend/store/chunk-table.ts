@@ -113,6 +113,11 @@ export class ChunkTable {
     }
   }
 
+  /** Whether any disk has one. */
+  hasFreeRow(): boolean {
+    return this.#nextRow.some((_, disk) => this.freeRow(disk) !== NONE);
+  }
+
   /** Gives a free row to the chunk that `entry` names. */
   create(row: number, entry: IntentEntry, pair: number): void {
     const { view } = this;

@@ -27,6 +27,7 @@ import { type BlockVersion, CHUNK_BLOCKS, type DirtyBlock } from '../wire/messag
 import { applyEntry } from './apply-entry.ts';
 import { factsOf, UNKNOWN } from './block-facts.ts';
 import { BlockReader } from './block-reader.ts';
+import { hasRoomFor } from './chunk-room.ts';
 import {
   type BlockFacts,
   type ChunkStore,
@@ -123,6 +124,10 @@ export class FileChunkStore implements ChunkStore {
     );
     this.#reader = new BlockReader(world, disks, table, this.#log.arena, this.#later);
     this.#scrubber = new Scrubber(table, (read) => this.read(read));
+  }
+
+  hasRoom(place: StorePlace): boolean {
+    return hasRoomFor(place, this.#recovered, () => this.decommit());
   }
 
   mutate(mutation: StoreMutation): void {
