@@ -47,6 +47,9 @@ const LONGEST_DELAY_NS = 20e6;
 const CLOCK_CHANCE = 0.4;
 const DIRECTORY_CHANCE = 0.4;
 const IN_ORDER_CHANCE = 0.3;
+const CLIENT_CHANCE = 0.4;
+/** Between two looks at what is due. */
+const MOMENT_NS = 5e6;
 /** Between the deaths of two servers that share blocks: until the first is dropped, and beyond. */
 const LONGEST_GAP_LEASES = 3;
 /**
@@ -89,6 +92,7 @@ export function poolFaults(
   if (frail === null && random.chance(BOTH_CHANCE)) faults.push(...bothDie(random, petal));
   faults.push(...clocksOf(random.fork('clocks'), petal));
   if (others.length > 0) faults.push(...directoryCuts(random.fork('directory'), others));
+  if (others.length > 0) faults.push(...withClient(random.fork('client'), others, hosts));
   const inOrder = random.fork('in order');
   if (frail === null && inOrder.chance(IN_ORDER_CHANCE)) faults.push(...dieInOrder(inOrder, petal));
   return faults.map((fault) => onItsHost(fault, petal));
@@ -113,6 +117,29 @@ function clocksOf(random: Prng, { servers, options }: PetalScenario): Fault[] {
     const actor = serverName(at + 1);
     return { kind: 'clock', actor, trouble: 'skew', driftPpm, forNs, when };
   });
+}
+
+/**
+ * A server dies, stands still or is heard late, and a driver VM dies in the same moment: nobody asks
+ * again for a write that one copy has, and the other one has not or gets after all.
+ */
+function withClient(random: Prng, servers: readonly string[], hosts: readonly string[]): Fault[] {
+  if (!random.chance(CLIENT_CHANCE)) return [];
+  const { atNs } = timeOf(random);
+  const server = random.pick(servers);
+  const kind = random.pick(['server-kill', 'server-pause', 'pool-link'] as const);
+  const when = { kind: 'time', atNs } as const;
+  const later = { kind: 'time', atNs: atNs + random.pick([0, 0, MOMENT_NS]) } as const;
+  const forNs = random.between(LONGEST_NS / 3, LONGEST_NS);
+  const measure = { delayNs: 0, share: 0, messageKind: 0, forNs };
+  const fault: Fault =
+    kind === 'pool-link'
+      ? { kind: 'link', link: poolLinkOf(server), trouble: 'clog', ...measure, when }
+      : kind === 'server-pause'
+        ? { kind, server, forNs, when }
+        : { kind, server, when };
+  const host = random.pick(hosts);
+  return [fault, { kind: 'kill-driver', host, when: later }];
 }
 
 /** A server reaches everybody but the directory. */
