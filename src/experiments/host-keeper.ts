@@ -476,9 +476,12 @@ export class HostKeeper {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
     if (track.host !== this.name) return;
-    if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
     await toolstack
-      .restartGuest(track.domain, (layout, frontId) => this.#configOf(track, layout, frontId))
+      .restartGuest(track.domain, (layout, frontId) => {
+        // Of the life before nothing is under way any more: what it wrote is in the tap by now.
+        if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
+        return this.#configOf(track, layout, frontId);
+      })
       .catch(unlessMoved);
     if (track.host !== this.name) return;
     this.#parts.tell(`${track.name} runs again and checks its disk`);

@@ -289,3 +289,12 @@ longTest(
 test('a server that is to die while the pool is looked at, after the run, lives on', async (t) => {
   t.deepEqual(await brokenBy(4, Policy.w5, 7), [], 'seed 4, seven servers');
 });
+
+longTest(
+  'what a guest wrote to a driver VM that had lost nothing is judged with the life that wrote it',
+  async (t) => {
+    for (const seed of [3010, 3012]) {
+      t.deepEqual(await brokenBy(seed, Policy.w5), [], `seed ${seed}`);
+    }
+  },
+);
