@@ -86,6 +86,25 @@ test('a server that is restarted at once resumes its place: nobody else loses th
   }
 });
 
+test('all servers stand still, with the machine that they are on: none takes another one for dead', async (t) => {
+  for (let seed = 1; seed <= 8; seed++) {
+    await scenario(async (petal, history) => {
+      const client = await petal.client('h0');
+      for (let i = 0; i < 64; i += 16) await history.write(client, BLOCK + i);
+      await petal.world.timers.sleep(seed * 1e6);
+      for (const server of petal.map.servers) petal.pause(server, FAST.silenceNs * 5);
+      await petal.world.timers.sleep(FAST.silenceNs * 7);
+      for (const group of petal.map.servers.keys()) {
+        t.is((await petal.record(group)).term as number, 1, `seed ${seed}, group ${group}`);
+      }
+      for (let i = 0; i < 64; i += 16) {
+        t.is(await history.write(client, BLOCK + i), PoolStatus.ok);
+        t.is(await history.read(client, BLOCK + i), PoolStatus.ok);
+      }
+    }, seed);
+  }
+});
+
 test('the power is cut at all servers: each resumes when it is back, in whatever order, and all is there', async (t) => {
   for (let seed = 1; seed <= 8; seed++) {
     await scenario(async (petal, history) => {

@@ -188,11 +188,23 @@ export class PetalServer implements HostedActor {
       this.#background(this.#membership.refresh());
     }
     if (nowNs >= this.#nextBeatNs) {
+      this.#noteStandstill(nowNs);
       this.#nextBeatNs = nowNs + heartbeatNs;
       for (const seat of this.#membership.seats.values()) this.#heartbeat.beat(seat, nowNs);
     }
     if (nowNs >= this.#scrub.nextNs) this.#background(this.#scrub.step());
     return 'idle';
+  }
+
+  /**
+   * A server that was held up comes to its heartbeat before it comes to what it was sent meanwhile.
+   * If it took the others for silent then, a machine that stands still for a moment would have each
+   * server drop all others.
+   */
+  #noteStandstill(nowNs: number): void {
+    const lateNs = nowNs - this.#nextBeatNs;
+    if (this.#nextBeatNs === 0 || lateNs < this.#parts.options.heartbeatNs) return;
+    for (const seat of this.#membership.seats.values()) seat.stoodStill(lateNs);
   }
 
   nextDeadlineNs(): Nanos {

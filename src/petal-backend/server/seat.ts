@@ -9,7 +9,10 @@ import { Pair } from './pair.ts';
 export class Seat {
   readonly pair: Pair;
   readonly mutations: PrimaryMutations;
-  /** When each other member was last heard of, by this server's clock. */
+  /**
+   * When each other member was last heard of, by this server's clock, without the time in which it
+   * stood still itself.
+   */
   readonly #heardNs = new Map<number, number>();
   readonly #world: World;
   /** Members that are being brought up to date, by the life in which they asked for it. */
@@ -43,6 +46,14 @@ export class Seat {
 
   heard(server: number): void {
     this.#heardNs.set(server, this.#world.clock.nowNs());
+  }
+
+  /** This server has not listened for so long: nobody was silent in that time. */
+  stoodStill(forNs: number): void {
+    const nowNs = this.#world.clock.nowNs();
+    for (const [server, heardNs] of this.#heardNs) {
+      this.#heardNs.set(server, Math.min(nowNs, heardNs + forNs));
+    }
   }
 
   /** How long a member has not been heard of. */
