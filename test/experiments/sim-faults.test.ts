@@ -143,7 +143,7 @@ test('a pool keeps one whole copy of each block: whoever shares blocks with a di
     const [first] = frail;
     if (first !== undefined) sparesNeighbours(faults, first, servers, copies);
   });
-  t.is(kinds.size, 9, [...kinds.keys()].join(' '));
+  t.is(kinds.size, 10, [...kinds.keys()].join(' '));
 });
 
 function linkKindOf({ link }: Fault & { kind: 'link' }): string {

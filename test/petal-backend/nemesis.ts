@@ -23,10 +23,34 @@ const TROUBLES: readonly Trouble[] = [
   },
   async (petal, random) => {
     const server = anyServer(petal, random);
-    const forNs = random.between(5e6, 120e6);
+    // Ten leases are the longest.
+    const forNs = random.between(5e6, random.chance(0.3) ? 400e6 : 120e6);
     petal.pause(server, forNs);
     await petal.world.timers.sleep(forNs);
     return `s${server} stood still`;
+  },
+  async (petal, random) => {
+    const one = anyServer(petal, random);
+    const pair = [one, (one % petal.map.servers.length) + 1];
+    if (random.chance(0.5)) pair.reverse();
+    for (const server of pair) {
+      if (petal.isUp(server)) await petal.kill(server);
+      await petal.world.timers.sleep(random.between(0, 120e6));
+    }
+    for (const server of pair) {
+      if (!petal.isUp(server)) petal.start(server);
+      await petal.world.timers.sleep(random.between(0, 40e6));
+    }
+    return `s${pair.join(', then s')} died`;
+  },
+  async (petal, random) => {
+    const name = `s${anyServer(petal, random)}`;
+    const { toActor, fromActor } = petal.simulator.link(`${name}/directory`);
+    const ways = random.pick([[toActor], [fromActor], [toActor, fromActor]]);
+    for (const way of ways) way.cut();
+    await petal.world.timers.sleep(random.between(5e6, 150e6));
+    for (const way of ways) way.heal();
+    return `${name} and the directory were cut`;
   },
   async (petal, random) => {
     const [one, other] = [anyServer(petal, random), anyServer(petal, random)];

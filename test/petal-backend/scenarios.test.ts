@@ -11,6 +11,8 @@ import { FAST, SimPetal } from './sim-petal.ts';
 const BLOCK = EXTENT_BLOCKS;
 /** Kind of a frame to the directory that changes it. */
 const DIRECTORY_TXN = 3;
+/** An answer of the directory that is later than a lease counts, from when it was asked for. */
+const PATIENT_NS = 5e9;
 const HOLD_NS = FAST.leaseNs * 1.01;
 
 async function scenario(
@@ -20,7 +22,9 @@ async function scenario(
   servers = 4,
 ): Promise<{ readonly petal: SimPetal; readonly history: History }> {
   const goesOnWhenBroken = plantedBug !== 'none';
-  const petal = new SimPetal({ seed, servers, plantedBug, goesOnWhenBroken });
+  const directoryTimeoutNs = PATIENT_NS;
+  const options = { seed, servers, plantedBug, goesOnWhenBroken, directoryTimeoutNs };
+  const petal = new SimPetal(options);
   const history = new History(petal.world);
   await petal.run(async () => {
     await petal.create();

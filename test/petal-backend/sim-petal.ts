@@ -123,6 +123,8 @@ export interface SimPetalOptions {
   readonly onDisks?: boolean;
   /** Planted in the stores of servers with disks. */
   readonly storeBug?: StoreBug;
+  /** How long a server waits for an answer of the directory; a lease unless said. */
+  readonly directoryTimeoutNs?: number;
   /** Requests of clients that a server takes at a time. */
   readonly queueMax?: number;
   /** Else the first broken law ends the run. */
@@ -148,6 +150,7 @@ export class SimPetal {
   readonly #handles = new Map<number, ActorHandle>();
   readonly #options: ServerOptions;
   readonly #onDisks: boolean;
+  readonly #directoryTimeoutNs: number;
   readonly #goesOn: boolean;
   readonly #storeBug: StoreBug | undefined;
   #lastSession = 0;
@@ -158,6 +161,7 @@ export class SimPetal {
     const { queueMax = FAST.queueMax, goesOnWhenBroken = false } = options;
     this.#options = { ...FAST, plantedBug, silenceNs, scrubPauseNs, queueMax };
     this.#onDisks = onDisks;
+    this.#directoryTimeoutNs = options.directoryTimeoutNs ?? FAST.leaseNs;
     this.#goesOn = goesOnWhenBroken;
     this.#storeBug = options.storeBug;
     this.simulator = new Simulator({ seed });
@@ -355,7 +359,8 @@ export class SimPetal {
   }
 
   #inMemory(world: World, self: number): PetalServerActor {
-    const client = new DirectoryClient(world.net.link(DIRECTORY_LINK), world);
+    const timeoutNs = this.#directoryTimeoutNs;
+    const client = new DirectoryClient(world.net.link(DIRECTORY_LINK), world, { timeoutNs });
     const directory = new ServerView(client, world, POOL);
     const net = new LinkNet(world.net.link(PETAL_LINK), world);
     const options = this.#options;
