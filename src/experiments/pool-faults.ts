@@ -120,8 +120,8 @@ function clocksOf(random: Prng, { servers, options }: PetalScenario): Fault[] {
 }
 
 /**
- * A server dies, stands still or is heard late, and a driver VM dies in the same moment: nobody asks
- * again for a write that one copy has, and the other one has not or gets after all.
+ * A server dies, stands still or is heard late, and a driver VM dies in the same moment: nobody
+ * asks again for a write that one copy has, and the other one has not or gets after all.
  */
 function withClient(random: Prng, servers: readonly string[], hosts: readonly string[]): Fault[] {
   if (!random.chance(CLIENT_CHANCE)) return [];
