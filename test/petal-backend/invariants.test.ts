@@ -101,24 +101,37 @@ for (const [law, harm] of Object.entries(HARMS)) {
   });
 }
 
+/** A server answers a reader by term 1, and shows a block with this sum. */
+function answersReader({ invariants }: SimPetal, server: number, sum: number): void {
+  const pair = { gmap: GMAP, group: 0, term: 1 as never };
+  const place = { vdisk: 1, epoch: 1 as never, block: BLOCK, blocks: 1 };
+  const route = { session: 1 as never, fence: 1 as never, mapVersion: 1 as never };
+  const read = { kind: 'read', id: 900, conditional: false, ...pair, ...place, ...route } as const;
+  invariants?.arrived(server, 'h0.1', read);
+  const reply = { kind: 'reply', id: 900, status: 0, term: pair.term, crcs: [sum] } as const;
+  invariants?.sent(server, 'h0.1', { ...reply, primary: 1, queue: 0, version: 0 });
+}
+
 test('law I13: a server that is not in sync answers a reader', async (t) => {
-  const broken = await brokenBy(async ({ invariants }) => {
-    const pair = { gmap: GMAP, group: 0, term: 1 as never };
-    const place = { vdisk: 1, epoch: 1 as never, block: BLOCK, blocks: 1 };
-    const route = { session: 1 as never, fence: 1 as never, mapVersion: 1 as never };
-    const read = {
-      kind: 'read',
-      id: 900,
-      conditional: false,
-      ...pair,
-      ...place,
-      ...route,
-    } as const;
-    invariants?.arrived(3, 'h0.1', read);
-    const reply = { kind: 'reply', id: 900, status: 0, term: pair.term, crcs: [0] } as const;
-    invariants?.sent(3, 'h0.1', { ...reply, primary: 1, queue: 0, version: 0 });
-  });
+  const broken = await brokenBy(async (petal) => answersReader(petal, 3, 0));
   t.is(broken?.law, 'I13');
+});
+
+test('law written: a server shows what nobody has written there', async (t) => {
+  const broken = await brokenBy(async (petal) => answersReader(petal, 1, 7));
+  t.is(broken?.law, 'written');
+  t.is(await brokenBy(async (petal) => answersReader(petal, 1, 0)), null, 'zeros are of nobody');
+});
+
+test('law I2: a server makes a copy for whoever was the primary in an earlier term', async (t) => {
+  const broken = await brokenBy(async (petal) => {
+    await recordBecomes(petal, { term: 2 as never });
+    await petal.world.timers.sleep(50e6);
+    const pair = { gmap: GMAP, group: 0, term: 1 as never };
+    const place = { vdisk: 1, epoch: 1 as never, blocks: [] };
+    petal.invariants?.arrived(2, 's1', { kind: 'repair', id: 900, ...pair, ...place });
+  });
+  t.is(broken?.law, 'I2');
 });
 
 test('law I7: a slot that nobody has and that is not free is seen', async (t) => {

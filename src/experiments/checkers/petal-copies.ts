@@ -22,6 +22,8 @@ export interface SeenBlock extends Omit<StorePlace, 'blocks'> {
   acked: BlockVersion;
   /** Newest version that a client was shown, or told that it is written. */
   shown: BlockVersion;
+  /** Sums of all that anybody has ever asked to be written there, and of nothing. */
+  readonly written: Set<number>;
   /** Of each session, its last mutation that was acknowledged. */
   readonly done: Map<number, { readonly seq: number; readonly version: BlockVersion }>;
 }

@@ -10,6 +10,8 @@
  * ```
  * an answer        its term, its server, the version it shows or acknowledges (I1, I2, I9, I13)
  * a frame          the blocks that it names are compared when the step is over (I1, I4, I5)
+ * what is shown    its sum, which somebody must have sent to be written there (written)
+ * a copy to make   of a term that is over for the server: refused before anything else happens (I2)
  * a changed pair   the record (I2, I3), and all blocks of the group
  * every step       one more block in turn, clients (I12)
  * every 4096th     all blocks, all slots of all stores (I7)
@@ -34,11 +36,16 @@ import {
   type PetalMessage,
   PetalStatus,
   type ReadMessage,
+  type RepairedMessage,
+  type RepairMessage,
+  type ReplicatedMessage,
+  type ReplicateMessage,
   type ReplyMessage,
   type TrimMessage,
   type WriteIfMessage,
   type WriteMessage,
 } from '../../petal-backend/wire/messages.ts';
+import { BLOCK_BYTES } from '../../world/block-pool.ts';
 import type { Clock } from '../../world/world.ts';
 import { judgeCopies, type SeenBlock, text } from './petal-copies.ts';
 import { BrokenLaw, type PetalLaw } from './petal-law.ts';
@@ -46,6 +53,7 @@ import { PetalRecords, type SeenDirectory, type TermSeen } from './petal-records
 
 type MutationMessage = WriteMessage | TrimMessage | WriteIfMessage;
 type ClientRequest = ReadMessage | MutationMessage;
+type CopyMessage = ReplicateMessage | RepairMessage;
 
 /** One life of a server, as it is hosted. */
 export interface SeenServer {
@@ -86,7 +94,18 @@ interface Life {
   readonly terms: Map<number, number>;
 }
 
+/** A copy that a server has to refuse. */
+interface ToRefuse {
+  readonly life: Life;
+  readonly from: string;
+  readonly message: CopyMessage;
+  /** By which the server goes. */
+  readonly term: Term;
+}
+
 const FULL_EVERY = 4096;
+/** Of a block that has no data. */
+const NO_SUM = 0;
 const NO_VERSION = { term: 0 as Term, n: 0 };
 
 export class PetalInvariants {
@@ -105,12 +124,16 @@ export class PetalInvariants {
     const store = life?.hosted.store ?? null;
     return life?.isAlive === true || store?.intact === true ? store : null;
   };
+  /** Sums of what a block may be shown as before anybody has written it. */
+  readonly #blank: readonly number[];
+  #toRefuse: ToRefuse | null = null;
   #turn = 0;
   #found: BrokenLaw | null = null;
 
   constructor(parts: PetalInvariantsParts) {
     this.#parts = parts;
     this.#records = new PetalRecords(parts.directory, parts.digest, parts.pool);
+    this.#blank = [NO_SUM, parts.digest.crc32(new Uint8Array(BLOCK_BYTES), 0, BLOCK_BYTES)];
   }
 
   /** A server lives; the life before is over. */
@@ -131,8 +154,12 @@ export class PetalInvariants {
   /** A frame has reached a server, which has not looked at it yet. */
   arrived(server: number, from: string, message: PetalMessage): void {
     const life = this.#lives.get(server);
-    if (life === undefined || !isOfClient(message)) return;
-    const shown = this.#blocksOf(message).map((block) => block.shown);
+    if (life === undefined) return;
+    if (isCopy(message)) this.#mustRefuse(life, from, message);
+    if (!isOfClient(message)) return;
+    const blocks = this.#blocksOf(message);
+    if ('crcs' in message) blocks.forEach(({ written }, at) => written.add(message.crcs[at] ?? 0));
+    const shown = blocks.map((block) => block.shown);
     const key = `${from}/${message.id}`;
     const asked = life.asked.get(key);
     if (asked === undefined) life.asked.set(key, [{ message, shown }]);
@@ -144,6 +171,7 @@ export class PetalInvariants {
     const life = this.#lives.get(server);
     if (life === undefined || this.#found !== null) return;
     try {
+      if (message.kind === 'replicated' || message.kind === 'repaired') this.#copied(message);
       if (message.kind === 'reply') this.#replied(life, to, message);
       else if (isOfServer(message)) this.#termOf(life, message);
       if (message.kind === 'replicate') {
@@ -162,6 +190,7 @@ export class PetalInvariants {
   /** A step of the run is over. Throws `BrokenLaw`. */
   step(): void {
     if (this.#found !== null) throw this.#found;
+    this.#judgeRefusal();
     this.counts.steps++;
     const isFull = this.counts.steps % FULL_EVERY === 0;
     for (const { gmap, group } of this.#records.look(this.#parts.clock.nowNs())) {
@@ -240,6 +269,27 @@ export class PetalInvariants {
     else this.#acknowledged(life, message, reply);
   }
 
+  /** Whose term is over for this server has no copies made here: that is said at once. */
+  #mustRefuse(life: Life, from: string, message: CopyMessage): void {
+    const { gmap, group } = message;
+    const pair = life.hosted.status().find((one) => one.gmap === gmap && one.group === group);
+    if (pair === undefined || message.term >= pair.term) return;
+    this.#toRefuse = { life, from, message, term: pair.term as Term };
+  }
+
+  #copied({ id, status }: ReplicatedMessage | RepairedMessage): void {
+    if (this.#toRefuse?.message.id === id && status !== PetalStatus.ok) this.#toRefuse = null;
+  }
+
+  #judgeRefusal(): void {
+    if (this.#toRefuse === null) return;
+    const { life, from, message, term } = this.#toRefuse;
+    this.#toRefuse = null;
+    if (!life.isAlive) return;
+    const copy = `for ${from} by term ${message.term} of group ${message.group}`;
+    throw new BrokenLaw('I2', `s${life.server} makes a copy ${copy}, after ${term}`);
+  }
+
   #termOf({ server, terms }: Life, { gmap, group, term }: PairTerm): void {
     const pair = seatKey(gmap, group);
     const before = terms.get(pair) ?? 0;
@@ -282,6 +332,11 @@ export class PetalInvariants {
   #shown(life: Life, { message, shown }: Asked, reply: ReplyMessage): void {
     this.#judgeLease(life, message, reply.term);
     this.#blocksOf(message).forEach((block, at) => {
+      const sum = message.kind === 'read' ? (reply.crcs[at] ?? NO_SUM) : NO_SUM;
+      if (!block.written.has(sum)) {
+        const what = `s${life.server} shows block ${block.block} as what nobody wrote there`;
+        throw new BrokenLaw('written', `${what}, by its sum ${sum.toString(16)}`);
+      }
       const { version, crc } = this.#factsAt(life, block);
       // The next write of the block may have begun already: then this is not what was read.
       if (message.kind === 'read' && crc !== reply.crcs[at]) return;
@@ -350,7 +405,8 @@ export class PetalInvariants {
       const known = this.#blocks.get(key);
       if (known !== undefined) return known;
       const versions = { acked: NO_VERSION, shown: NO_VERSION, done: new Map() };
-      const seen = { gmap, group, vdisk, epoch, block, ...versions };
+      const written = new Set(this.#blank);
+      const seen = { gmap, group, vdisk, epoch, block, written, ...versions };
       this.#blocks.set(key, seen);
       this.#inTurn.push(seen);
       return seen;
@@ -361,6 +417,10 @@ export class PetalInvariants {
 function isOfClient(message: PetalMessage): message is ClientRequest {
   const { kind } = message;
   return kind === 'read' || kind === 'write' || kind === 'trim' || kind === 'writeIf';
+}
+
+function isCopy(message: PetalMessage): message is CopyMessage {
+  return message.kind === 'replicate' || message.kind === 'repair';
 }
 
 /** What a server says of a pair now. A repair is of the term in which its story began. */

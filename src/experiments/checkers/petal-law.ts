@@ -3,12 +3,12 @@
  * where one does not.
  *
  * I8, about reconfiguration, is not here: there is none yet. I11, about the shares of reads after a
- * failure, is no law of a moment: it is measured (`bench/petal-failed-reads.ts`). `once` is what
- * the contract of the pool says of a write that was sent twice.
+ * failure, is no law of a moment: it is measured (`bench/petal-failed-reads.ts`). `once` and
+ * `written` are what the contract of the pool says of a write that was sent twice, and of damage.
  */
 export const PETAL_LAWS = {
   I1: 'what was acknowledged is on every server in sync',
-  I2: 'a term has one primary, which alone acknowledges, and terms only grow',
+  I2: 'a term has one primary, which alone acknowledges and has copies made, and terms only grow',
   I3: 'those in sync are some of the members, and never nobody',
   I4: 'where nothing is dirty, copies in sync are the same',
   I5: 'what a member lacks is marked at the primary, or dirty',
@@ -18,6 +18,7 @@ export const PETAL_LAWS = {
   I10: 'when all is well again, nothing is dirty or missing, and all copies are the same',
   I12: 'what a client was asked is answered, under way or waiting',
   once: 'a mutation that was acknowledged is not done again',
+  written: 'what is shown of a block was written there',
   I13: 'nobody answers by a term that is over for longer than a lease',
 } as const;
 export type PetalLaw = keyof typeof PETAL_LAWS;
