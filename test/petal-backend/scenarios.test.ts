@@ -1,5 +1,6 @@
 /** Petal's holes by name (petal.md 2 and 6), each with the bug that would open it again. */
 import test from 'ava';
+import type { PairRecord } from '../../src/petal-backend/directory/records.ts';
 import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
 import type { Frame } from '../../src/petal-backend/wire/messages.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
@@ -20,10 +21,11 @@ async function scenario(
   story: (petal: SimPetal, history: History) => Promise<void>,
   plantedBug: PetalBug = 'none',
   servers = 4,
+  copies = 2,
 ): Promise<{ readonly petal: SimPetal; readonly history: History }> {
   const goesOnWhenBroken = plantedBug !== 'none';
   const directoryTimeoutNs = PATIENT_NS;
-  const options = { seed, servers, plantedBug, goesOnWhenBroken, directoryTimeoutNs };
+  const options = { seed, servers, copies, plantedBug, goesOnWhenBroken, directoryTimeoutNs };
   const petal = new SimPetal(options);
   const history = new History(petal.world);
   await petal.run(async () => {
@@ -215,6 +217,46 @@ async function standsStillInWrite(petal: SimPetal, history: History): Promise<vo
 test('a paused primary, stale read: the write that it sent on is acknowledged by its successor when its lease is over', async (t) => {
   for (let seed = 1; seed <= 8; seed++) {
     const { history } = await scenario(seed, standsStillInWrite);
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
+/**
+ * Of three copies one is dropped that reads by its lease still, and in the same moment another one
+ * is let in again: a term begins in which the primary drops nobody.
+ */
+async function comesInWhileHeld(petal: SimPetal, history: History): Promise<void> {
+  const writer = await petal.client('h0');
+  const reader = await petal.client('h1', { timeoutNs: 1e6, giveUpNs: 3e6 });
+  await history.write(writer, BLOCK);
+  petal.cutBetween('h1.2', 's1');
+  petal.cutBetween('h1.2', 's3');
+  await petal.kill(3);
+  await petal.world.timers.sleep(3 * FAST.leaseNs);
+  // s2 asks the directory about the reader.
+  await history.read(reader, BLOCK);
+  petal.start(3);
+  // At another moment of what s3 does to come in again with each seed.
+  await petal.world.timers.sleep(petal.simulator.seed * 3e6);
+  petal.cutBetween('s1', 's2');
+  // s2 does not hear that it is dropped, and has its lease until shortly before.
+  const { directions, fromActor } = petal.simulator.link('s2/directory');
+  fromActor.cutSome((frame) => frame[6] === DIRECTORY_TXN);
+  await petal.world.timers.sleep(FAST.silenceNs);
+  for (const direction of directions) direction.cut();
+  const isIn = ({ term }: PairRecord): boolean => term > 3;
+  while (!isIn(await petal.record(0))) await petal.world.timers.sleep(1e6);
+  const writing = history.write(writer, BLOCK);
+  for (let i = 0; i < 200; i++) {
+    await history.read(reader, BLOCK);
+    await petal.world.timers.sleep(0.1e6);
+  }
+  await writing;
+}
+
+test('three copies: a member that comes in again does not end the wait for the lease of another one', async (t) => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const { history } = await scenario(seed, comesInWhileHeld, 'none', 4, 3);
     t.is(history.conflict(), null, `seed ${seed}`);
   }
 });

@@ -114,11 +114,9 @@ export class Pair {
       record.term > this.term || view.version === this.#view.version,
       'a pair has one record a term',
     );
-    if (record.term > this.term) {
-      this.#mayNotKnow.clear();
-      this.#holdUntilNs = 0;
-    }
+    const isNew = record.term > this.term;
     this.#view = view;
+    if (isNew) this.#forgetReturned();
     this.#leaseUntilNs = Math.max(this.#leaseUntilNs, askedNs + leaseNs);
   }
 
@@ -132,6 +130,15 @@ export class Pair {
     if (without.length === 0) return;
     this.#holdUntilNs = untilNs;
     for (const server of without) this.#mayNotKnow.add(server);
+  }
+
+  /**
+   * Who is in sync knows of its term. Who was dropped in an earlier one may go by its lease still,
+   * whatever terms have begun since.
+   */
+  #forgetReturned(): void {
+    for (const { server } of this.record.inSync) this.#mayNotKnow.delete(server);
+    if (this.#mayNotKnow.size === 0) this.#holdUntilNs = 0;
   }
 
   /** A server goes by this term. */
