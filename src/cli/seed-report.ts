@@ -27,6 +27,8 @@ export interface SeedReport {
   readonly driverKills: number;
   readonly guestKills: number;
   readonly replayedRequests: number;
+  /** How long the Petal pool took to be clean when faults were over; null: none, or it was not. */
+  readonly poolCleanAfterNs: number | null;
   readonly coverage: Coverage;
   readonly config: readonly string[];
   readonly faults: readonly string[];
@@ -57,6 +59,7 @@ export function reportOf(seedRun: SeedRun, difference: string | null): SeedRepor
     driverKills: run.hosts.reduce((sum, { outages }) => sum + outages.length, 0),
     guestKills: run.guests.reduce((sum, { kills }) => sum + kills, 0),
     replayedRequests: run.guests.reduce((sum, guest) => sum + guest.replayedRequests, 0),
+    poolCleanAfterNs: run.health?.cleanAfterNs ?? null,
     coverage: coverageOf(run),
     config: configLines(scenario),
     faults: scenario.faults.map(faultText),

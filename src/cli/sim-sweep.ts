@@ -51,6 +51,8 @@ interface Totals {
   seedsChanged: number;
   /** What was left out or strikes at another moment, over all seeds. */
   faultsChanged: number;
+  /** The seed whose Petal pool took longest to be clean when faults were over; null: no pool. */
+  slowestPool: { readonly seed: number; readonly cleanAfterNs: number } | null;
   readonly coverage: SweepCoverage;
   readonly failed: SeedReport[];
 }
@@ -66,6 +68,7 @@ export async function runSeeds(range: SeedRange, flags: SweepFlags): Promise<Exi
     seedsWithReplay: 0,
     seedsChanged: 0,
     faultsChanged: 0,
+    slowestPool: null,
     coverage: new SweepCoverage(),
     failed: [],
   };
@@ -134,6 +137,10 @@ function add(totals: Totals, report: SeedReport): void {
   if (report.replayedRequests > 0) totals.seedsWithReplay++;
   if (report.changes.length > 0) totals.seedsChanged++;
   totals.faultsChanged += report.changes.length;
+  const { seed, poolCleanAfterNs: cleanAfterNs } = report;
+  if (cleanAfterNs !== null && cleanAfterNs >= (totals.slowestPool?.cleanAfterNs ?? 0)) {
+    totals.slowestPool = { seed, cleanAfterNs };
+  }
   totals.coverage.add(report.coverage);
   if (!report.ok) totals.failed.push(report);
 }
@@ -168,6 +175,7 @@ function seedsText(count: number, totals: Totals, wallSeconds: number, flags: Sw
     `  killed: ${formatCount(driverKills)} driver VMs, ${formatCount(guestKills)} guests; ` +
       `requests were replayed in ${formatPercent(totals.seedsWithReplay / count)} of the seeds`,
     ...changesLines(totals),
+    ...poolLines(totals),
   ];
   if (count >= COVERAGE_FROM && !flags.calm) lines.push('', ...totals.coverage.lines());
   const commit = failed.length === 0 ? '' : commitText();
@@ -183,6 +191,15 @@ function speedText(totals: Totals, wallSeconds: number, { world }: SweepFlags): 
   if (world === 'threads') return 'in threads, which promise nothing of a seed';
   const simulated = (totals.durationNs / 1e9 / wallSeconds).toFixed(2);
   return `${simulated} simulated seconds a second, ${formatCount(totals.events)} events`;
+}
+
+function poolLines({ slowestPool }: Totals): string[] {
+  if (slowestPool === null) return [];
+  const { seed, cleanAfterNs } = slowestPool;
+  const after = formatDuration(cleanAfterNs);
+  return [
+    `  pools were clean ${after} after their last fault was over at the latest (seed ${seed})`,
+  ];
 }
 
 function changesLines({ seedsChanged, faultsChanged }: Totals): string[] {

@@ -138,6 +138,16 @@ test('replay: interrupted, it ends with 130 and leaves nothing behind', async (t
   t.false((await readdir(folder)).includes('interrupted'));
 });
 
+test('sim: a sweep on Petal servers says how long the slowest pool took to be clean', async (t) => {
+  const args = ['sim', 'crash', '--images', 'W2', '--petal', '4', '--seeds', '1..2'];
+  const { code, stdout } = await stordom(folder, args);
+  t.is(code, 0, stdout);
+  t.regex(
+    stdout,
+    /^ {2}pools were clean \S+ after their last fault was over at the latest \(seed [12]\)$/m,
+  );
+});
+
 test('sim: a planted bug is caught, with one command to repeat it', async (t) => {
   const args = ['sim', 'crash', '--seeds', '1..2', '--plant', 'forgotten-replay'];
   const { code, stdout } = await stordom(folder, args);
