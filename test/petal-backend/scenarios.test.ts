@@ -22,11 +22,18 @@ async function scenario(
   plantedBug: PetalBug = 'none',
   servers = 4,
   copies = 2,
+  silenceNs = FAST.silenceNs,
 ): Promise<{ readonly petal: SimPetal; readonly history: History }> {
   const goesOnWhenBroken = plantedBug !== 'none';
-  const directoryTimeoutNs = PATIENT_NS;
-  const options = { seed, servers, copies, plantedBug, goesOnWhenBroken, directoryTimeoutNs };
-  const petal = new SimPetal(options);
+  const petal = new SimPetal({
+    seed,
+    servers,
+    copies,
+    silenceNs,
+    plantedBug,
+    goesOnWhenBroken,
+    directoryTimeoutNs: PATIENT_NS,
+  });
   const history = new History(petal.world);
   await petal.run(async () => {
     await petal.create();
@@ -179,6 +186,37 @@ test('read, then revert: what a read has shown is there after the primary is gon
       await becomesClean(petal, 1e9);
       t.is(await history.read(reader, BLOCK), PoolStatus.ok);
     });
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
+/** The primary dies with a write that it alone has, resumes its place, and dies again. */
+async function diesAsItResumes(petal: SimPetal, history: History): Promise<void> {
+  const writer = await petal.client('h0', { timeoutNs: 2e6, giveUpNs: 5e6 });
+  const reader = await petal.client('h1', { timeoutNs: 2e6 });
+  await history.write(writer, BLOCK);
+  await petal.world.timers.sleep(10e6);
+  petal.cutBetween('h1.2', 's2');
+  petal.simulator.link('s2/petal').toActor.cut();
+  const writing = history.write(writer, BLOCK);
+  await petal.world.timers.sleep(3e6);
+  await petal.kill(1);
+  petal.simulator.link('s2/petal').toActor.heal();
+  petal.start(1);
+  while ((await petal.record(0)).term === 1) await petal.world.timers.sleep(0.25e6);
+  // It is the primary again, and cannot send what it has to s2.
+  petal.cutBetween('s1', 's2');
+  const reading = history.read(reader, BLOCK);
+  await petal.world.timers.sleep(6e6);
+  await petal.kill(1);
+  petal.net.heal();
+  await Promise.all([writing, reading]);
+  await history.read(reader, BLOCK);
+}
+
+test('read, then revert: a primary that resumes shows nothing before all in sync have it', async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { history } = await scenario(seed, diesAsItResumes, 'none', 4, 2, 150e6);
     t.is(history.conflict(), null, `seed ${seed}`);
   }
 });

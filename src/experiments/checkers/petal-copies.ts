@@ -1,6 +1,6 @@
 /**
  * The copies of a block at the servers that keep it, held against each other and against what was
- * acknowledged (I1, I4, I5).
+ * acknowledged or shown (I1, I4, I5).
  *
  * A store is looked at from outside, also when its server is dead: what was done in it is durable,
  * so its successor finds that at least. A copy of a life whose store was never open cannot be
@@ -45,8 +45,13 @@ export function judgeCopies(block: SeenBlock, record: PairRecord, storeOf: Store
     inSync.push({ server, store, facts: store.facts(block) });
   }
   for (const copy of inSync) {
-    if (!isNewer(block.acked, copy.facts.version)) continue;
-    throw new BrokenLaw('I1', `${words(block, copy)}, but ${text(block.acked)} was acknowledged`);
+    const { version } = copy.facts;
+    if (isNewer(block.acked, version)) {
+      throw new BrokenLaw('I1', `${words(block, copy)}, but ${text(block.acked)} was acknowledged`);
+    }
+    if (isNewer(block.shown, version)) {
+      throw new BrokenLaw('I1', `${words(block, copy)}, but ${text(block.shown)} was shown`);
+    }
   }
   const [first] = inSync;
   if (first === undefined) return;

@@ -7,7 +7,7 @@
  * `written` are what the contract of the pool says of a write that was sent twice, and of damage.
  */
 export const PETAL_LAWS = {
-  I1: 'what was acknowledged is on every server in sync',
+  I1: 'what was acknowledged, or shown, is on every server in sync',
   I2: 'a term has one primary, which alone acknowledges and has copies made, and terms only grow',
   I3: 'those in sync are some of the members, and never nobody',
   I4: 'where nothing is dirty, copies in sync are the same',

@@ -3,8 +3,9 @@
  *
  * What a read gives must never be taken back by a later one. So a secondary reads only what is
  * clean: a block that its primary has not yet told to be on every copy may still be lost. The
- * primary waits for what is under way, by the lock of the block. Both answer only while their view
- * of the pair is leased: else somebody may have gone on without them.
+ * primary waits for what is under way, by the lock of the block; until what was dirty when its term
+ * began has gone to all, it reads only what is clean, too. Both answer only while their view of the
+ * pair is leased: else somebody may have gone on without them.
  *
  * What is damaged is made whole from another copy (`healing.ts`), and read again, once. If that
  * does not help, the client is told, who asks the other copies.
@@ -121,13 +122,13 @@ export class Reads {
 
   #take(read: Read): void {
     // A secondary refuses at once what its primary is changing: nobody has to wait for that here.
-    const refusal = this.#refusal(read.pair, read.message);
+    const refusal = this.#refusal(read);
     if (refusal !== null) return this.#refuse(read, refusal);
     if (this.#parts.locks.acquire(read)) this.begin(read);
   }
 
   begin(read: Read): void {
-    const refusal = this.#refusal(read.pair, read.message);
+    const refusal = this.#refusal(read);
     if (refusal === null) return this.#parts.store.read(read);
     this.#parts.locks.release(read);
     this.#refuse(read, refusal);
@@ -137,7 +138,7 @@ export class Reads {
     const { world, store, locks, answer, plantedBug } = this.#parts;
     const { client, message, pair, data, gmap, group, vdisk, epoch, block } = read;
     // It may have been told meanwhile that it is out, or its lease may have ended.
-    const refusal = this.#refusal(pair, message);
+    const refusal = this.#refusal(read);
     const crcs: number[] = [];
     let version = 0;
     for (let at = 0; at < read.blocks; at++) {
@@ -171,16 +172,14 @@ export class Reads {
   }
 
   /** Why this server may not answer now; null: it may. */
-  #refusal(
-    pair: Pair,
-    { gmap, group, vdisk, epoch, block, blocks }: ReadMessage,
-  ): PetalStatus | null {
+  #refusal({ seat, gmap, group, vdisk, epoch, block, blocks }: Read): PetalStatus | null {
     const { world, store } = this.#parts;
+    const { pair, mutations } = seat;
     const nowNs = world.clock.nowNs();
     const { role } = pair;
     if (role === 'outside') return PetalStatus.notHere;
     if (!pair.hasLease(nowNs)) return PetalStatus.noLease;
-    if (role === 'primary' && !pair.holdsBack(nowNs)) return null;
+    if (role === 'primary' && mutations.isOpen && !pair.holdsBack(nowNs)) return null;
     for (let at = 0; at < blocks; at++) {
       if (store.facts({ gmap, group, vdisk, epoch, block: block + at }).dirty) {
         return PetalStatus.dirty;
