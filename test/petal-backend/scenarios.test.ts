@@ -234,6 +234,29 @@ test('a zombie client: after its fence is confirmed nothing of it is done', asyn
   t.is(history.conflict(), null);
 });
 
+test('a zombie client: a write that waits for its block until the fence is confirmed is not begun', async (t) => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const { history } = await scenario(seed, async (petal, history) => {
+      const other = await petal.client('h1');
+      const zombie = await petal.client('h0', { timeoutNs: 1e9 });
+      // s1 knows both sessions, and the zombie the term.
+      for (const client of [other, zombie]) await history.write(client, BLOCK);
+      petal.cutBetween('s1', 's2');
+      // It takes until s2 is dropped and its lease is over.
+      const first = history.write(other, BLOCK);
+      await petal.world.timers.sleep(2e6);
+      const second = history.write(zombie, BLOCK);
+      await petal.world.timers.sleep(2e6);
+      const successor = await petal.client('h0');
+      t.is(await first, PoolStatus.ok);
+      t.is(await second, PoolStatus.fenced, `seed ${seed}`);
+      petal.net.heal();
+      t.is(await history.read(successor, BLOCK), PoolStatus.ok);
+    });
+    t.is(history.conflict(), null, `seed ${seed}`);
+  }
+});
+
 /** The primary stands still when it has sent a write to the other one, and has not stored it. */
 async function standsStillInWrite(petal: SimPetal, history: History): Promise<void> {
   const writer = await petal.client('h0');

@@ -4,7 +4,9 @@
  *
  * Like the record of a pair it is gone by for `leaseNs` after it was asked for, by the server's own
  * clock. So a session that was fenced is refused by every server when that time (and what clocks
- * may differ by) has passed since: the fence is then confirmed without asking anybody.
+ * may differ by) has passed since: the fence is then confirmed without asking anybody. Nothing of
+ * the session is begun after that, what has waited for its blocks included. What was begun before
+ * may yet be waiting for a copy, or for somebody's lease.
  */
 import type { World } from '../../world/world.ts';
 import { PetalStatus, type ReadMessage } from '../wire/messages.ts';

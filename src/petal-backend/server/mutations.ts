@@ -49,6 +49,8 @@ export interface MutationParts {
   readonly locks: BlockLocks;
   readonly options: ServerOptions;
   readonly answer: (to: string, id: number, pair: Pair, answer: Answer) => void;
+  /** Whether it may be made now; null: that has to be asked. */
+  readonly access: (message: MutationMessage) => PetalStatus | null;
   /** A copy could not be made: the server's own store (`server` is this one), or a peer's. */
   readonly failed: (pair: Pair, server: number) => void;
 }
@@ -117,7 +119,7 @@ class Mutation implements StoreMutation, LockOwner {
   }
 
   locked(): void {
-    this.owner.begin(this);
+    this.owner.beginLate(this);
   }
 
   storeDone(status: StoreStatus): void {
@@ -165,6 +167,13 @@ export class PrimaryMutations {
   take(client: string, message: MutationMessage, data: Uint8Array): void {
     const mutation = new Mutation(this, client, message, data);
     if (this.#parts.locks.acquire(mutation)) this.begin(mutation);
+  }
+
+  /** It has waited for its blocks, and its session may have been fenced meanwhile. */
+  beginLate(mutation: Mutation): void {
+    const access = this.#parts.access(mutation.message) ?? PetalStatus.noLease;
+    if (access === PetalStatus.ok) this.begin(mutation);
+    else this.#end(mutation, access);
   }
 
   /** It has its blocks. */

@@ -138,6 +138,7 @@ export class PetalServer implements HostedActor {
       net,
       locks,
       options,
+      access: (message) => this.#access.check(message),
       answer: (to, id, pair, { status, version }) =>
         this.#reply(to, id, pair, status, version, NO_CRCS, NO_DATA),
       failed: (pair, server) => this.#membership.copyFailed(this.#seatOf(pair) as Seat, server),
