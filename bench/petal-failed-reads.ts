@@ -180,12 +180,13 @@ async function story(
     if (status !== PoolStatus.ok) throw new Error(`a write failed: ${status}`);
   }
   let isOver = false;
-  const lane = async (pool: PetalPool, random: Prng): Promise<void> => {
+  const lane = async (pool: PetalPool, next: () => number): Promise<void> => {
     const bytes = new Uint8Array(BLOCK_BYTES);
-    while (!isOver) await poolCall(pool, 'read', EXTENT_BLOCKS + random.below(blocks), bytes);
+    while (!isOver) await poolCall(pool, 'read', EXTENT_BLOCKS + next(), bytes);
   };
   const lanes = pools.flatMap((pool, i) => {
-    return Array.from({ length: depth }, (_, n) => lane(pool, new Prng(seed, `lane ${i}/${n}`)));
+    const next = inTurn(blocks, new Prng(seed, `client ${i}`));
+    return Array.from({ length: depth }, () => lane(pool, next));
   });
   const measure = async (): Promise<number> => {
     bench.served.fill(0);
@@ -204,6 +205,17 @@ async function story(
   const errors = shares.map((share, at) => Math.abs(share - (at + 1) / (servers - 1)));
   const shareError = Math.max(...errors);
   return { servers, normalPerSecond, failedPerSecond, shares, shareError };
+}
+
+/**
+ * All blocks, in an order that is drawn, again and again: each group is read as often as any other,
+ * so that what is left of a difference is the clients' doing and not that of chance.
+ */
+function inTurn(blocks: number, random: Prng): () => number {
+  const drawn = Array.from({ length: blocks }, (_, block) => ({ block, key: random.nextUnit() }));
+  const order = drawn.sort((a, b) => a.key - b.key).map(({ block }) => block);
+  let at = 0;
+  return () => order[at++ % blocks] as number;
 }
 
 /** What a server serves of the group of which it is the first member. */
