@@ -479,7 +479,8 @@ export class HostKeeper {
     await toolstack
       .restartGuest(track.domain, (layout, frontId) => {
         // Of the life before nothing is under way any more: what it wrote is in the tap by now.
-        if (this.#mustReattach.has(track)) this.#noteLoss(track, 'driver-death');
+        const isLost = track.host === this.name && this.#mustReattach.has(track);
+        if (isLost) this.#noteLoss(track, 'driver-death');
         return this.#configOf(track, layout, frontId);
       })
       .catch(unlessMoved);

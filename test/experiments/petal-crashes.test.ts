@@ -298,3 +298,10 @@ longTest(
     }
   },
 );
+
+longTest(
+  'a host that was taken for dead as it started a guest again notes no loss of it any more',
+  async (t) => {
+    t.deepEqual(await brokenBy(8038, Policy.w5), []);
+  },
+);
