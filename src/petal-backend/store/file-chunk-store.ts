@@ -51,6 +51,7 @@ import {
 import type { EntryOwner, IntentGroup } from './intent-arena.ts';
 import { IntentLog } from './intent-log.ts';
 import { Later } from './later.ts';
+import { fillEntry } from './mutation-entry.ts';
 import { PlaceKeeper } from './place-keeper.ts';
 import { Scrubber } from './scrubber.ts';
 import { SLOT_BYTES, type StoreOptions } from './store-options.ts';
@@ -483,22 +484,4 @@ export class FileChunkStore implements ChunkStore {
     const { index } = this.#recovered.table;
     return index.newest(gmap, group, vdisk, Math.floor(block / CHUNK_BLOCKS));
   }
-}
-
-function fillEntry(entry: IntentEntry, mutation: StoreMutation): void {
-  entry.op = mutation.op;
-  entry.blocks = mutation.blocks;
-  entry.dirty = mutation.dirty;
-  entry.missing = mutation.missing;
-  entry.gmap = mutation.gmap;
-  entry.group = mutation.group;
-  entry.vdisk = mutation.vdisk;
-  entry.epoch = mutation.epoch;
-  entry.block = mutation.block;
-  entry.term = mutation.term;
-  entry.n = mutation.n;
-  entry.session = mutation.session;
-  entry.seq = mutation.seq;
-  entry.conditional = mutation.conditionalVersion;
-  for (let i = 0; i < mutation.crcs.length; i++) entry.words[i] = mutation.crcs[i] as number;
 }
