@@ -16,6 +16,15 @@ export async function statusOf(driver: DriverDomain | null): Promise<DriverVmSta
   }
 }
 
+/**
+ * Images that are served, which just after the death of a driver VM says that they have lost
+ * nothing: it had not served them yet. None of them if nobody can tell.
+ */
+export async function imagesWithoutLoss(driver: DriverDomain | null): Promise<readonly string[]> {
+  const images = (await statusOf(driver))?.images ?? [];
+  return images.filter(({ state }) => state === 'serving').map(({ name }) => name);
+}
+
 /** Whether the host has taken an image over. False: nobody was there to do it, or died in it. */
 export async function takeImage(driver: DriverDomain | null, image: string): Promise<boolean> {
   if (driver === null || driver.exit !== null) return false;

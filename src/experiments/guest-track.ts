@@ -1,6 +1,7 @@
 /**
  * A guest over all its incarnations: the buffers that outlive it, and what became of each.
  */
+import { StorageError } from '../base/errors.ts';
 import { HISTOGRAM_BYTES } from '../base/histogram.ts';
 import { type FrontId, SECTOR_BYTES, SECTORS_PER_PAGE } from '../base/units.ts';
 import type { WorkloadConfig } from '../guests/create-guest.ts';
@@ -279,4 +280,15 @@ function copyOf(buffer: SharedArrayBuffer, bytes: number = buffer.byteLength): S
 function columnsOnly(scenario: GuestScenario): GuestScenario['trace'] {
   const { requests, t, op, offset, length, latency, device, flags, facts } = scenario.trace;
   return { requests, t, op, offset, length, latency, device, flags, facts };
+}
+
+const MOVED = 'E_GUEST_MOVED';
+
+/** Another host has taken its image over while it was to be started. */
+export function guestMoved({ name, host }: Pick<GuestTrack, 'name' | 'host'>): StorageError {
+  return new StorageError(MOVED, `${name} is of host ${host} now`);
+}
+
+export function unlessMoved(thrown: unknown): void {
+  if (!(thrown instanceof StorageError) || thrown.code !== MOVED) throw thrown;
 }

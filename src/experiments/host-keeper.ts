@@ -5,7 +5,6 @@
  * An outage is the time from the death of a driver VM to the moment when all living guests of the
  * host are connected to its successor. What dies again before that belongs to the same outage.
  */
-import { StorageError } from '../base/errors.ts';
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { FrontId, Nanos } from '../base/units.ts';
@@ -18,8 +17,8 @@ import { DIRECTORY_LINK } from '../world/directory-client.ts';
 import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
 import type { Link } from '../world/world.ts';
-import { snapshotBy, statusOf, takeImage } from './driver-calls.ts';
-import type { GuestTrack } from './guest-track.ts';
+import { imagesWithoutLoss, snapshotBy, statusOf, takeImage } from './driver-calls.ts';
+import { type GuestTrack, guestMoved, unlessMoved } from './guest-track.ts';
 import type { OutageTrack } from './outage-track.ts';
 import { RUN_POOL } from './petal-scenario.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
@@ -57,7 +56,6 @@ const ZOMBIE_NS = 60e6;
 /** Between two tries to take an image over, and two looks at what comes of it. */
 const TAKE_AGAIN_NS = 5e6;
 const DRAIN_LOOKS = 200;
-const MOVED = 'E_GUEST_MOVED';
 
 export class HostKeeper {
   readonly name: string;
@@ -161,7 +159,7 @@ export class HostKeeper {
   /** Throws for a guest that another host has taken over while it was to be started here. */
   #configOf(track: GuestTrack, layout: DomainLayout, frontId: FrontId) {
     if (track.host === this.name) return track.config(layout, frontId);
-    throw new StorageError(MOVED, `${track.name} is of host ${track.host} now`);
+    throw guestMoved(track);
   }
 
   /** Ends the driver VM for good: the run is over. */
@@ -445,6 +443,10 @@ export class HostKeeper {
    */
   async #reattach(toolstack: Toolstack): Promise<void> {
     if (this.#mustReattach.size === 0) return;
+    const whole = await imagesWithoutLoss(this.#living);
+    for (const guest of this.#mustReattach) {
+      if (whole.includes(imageName(guest.name))) this.#mustReattach.delete(guest);
+    }
     await this.#parts.stage.timers.sleep(REATTACH_NS);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
     for (const { name } of this.#mustReattach) this.killGuest(name);
@@ -492,8 +494,4 @@ export class HostKeeper {
   #lost(toolstack: Toolstack, thrown: unknown): void {
     if (toolstack === this.#toolstack && this.#powered) this.#parts.failed(thrown);
   }
-}
-
-function unlessMoved(thrown: unknown): void {
-  if (!(thrown instanceof StorageError) || thrown.code !== MOVED) throw thrown;
 }

@@ -305,3 +305,10 @@ longTest(
     t.deepEqual(await brokenBy(8038, Policy.w5), []);
   },
 );
+
+longTest(
+  'a driver VM whose predecessor had served nothing has lost nothing, and no loss is noted',
+  async (t) => {
+    t.deepEqual(await brokenBy(8078, Policy.w5), []);
+  },
+);
