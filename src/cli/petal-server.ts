@@ -47,7 +47,11 @@ const ASK_AGAIN_MS = 100;
 const SEED = 1;
 /** Whoever takes the folder over waits for a little longer. */
 const ORPHAN_MS = 2000;
-const DANGER = 'is believed, for there is no authentication';
+const LISTEN = {
+  danger: 'is believed, for there is no authentication',
+  rather: 'listen on localhost',
+  isTold: true,
+} as const;
 
 export function addServingCommands(petal: Command): void {
   const server = petal
@@ -249,7 +253,7 @@ function givenListen({
   allowRemote,
 }: Pick<ServerFlags, 'listen' | 'allowRemote'>): SocketAddress | null {
   if (listen === undefined) return null;
-  return parseListen(listen, { allowRemote, danger: DANGER, isTold: true });
+  return parseListen(listen, { ...LISTEN, allowRemote });
 }
 
 function raised(signal: AbortSignal): Promise<void> {

@@ -1,9 +1,10 @@
 /** What `stordom serve` is asked for, read from its flags. */
 import { UsageError } from '../base/errors.ts';
 import type { SocketAddress } from '../world/real/sockets.ts';
+import type { TlsFlags } from './serve-tls.ts';
 import { parseTarget, type Target } from './vdi-names.ts';
 
-export interface ServeFlags {
+export interface ServeFlags extends TlsFlags {
   readonly store: string;
   /** The store is on so many Petal servers. */
   readonly petal?: number;
@@ -52,10 +53,11 @@ function readExport(text: string): WantedExport {
 }
 
 /** As libnbd, QEMU and nbdkit write it. */
-export function uriOf(address: SocketAddress, name: string): string {
+export function uriOf(address: SocketAddress, name: string, isTls: boolean): string {
+  const scheme = isTls ? 'nbds' : 'nbd';
   if (address.kind === 'unix') {
-    return `nbd+unix:///${name}?socket=${encodeURI(address.path).replaceAll('?', '%3F')}`;
+    return `${scheme}+unix:///${name}?socket=${encodeURI(address.path).replaceAll('?', '%3F')}`;
   }
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `nbd://${host}:${address.port}/${name}`;
+  return `${scheme}://${host}:${address.port}/${name}`;
 }

@@ -27,7 +27,8 @@ import { ServeControl } from './serve-control.ts';
 import { exportOf, type PlannedExport, planExports, SERVED_CLONE } from './serve-exports.ts';
 import { ServeHost } from './serve-host.ts';
 import { readExports, type ServeFlags, uriOf, type WantedExport } from './serve-plan.ts';
-import { addRemoteFlag, parseListen, unixAddress } from './socket-address.ts';
+import { addTlsFlags, readTls, type TlsPlan } from './serve-tls.ts';
+import { addRemoteFlag, isLocal, parseListen, unixAddress } from './socket-address.ts';
 import { unlessInterrupted } from './store-engine.ts';
 import {
   DEFAULT_HOST,
@@ -43,7 +44,11 @@ import { table } from './table.ts';
 import { readHost } from './vdi-names.ts';
 
 const NBD_SOCKET = 'nbd.sock';
-const DANGER = 'can read and write every export';
+const LISTEN = {
+  danger: 'can read and write every export',
+  rather: 'listen on localhost, require TLS (--tls-cert, --tls-psk)',
+  isTold: false,
+} as const;
 const PATIENCE_MS = 10_000;
 const EXPORTS_MAX = 32;
 const CONNECTIONS_MAX = 4096;
@@ -91,7 +96,7 @@ export function addServeFlags(command: Command): Command {
     )
     .option('--json', 'print what is served as JSON on stdout, and nothing else there', false)
     .option('--quiet', 'print nothing but errors', false);
-  return addRemoteFlag(command);
+  return addTlsFlags(addRemoteFlag(command));
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
@@ -107,8 +112,9 @@ export type StartRecording = (
 /** Until it is interrupted; with `record`, what clients do is recorded. */
 export async function serve(flags: ServeFlags, record?: StartRecording): Promise<void> {
   const wanted = readExports(flags.export);
+  const tls = await readTls(flags);
   const addresses = flags.listen.map((text) =>
-    parseListen(text, { allowRemote: flags.allowRemote, danger: DANGER, isTold: false }),
+    parseListen(text, { ...LISTEN, allowRemote: flags.allowRemote || tls.isRequired }),
   );
   const onNote = (text: string): void => note(flags, text);
   const claim = { command: 'stordom serve', serves: true, patienceMs: PATIENCE_MS };
@@ -126,7 +132,7 @@ export async function serve(flags: ServeFlags, record?: StartRecording): Promise
         const { directory } = store;
         const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
         const pool = await store.pool();
-        const service = new Service(flags, store, pool, view, exports, addresses, fronts, record);
+        const service = new Service(flags, tls, store, pool, view, exports, addresses, fronts, record);
         await service.run(signal);
       } finally {
         await view.close();
@@ -168,6 +174,7 @@ function tooMany(count: number): UsageError {
 /** Everything that lives as long as the store is served. */
 class Service {
   readonly #flags: ServeFlags;
+  readonly #tls: TlsPlan;
   readonly #store: StoreFolder;
   readonly #pool: StorePool;
   readonly #view: StoreView;
@@ -181,6 +188,7 @@ class Service {
 
   constructor(
     flags: ServeFlags,
+    tls: TlsPlan,
     store: StoreFolder,
     pool: StorePool,
     view: StoreView,
@@ -190,6 +198,7 @@ class Service {
     record: StartRecording | undefined,
   ) {
     this.#flags = flags;
+    this.#tls = tls;
     this.#store = store;
     this.#pool = pool;
     this.#view = view;
@@ -228,7 +237,8 @@ class Service {
       });
       const { clock, timers } = this.#host.world;
       const failed = this.#fail;
-      const server = new NbdServer({ clock, timers, exports, note: this.#note, failed });
+      const { rule: tls } = this.#tls;
+      const server = new NbdServer({ clock, timers, exports, tls, note: this.#note, failed });
       const control = await this.#listen(server);
       this.#tell();
       await Promise.race([aborted(signal), this.#failed]);
@@ -244,12 +254,13 @@ class Service {
 
   async #listen(server: NbdServer): Promise<ControlListener> {
     const { maxConnections: connectionsMax, host: hostName } = this.#flags;
-    const options = { connectionsMax, failed: this.#fail };
+    const options = { connectionsMax, tls: this.#tls.keys, failed: this.#fail };
     for (const address of this.#addresses) {
       this.#listeners.push(
         await listenStreams(address, options, (stream) => server.accept(stream)),
       );
     }
+    this.#warnOfStrangers();
     const control = new ServeControl({
       host: this.#host,
       pool: this.#pool,
@@ -260,6 +271,18 @@ class Service {
     });
     const { path } = unixAddress(join(this.#store.path, CONTROL_SOCKET), '--store');
     return serveControlSocket(path, control.handle);
+  }
+
+  #warnOfStrangers(): void {
+    if (!this.#tls.isRequired || this.#tls.knowsClients) return;
+    for (const { address } of this.#listeners) {
+      if (isLocal(address)) continue;
+      const where = address.kind === 'tcp' ? address.host : address.path;
+      this.#note(
+        `whoever reaches ${where} can read and write every export, though only over TLS: ` +
+          'to ask clients for certificates, give --tls-ca',
+      );
+    }
   }
 
   /** What was asked is answered, what was acknowledged is published. */
@@ -285,7 +308,7 @@ class Service {
       snapshot: wanted.snapshot,
       sizeBytes: sizeBlocks * PAGE_BYTES,
       isReadOnly,
-      uris: bound.map((address) => uriOf(address, wanted.name)),
+      uris: bound.map((address) => uriOf(address, wanted.name, this.#tls.isRequired)),
     }));
     if (json) {
       const store = this.#store.path;

@@ -18,6 +18,8 @@ export interface ListenRules {
   readonly allowRemote: boolean;
   /** What may be done by whoever reaches it. */
   readonly danger: string;
+  /** What to do instead. */
+  readonly rather: string;
   /** The address is told to others, so it must name one machine. */
   readonly isTold: boolean;
 }
@@ -54,9 +56,14 @@ export function parseListen(text: string, rules: ListenRules): SocketAddress {
   if (rules.allowRemote || isLoopback(host)) return address;
   throw remoteError(
     host,
-    `is reached from other machines, and whoever reaches it ${rules.danger}; listen on ` +
-      'localhost, or say that you want this: --allow-remote',
+    `is reached from other machines, and whoever reaches it ${rules.danger}; ${rules.rather}, ` +
+      'or say that you want this: --allow-remote',
   );
+}
+
+/** Reached from this machine alone. */
+export function isLocal(address: SocketAddress): boolean {
+  return address.kind === 'unix' || isLoopback(address.host);
 }
 
 /** The socket of that path. Throws `UsageError` if it is too long for one. */

@@ -12,6 +12,9 @@
  *   '--the peer closed, or failed ------------------------> closed
  * ```
  * `closed` is told once. After it nothing is received, and what was lent is not used any more.
+ *
+ * A protocol may begin in the clear and go on inside TLS. The keys, and the library that has them,
+ * are the listener's; the user says when, and sees plain bytes before and after.
  */
 export interface ByteStream {
   /** Who is on the other side, for people. */
@@ -24,6 +27,12 @@ export interface ByteStream {
   send(bytes: Uint8Array, lengthBytes: number, done: () => void): void;
   /** Offers again what was not taken, and reads on. */
   resume(): void;
+  /**
+   * What is sent and received from here on travels inside TLS; `done` gets null when that has been
+   * agreed on, or why it was not. The caller has nothing on its way, and sends nothing until then.
+   * Only streams of a listener that has keys can be asked.
+   */
+  encrypt(done: (problem: string | null) => void): void;
   /** Closes when everything that was sent has left; nothing is received any more. */
   end(): void;
   /** Closes at once. */

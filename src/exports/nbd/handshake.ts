@@ -4,9 +4,13 @@
  * ```
  * greeting sent --client flags--> options --EXPORT_NAME, GO--> over: an export was chosen
  *                                    |-----ABORT, a broken message--> over: close
+ *                                    '--STARTTLS--> tls --agreed on--> options, from the beginning
  * ```
  * Options come one at a time; the data of one is at most `OPTION_BYTES_MAX`, what is longer is
  * refused and passed by. A client that is not of the fixed style may say EXPORT_NAME only.
+ *
+ * Where TLS is required, nothing is said in the clear but the way to it: names and sizes of exports
+ * are not told either. What was agreed on in the clear is forgotten, for anybody may have written it.
  *
  * Contexts of block status are chosen for an export by name, and hold only if that one is entered.
  */
@@ -46,7 +50,17 @@ export interface Agreement {
   readonly contexts: ReadonlyMap<number, string>;
 }
 
-export type HandshakeState = 'flags' | 'option' | 'data' | 'passing-by' | 'agreed' | 'closing';
+export type HandshakeState =
+  | 'flags'
+  | 'option'
+  | 'data'
+  | 'passing-by'
+  | 'tls'
+  | 'agreed'
+  | 'closing';
+
+/** What a server makes of TLS: it has no keys, clients may, or clients must. */
+export type TlsRule = 'none' | 'allow' | 'require';
 
 const OPTION_BYTES_MAX = 65_536;
 /** Of an option that is refused for its length, at most this much is read over. */
@@ -56,6 +70,8 @@ const NO_CONTEXTS: ReadonlyMap<number, string> = new Map();
 export class Handshake {
   readonly #catalog: NbdCatalog;
   readonly #out: OutStream;
+  readonly #tls: TlsRule;
+  #isEncrypted = false;
   #state: HandshakeState = 'flags';
   /** Header or data that is not complete yet. */
   #held = new Uint8Array(OPTION_HEADER_BYTES);
@@ -69,7 +85,8 @@ export class Handshake {
   #contextsOf = '';
   #agreement: Agreement | null = null;
 
-  constructor(catalog: NbdCatalog, out: OutStream) {
+  constructor(catalog: NbdCatalog, out: OutStream, tls: TlsRule) {
+    this.#tls = tls;
     this.#catalog = catalog;
     this.#out = out;
     out.u32(GREETING_MAGIC_HIGH);
@@ -88,11 +105,11 @@ export class Handshake {
   }
 
   /**
-   * Takes bytes up to the end of the next message; returns the place of the first not taken. After
-   * `agreed` or `closing` it takes none.
+   * Takes bytes up to the end of the next message; returns the place of the first not taken. In
+   * `tls`, and after `agreed` or `closing`, it takes none.
    */
   received(bytes: Uint8Array, from: number, to: number): number {
-    if (this.#isOver) return from;
+    if (this.#isHalted) return from;
     const run = Math.min(to - from, this.#wantedBytes - this.#heldBytes);
     if (this.#state === 'passing-by') this.#wantedBytes -= run;
     else {
@@ -103,8 +120,20 @@ export class Handshake {
     return from + run;
   }
 
-  get #isOver(): boolean {
-    return this.#state === 'agreed' || this.#state === 'closing';
+  /** In `tls`: the stream is encrypted from here on. */
+  encrypted(): void {
+    this.#isEncrypted = true;
+    this.#mode = 'simple';
+    this.#contexts = NO_CONTEXTS;
+    this.#await('option', OPTION_HEADER_BYTES);
+  }
+
+  get #isHalted(): boolean {
+    return this.#state === 'tls' || this.#state === 'agreed' || this.#state === 'closing';
+  }
+
+  get #isBarred(): boolean {
+    return this.#tls === 'require' && !this.#isEncrypted;
   }
 
   /** A message, or the header of one, is complete. */
@@ -122,6 +151,7 @@ export class Handshake {
       case 'passing-by':
         this.#await('option', OPTION_HEADER_BYTES);
         return this.#refuse(OptionReply.tooBig, 'the data of the option is too long');
+      case 'tls':
       case 'agreed':
       case 'closing':
         return;
@@ -162,6 +192,10 @@ export class Handshake {
   }
 
   #takeOption(data: Uint8Array): void {
+    const isWayIn = this.#option === Option.startTls || this.#option === Option.abort;
+    if (this.#isBarred && !isWayIn) {
+      return this.#refuse(OptionReply.tlsRequired, 'this server is for TLS only: STARTTLS first');
+    }
     switch (this.#option) {
       case Option.exportName:
         return this.#exportName(data);
@@ -181,7 +215,7 @@ export class Handshake {
       case Option.setMetaContext:
         return this.#metaContext(readMetaContextRequest(data));
       case Option.startTls:
-        return this.#refuse(OptionReply.policy, 'this server has no TLS');
+        return this.#withoutData(data, () => this.#startTls());
       default:
         return this.#refuse(OptionReply.unsupported, 'the option is unknown');
     }
@@ -190,6 +224,13 @@ export class Handshake {
   #withoutData(data: Uint8Array, then: () => void): void {
     if (data.length === 0) then();
     else this.#refuse(OptionReply.invalid, 'this option has no data');
+  }
+
+  #startTls(): void {
+    if (this.#tls === 'none') return this.#refuse(OptionReply.policy, 'this server has no TLS');
+    if (this.#isEncrypted) return this.#refuse(OptionReply.invalid, 'TLS has begun already');
+    this.#reply(OptionReply.ack, 0);
+    this.#state = 'tls';
   }
 
   #exportName(data: Uint8Array): void {

@@ -7,6 +7,7 @@ import { type Nanos, nanos, SECOND } from '../../base/units.ts';
 import type { ByteStream, StreamUser } from '../../world/byte-stream.ts';
 import type { Clock, TimerId, Timers } from '../../world/world.ts';
 import type { NbdCatalog, NbdExport } from './catalog.ts';
+import type { TlsRule } from './handshake.ts';
 import { OutBudget } from './out-budget.ts';
 import { SlabPool } from './out-stream.ts';
 import { NbdSession, type SessionStatus } from './session.ts';
@@ -15,6 +16,7 @@ export interface NbdServerParts {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly exports: readonly NbdExport[];
+  readonly tls: TlsRule;
   readonly note: (text: string) => void;
   /** A bug. */
   readonly failed: (thrown: unknown) => void;
@@ -56,11 +58,12 @@ export class NbdServer implements NbdCatalog {
   }
 
   accept(stream: ByteStream): StreamUser {
-    const { note, failed } = this.#parts;
+    const { note, failed, tls } = this.#parts;
     const session = new NbdSession(stream, {
       catalog: this,
       slabs: this.#slabs,
       budget: this.#budget,
+      tls,
       ended: (ended) => this.#ended(ended),
       note,
       failed,

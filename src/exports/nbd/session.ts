@@ -5,6 +5,10 @@
  * handshake --an export is chosen--> transmission --DISC, or shut down and idle--> ended
  *     '------------ABORT, a broken message, silence, the socket's end------------> ended
  * ```
+ * TLS begins between two messages of the handshake, when all replies have left. Who sends anything
+ * else before it has begun is let go: those bytes were said in the clear, and must not be taken for
+ * something that was said inside.
+ *
  * Who is silent for too long is let go: in a handshake at all, in the middle of a message, or
  * while replies wait for it. A client that has sent whole requests and waits for nothing may be
  * silent for ever, and so may one that waits for us: a dead driver VM is not its fault.
@@ -15,7 +19,7 @@
 import type { ByteStream, StreamUser } from '../../world/byte-stream.ts';
 import type { StepListener } from '../export-disk.ts';
 import type { NbdCatalog } from './catalog.ts';
-import { Handshake } from './handshake.ts';
+import { Handshake, type TlsRule } from './handshake.ts';
 import type { OutBudget } from './out-budget.ts';
 import { OutStream, type SlabPool } from './out-stream.ts';
 import { Transmission, type TransmissionHost } from './transmission.ts';
@@ -24,6 +28,7 @@ export interface SessionParts {
   readonly catalog: NbdCatalog;
   readonly slabs: SlabPool;
   readonly budget: OutBudget;
+  readonly tls: TlsRule;
   readonly ended: (session: NbdSession) => void;
   /** A sentence for people. */
   readonly note: (text: string) => void;
@@ -53,6 +58,7 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
   #isTouched = false;
   /** In its handshake: it has sent what is not taken before its replies have left. */
   #isHeldUp = false;
+  #isEncrypting = false;
   #isEnded = false;
   #isShuttingDown = false;
   #ticks = 0;
@@ -63,7 +69,7 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
     this.#parts = parts;
     this.#stream = stream;
     this.#out = new OutStream(parts.slabs);
-    this.#handshake = new Handshake(parts.catalog, this.#out);
+    this.#handshake = new Handshake(parts.catalog, this.#out, parts.tls);
     this.#flush();
   }
 
@@ -83,6 +89,10 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
     while (at < to && this.#transmission === null && !this.#isEnded) {
       this.#isHeldUp = this.#isAhead;
       if (this.#isHeldUp) break;
+      if (this.#handshake.state === 'tls') {
+        this.#letGo('it has sent more after STARTTLS, before TLS has begun');
+        return to;
+      }
       at = this.#handshake.received(bytes, at, to);
       this.#lookAtHandshake();
     }
@@ -202,8 +212,18 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
 
   #sent(): void {
     if (this.#transmission !== null) return this.#look();
+    if (this.#handshake.state === 'tls') return this.#encrypt();
     if (!this.#isHeldUp || this.#isEnded || this.#isAhead) return;
     this.#isHeldUp = false;
     this.#stream.resume();
+  }
+
+  #encrypt(): void {
+    if (this.#unsentBytes > 0 || this.#isEncrypting || this.#isEnded) return;
+    this.#isEncrypting = true;
+    this.#stream.encrypt((problem) => {
+      if (problem !== null) return this.#letGo(`TLS: ${problem}`);
+      if (!this.#isEnded) this.#handshake.encrypted();
+    });
   }
 }

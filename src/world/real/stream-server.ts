@@ -5,14 +5,17 @@
  * one each time: that and the single system call for what is sent in a turn is most of the speed
  * that a server in Node can have. `net.Server` cannot be told of such a buffer, so it accepts with
  * reading paused, and the accepted handle goes into a socket made with one. A buffer that is not
- * used takes no memory of the machine: its pages were never touched.
+ * used takes no memory of the machine: its pages were never touched. Inside TLS the library makes
+ * the buffers, and each is lent in turn.
  *
  * A user that has not taken everything stops the reading. What it left stays in the buffer, where
  * nothing is written meanwhile, and is offered again after `resume`.
  */
 import { createServer, type Server, Socket } from 'node:net';
+import { invariant } from '../../base/invariant.ts';
 import type { ByteStream, StreamUser } from '../byte-stream.ts';
 import { bindServer, type SocketAddress } from './sockets.ts';
+import { type TlsKeys, TlsUpgrade } from './tls-upgrade.ts';
 
 export interface StreamListener {
   /** With the port that was given. */
@@ -23,6 +26,8 @@ export interface StreamListener {
 
 export interface StreamServerOptions {
   readonly connectionsMax: number;
+  /** For users who ask their stream to be encrypted. */
+  readonly tls: TlsKeys | null;
   /** A user has thrown: a bug. */
   readonly failed: (thrown: unknown) => void;
 }
@@ -39,8 +44,9 @@ export async function listenStreams(
   options: StreamServerOptions,
   accept: (stream: ByteStream) => StreamUser,
 ): Promise<StreamListener> {
+  const tls = options.tls === null ? null : new TlsUpgrade(options.tls);
   const server: Server = createServer({ pauseOnConnect: true }, (accepted) => {
-    const stream = new SocketStream(accepted, options.failed);
+    const stream = new SocketStream(accepted, tls, options.failed);
     stream.start(accept);
   });
   server.maxConnections = options.connectionsMax;
@@ -63,9 +69,13 @@ class SocketStream implements ByteStream {
   readonly peer: string;
   /** What the server has accepted, without its handle: the server counts it until it closes. */
   readonly #accepted: Socket;
-  readonly #socket: Socket;
+  readonly #plain: Socket;
+  /** What is written to: `#plain`, and inside TLS what encrypts for it. */
+  #socket: Socket;
+  readonly #tls: TlsUpgrade | null;
   readonly #failed: (thrown: unknown) => void;
-  readonly #buffer: Uint8Array = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  /** What is lent. */
+  #buffer: Uint8Array = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   #user: StreamUser | null = null;
   /** What of the buffer was not taken. */
   #from = 0;
@@ -75,19 +85,23 @@ class SocketStream implements ByteStream {
   #isCorked = false;
   #isClosed = false;
   #isEnding = false;
+  /** TLS is being agreed on. */
+  #isUpgrading = false;
 
-  constructor(accepted: Socket, failed: (thrown: unknown) => void) {
+  constructor(accepted: Socket, tls: TlsUpgrade | null, failed: (thrown: unknown) => void) {
     this.#failed = failed;
+    this.#tls = tls;
     this.#accepted = accepted;
     const { remoteAddress, remotePort } = accepted;
     this.peer =
       remoteAddress === undefined ? 'over a Unix socket' : `${remoteAddress}:${remotePort}`;
-    this.#socket = this.#withBuffer(accepted);
-    this.#socket.setNoDelay(true);
-    this.#socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    this.#socket.on('error', () => this.destroy());
-    this.#socket.on('end', () => this.destroy());
-    this.#socket.on('close', () => this.#closed());
+    this.#plain = this.#withBuffer(accepted);
+    this.#socket = this.#plain;
+    this.#plain.setNoDelay(true);
+    this.#plain.setKeepAlive(true, KEEP_ALIVE_MS);
+    this.#plain.on('error', () => this.destroy());
+    this.#plain.on('end', () => this.destroy());
+    this.#plain.on('close', () => this.#closed());
   }
 
   start(accept: (stream: ByteStream) => StreamUser): void {
@@ -112,8 +126,19 @@ class SocketStream implements ByteStream {
     if (!this.#isOffering) this.#offer();
   }
 
+  encrypt(done: (problem: string | null) => void): void {
+    invariant(this.#tls !== null, 'only a listener with keys is asked to encrypt');
+    this.#isUpgrading = true;
+    this.#tls.upgrade(this.#plain, (secure, problem) => {
+      this.#isUpgrading = false;
+      if (secure !== null) this.#useSecure(secure);
+      this.#guarded(() => done(problem));
+    });
+  }
+
   end(): void {
     if (this.#isEnding || this.#isClosed) return;
+    if (this.#isUpgrading) return this.destroy();
     this.#isEnding = true;
     this.#uncork();
     this.#socket.end();
@@ -124,6 +149,18 @@ class SocketStream implements ByteStream {
 
   destroy(): void {
     this.#socket.destroy();
+    this.#plain.destroy();
+  }
+
+  #useSecure(secure: Socket): void {
+    this.#socket = secure;
+    secure.on('error', () => this.destroy());
+    secure.on('end', () => this.destroy());
+    secure.on('close', () => this.destroy());
+    secure.on('data', (bytes: Uint8Array) => {
+      this.#buffer = bytes;
+      if (!this.#received(bytes.length)) secure.pause();
+    });
   }
 
   #withBuffer(accepted: Socket): Socket {
@@ -180,7 +217,7 @@ class SocketStream implements ByteStream {
     try {
       work();
     } catch (thrown) {
-      this.#socket.destroy();
+      this.destroy();
       this.#failed(thrown);
     }
   }

@@ -1,6 +1,7 @@
 /** The negotiation, as the protocol document has it. */
 import test, { type ExecutionContext } from 'ava';
-import { type BenchStream, DISK_BYTES, NbdBench } from './nbd-bench.ts';
+import type { TlsRule } from '../../../src/exports/nbd/handshake.ts';
+import { type BenchStream, BUFFER_PAGES, DISK_BYTES, NbdBench } from './nbd-bench.ts';
 import {
   bytesOf,
   CLIENT_FLAGS,
@@ -17,9 +18,9 @@ import {
 
 const ACK = 1;
 const ERROR = 0x8000_0000;
-const [UNSUPPORTED, POLICY, INVALID, UNKNOWN, TOO_BIG, EXTENDED_REQUIRED] = [1, 2, 3, 6, 9, 10].map(
-  (low) => ERROR + low,
-);
+const [UNSUPPORTED, POLICY, INVALID, TLS_REQUIRED, UNKNOWN, TOO_BIG, EXTENDED_REQUIRED] = [
+  1, 2, 3, 5, 6, 9, 10,
+].map((low) => ERROR + low);
 /** HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, MULTI_CONN, CACHE, FAST_ZERO. */
 const FLAGS = 0b1101_0110_1101;
 const DF = 1 << 7;
@@ -203,4 +204,69 @@ test('handshake: a client that never chooses an export is let go', (t) => {
   bench.tick();
   t.true(stream.isDestroyed);
   t.regex(bench.notes[0] ?? '', /has not chosen an export/);
+});
+
+function greetedFor(t: ExecutionContext, tls: TlsRule): { bench: NbdBench; stream: BenchStream } {
+  const bench = new NbdBench(BUFFER_PAGES, null, tls);
+  return { bench, stream: greeted(t, bench) };
+}
+
+test('handshake: where TLS is required, only STARTTLS and ABORT are heard in the clear', (t) => {
+  const { stream } = greetedFor(t, 'require');
+  const asked = [info(6, 'disk'), info(7, 'disk'), option(3), option(8), option(11), option(99)];
+  for (const one of asked) t.deepEqual(typesOf(ask(stream, one)), [TLS_REQUIRED]);
+  t.deepEqual(typesOf(ask(stream, option(5, [1]))), [INVALID]);
+  t.is(stream.encrypting, null);
+  t.deepEqual(typesOf(ask(stream, option(5))), [ACK]);
+  stream.encrypting?.(null);
+  t.deepEqual(typesOf(ask(stream, option(5))), [INVALID], 'TLS begins once');
+  t.deepEqual(typesOf(ask(stream, info(7, 'disk'))), [3, ACK]);
+  const { stream: other } = greetedFor(t, 'require');
+  t.deepEqual(typesOf(ask(other, option(2))), [ACK]);
+  const { stream: named } = greetedFor(t, 'require');
+  named.push(option(1, [...bytesOf('disk')]));
+  t.true(named.isEnded);
+});
+
+test('handshake: what was agreed on in the clear is forgotten inside TLS', (t) => {
+  const { stream } = greetedFor(t, 'allow');
+  t.deepEqual(typesOf(ask(stream, option(11))), [ACK]);
+  t.deepEqual(typesOf(ask(stream, metaContext(10, 'disk', ['base:allocation']))), [4, ACK]);
+  t.deepEqual(typesOf(ask(stream, option(5))), [ACK]);
+  stream.encrypting?.(null);
+  t.deepEqual(typesOf(ask(stream, metaContext(10, 'disk', ['base:allocation']))), [INVALID]);
+  const [first] = ask(stream, info(6, 'disk'));
+  t.deepEqual(first?.data.slice(10), bytesOf(u16(FLAGS)), 'no structured replies');
+});
+
+test('handshake: bytes between STARTTLS and TLS end it, in the same piece or later', (t) => {
+  for (const isSplit of [false, true]) {
+    const { bench, stream } = greetedFor(t, 'require');
+    if (isSplit) stream.push(option(5));
+    stream.push(isSplit ? info(7, 'disk') : bytesOf(option(5), info(7, 'disk')));
+    t.true(stream.isDestroyed);
+    stream.encrypting?.(null);
+    t.is(bench.server.connections()[0]?.exportName, null);
+  }
+});
+
+test('handshake: TLS begins when all replies have been read, and not for ever', (t) => {
+  const { bench, stream } = greetedFor(t, 'require');
+  stream.isReading = false;
+  stream.push(option(5));
+  t.is(stream.encrypting, null);
+  stream.isReading = true;
+  while (stream.readIfReading());
+  t.not(stream.encrypting, null);
+  for (let second = 0; second < 31; second++) bench.tick();
+  t.true(stream.isDestroyed);
+  t.notThrows(() => stream.encrypting?.('the connection has ended'));
+});
+
+test('handshake: a client with which TLS fails is let go, with the reason', (t) => {
+  const { bench, stream } = greetedFor(t, 'allow');
+  stream.push(option(5));
+  stream.encrypting?.('no shared cipher');
+  t.true(stream.isDestroyed);
+  t.regex(bench.notes.join(), /TLS: no shared cipher/);
 });

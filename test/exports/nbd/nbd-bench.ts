@@ -4,6 +4,7 @@ import { BufferMemory } from '../../../src/base/shared-memory.ts';
 import { frameNo, PAGE_BYTES, SECTOR_BYTES } from '../../../src/base/units.ts';
 import { ExportDisk, type ExportFront } from '../../../src/exports/export-disk.ts';
 import type { NbdExport } from '../../../src/exports/nbd/catalog.ts';
+import type { TlsRule } from '../../../src/exports/nbd/handshake.ts';
 import type { Extent } from '../../../src/exports/nbd/replies.ts';
 import { NbdServer } from '../../../src/exports/nbd/server.ts';
 import type { RequestTap } from '../../../src/exports/request-tap.ts';
@@ -78,6 +79,8 @@ export class BenchStream implements ByteStream {
   isEnded = false;
   isDestroyed = false;
   isClosed = false;
+  /** TLS was asked for: settles it. */
+  encrypting: ((problem: string | null) => void) | null = null;
 
   attach(user: StreamUser): void {
     this.#user = user;
@@ -111,6 +114,10 @@ export class BenchStream implements ByteStream {
 
   resume(): void {
     this.#offer();
+  }
+
+  encrypt(done: (problem: string | null) => void): void {
+    this.encrypting = done;
   }
 
   end(): void {
@@ -169,7 +176,11 @@ export class NbdBench {
   readonly #streams = new Set<BenchStream>();
 
   /** `bufferPages`: what the export's disk has for buffers. */
-  constructor(bufferPages: number = BUFFER_PAGES, tap: RequestTap | null = null) {
+  constructor(
+    bufferPages: number = BUFFER_PAGES,
+    tap: RequestTap | null = null,
+    tls: TlsRule = 'none',
+  ) {
     this.tap = tap;
     this.world = new BenchWorld((bufferPages + 1) * PAGE_BYTES);
     this.frames = new GuestFrames(frameNo(1), frameNo(bufferPages + 1));
@@ -190,6 +201,7 @@ export class NbdBench {
       clock: this.world.clock,
       timers,
       exports: [this.#exported('disk', false), this.#exported('frozen', true)],
+      tls,
       note: (text) => this.notes.push(text),
       failed: (thrown) => {
         throw thrown;

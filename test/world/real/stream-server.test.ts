@@ -45,7 +45,7 @@ function addressFor(t: ExecutionContext): SocketAddress {
 async function listening(t: ExecutionContext, connectionsMax = 100) {
   const users: SlowUser[] = [];
   const failures: unknown[] = [];
-  const options = { connectionsMax, failed: (thrown: unknown) => failures.push(thrown) };
+  const options = { connectionsMax, tls: null, failed: (thrown: unknown) => failures.push(thrown) };
   const listener = await listenStreams(addressFor(t), options, (stream) => {
     const user = new SlowUser(stream);
     users.push(user);
