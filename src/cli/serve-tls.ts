@@ -1,12 +1,12 @@
 /**
  * The flags of `stordom serve` for TLS, and the files that they name.
  *
- * A key that everybody on the machine may read is none: such a file is refused, as ssh does, and
- * not merely warned about, for a warning of a service is seen by nobody. A group may read it, as
- * Debian's `ssl-cert` does.
+ * A key that everybody on the machine may read or replace is none: such a file is refused, as ssh
+ * does, and not merely warned about, for a warning of a service is seen by nobody. A group may read
+ * it, as Debian's `ssl-cert` does.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
@@ -35,6 +35,7 @@ const FILE_BYTES_MAX = 1_048_576;
 const KEY_BYTES_MIN = 16;
 const KEY_BYTES_MAX = 256;
 const READ_BY_OTHERS = 0o004;
+const OPEN_TO_OTHERS = 0o006;
 const NO_TLS: TlsPlan = { rule: 'none', keys: null, isRequired: false, knowsClients: false };
 
 export function addTlsFlags(command: Command): Command {
@@ -146,19 +147,30 @@ async function readSmall(
   try {
     const file = await open(path);
     try {
-      const { size, mode } = await file.stat();
-      if (size > FILE_BYTES_MAX) throw problem(`it has ${size} bytes`);
-      if (isSecret && (mode & READ_BY_OTHERS) !== 0) {
-        const text = `${flag}: everybody may read ${path}; keep keys to yourself: chmod o-rwx`;
+      const { mode } = await file.stat();
+      if (isSecret && (mode & OPEN_TO_OTHERS) !== 0) {
+        const may = (mode & READ_BY_OTHERS) === 0 ? 'write' : 'read';
+        const text = `${flag}: everybody may ${may} ${path}; keep keys to yourself: chmod o-rwx`;
         throw new UsageError('E_TLS_OPEN', `${text} ${path}`, { fields: { flag, path } });
       }
-      return await file.readFile('utf8');
+      const text = await boundedText(file);
+      if (text === null) throw problem(`it is longer than ${FILE_BYTES_MAX} bytes`);
+      return text;
     } finally {
       await file.close();
     }
   } catch (thrown) {
     throw thrown instanceof UsageError ? thrown : problem(reasonOf(thrown));
   }
+}
+
+/** null: there is more than any such file has. A pipe does not say how long it is. */
+async function boundedText(file: FileHandle): Promise<string | null> {
+  const parts: Buffer[] = [];
+  const stream = file.createReadStream({ end: FILE_BYTES_MAX, autoClose: false });
+  for await (const part of stream) parts.push(part as Buffer);
+  const bytes = Buffer.concat(parts);
+  return bytes.length > FILE_BYTES_MAX ? null : bytes.toString('utf8');
 }
 
 function unusable(flag: string, path: string, expected: string, why: string): UsageError {

@@ -132,7 +132,17 @@ export async function serve(flags: ServeFlags, record?: StartRecording): Promise
         const { directory } = store;
         const fronts = await reserveFrontIds(directory, STORE_NAME, flags.host, exports.length);
         const pool = await store.pool();
-        const service = new Service(flags, tls, store, pool, view, exports, addresses, fronts, record);
+        const service = new Service(
+          flags,
+          tls,
+          store,
+          pool,
+          view,
+          exports,
+          addresses,
+          fronts,
+          record,
+        );
         await service.run(signal);
       } finally {
         await view.close();

@@ -161,6 +161,23 @@ test.serial('TLS: what is said in the clear behind STARTTLS ends the connection'
   t.regex(stderr, /let go: TLS: /);
 });
 
+test.serial('TLS: who negotiates again is let go, and the others go on', async (t) => {
+  const bench = await benchWith(t);
+  const { end } = await bench.serve(CERTIFICATES);
+  const older: ConnectionOptions = { ...clientOf(bench, null), maxVersion: 'TLSv1.2' };
+  const [again, other] = [
+    await secured(await greeted(bench), older),
+    await secured(await greeted(bench), older),
+  ];
+  t.true(await isIn(again));
+  const closed = new Promise((resolve) => again?.once('close', resolve));
+  again?.resume().renegotiate({}, () => undefined);
+  await closed;
+  t.true(await isIn(other));
+  other?.destroy();
+  t.is((await end()).code, 0);
+});
+
 test.serial('TLS: flags and files that cannot be used are refused, with what to do', async (t) => {
   const bench = await benchWith(t);
   writeFileSync(bench.path('empty'), '', { mode: 0o600 });
@@ -169,6 +186,8 @@ test.serial('TLS: flags and files that cannot be used are refused, with what to 
   writeFileSync(bench.path('prose'), `a:${SHARED_KEY}\nno key\n`, { mode: 0o600 });
   writeFileSync(bench.path('open'), `a:${SHARED_KEY}\n`);
   chmodSync(bench.path('open'), 0o644);
+  writeFileSync(bench.path('writable'), `a:${SHARED_KEY}\n`);
+  chmodSync(bench.path('writable'), 0o602);
   const key = '--tls-key pki/server-key.pem';
   const cert = '--tls-cert pki/server-cert.pem';
   const refusals: readonly (readonly [string, RegExp])[] = [
@@ -186,6 +205,10 @@ test.serial('TLS: flags and files that cannot be used are refused, with what to 
     ['--tls-psk twice', /line 2 has a again/],
     ['--tls-psk prose', /line 2 is not of that form/],
     ['--tls-psk open', /everybody may read open; .*chmod o-rwx open \[E_TLS_OPEN\]/],
+    ['--tls-psk writable', /everybody may write writable; /],
+    ['--tls-psk /dev/zero', /everybody may read \/dev\/zero/],
+    [`--tls-cert /dev/zero ${key}`, /\/dev\/zero cannot be used: .*longer than 1048576 bytes/],
+    [`--tls-cert . ${key}`, /--tls-cert: \. cannot be used: .*EISDIR/],
     [`${SHARED} --tls allow --listen tcp:0.0.0.0:0`, /reached from other machines/],
   ];
   for (const [line, text] of refusals) {

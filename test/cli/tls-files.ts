@@ -1,4 +1,6 @@
-/** The files of TLS that servers and clients of the tests have, named as libnbd and QEMU want them. */
+/**
+ * The files of TLS that servers and clients of the tests have, named as libnbd and QEMU want them.
+ */
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

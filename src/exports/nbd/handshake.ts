@@ -10,7 +10,8 @@
  * refused and passed by. A client that is not of the fixed style may say EXPORT_NAME only.
  *
  * Where TLS is required, nothing is said in the clear but the way to it: names and sizes of exports
- * are not told either. What was agreed on in the clear is forgotten, for anybody may have written it.
+ * are not told either. What was agreed on in the clear is forgotten, for anybody may have written
+ * it.
  *
  * Contexts of block status are chosen for an export by name, and hold only if that one is entered.
  */
@@ -132,8 +133,12 @@ export class Handshake {
     return this.#state === 'tls' || this.#state === 'agreed' || this.#state === 'closing';
   }
 
-  get #isBarred(): boolean {
-    return this.#tls === 'require' && !this.#isEncrypted;
+  /** Where TLS is required and has not begun, all but the way to it is refused. */
+  #isRefusedInClear(): boolean {
+    const isWayIn = this.#option === Option.startTls || this.#option === Option.abort;
+    if (this.#tls !== 'require' || this.#isEncrypted || isWayIn) return false;
+    this.#refuse(OptionReply.tlsRequired, 'this server is for TLS only: STARTTLS first');
+    return true;
   }
 
   /** A message, or the header of one, is complete. */
@@ -150,6 +155,7 @@ export class Handshake {
         return this.#takeOption(this.#held.subarray(0, lengthBytes));
       case 'passing-by':
         this.#await('option', OPTION_HEADER_BYTES);
+        if (this.#isRefusedInClear()) return;
         return this.#refuse(OptionReply.tooBig, 'the data of the option is too long');
       case 'tls':
       case 'agreed':
@@ -192,10 +198,7 @@ export class Handshake {
   }
 
   #takeOption(data: Uint8Array): void {
-    const isWayIn = this.#option === Option.startTls || this.#option === Option.abort;
-    if (this.#isBarred && !isWayIn) {
-      return this.#refuse(OptionReply.tlsRequired, 'this server is for TLS only: STARTTLS first');
-    }
+    if (this.#isRefusedInClear()) return;
     switch (this.#option) {
       case Option.exportName:
         return this.#exportName(data);

@@ -52,7 +52,11 @@ export class TlsUpgrade {
     this.#whyEnded = asksClients
       ? 'the client has left, or its certificate is not signed by the authority'
       : 'the client has left';
-    this.#server.on('secureConnection', (secure) => this.#settle(secure, null));
+    this.#server.on('secureConnection', (secure) => {
+      // A client that negotiates again costs us far more than itself, and nobody needs it.
+      secure.disableRenegotiation();
+      this.#settle(secure, null);
+    });
     this.#server.on('tlsClientError', (error, failed) => this.#settle(failed, reasonOf(error)));
   }
 

@@ -215,6 +215,8 @@ test('handshake: where TLS is required, only STARTTLS and ABORT are heard in the
   const { stream } = greetedFor(t, 'require');
   const asked = [info(6, 'disk'), info(7, 'disk'), option(3), option(8), option(11), option(99)];
   for (const one of asked) t.deepEqual(typesOf(ask(stream, one)), [TLS_REQUIRED]);
+  const tooLong = Array.from<number>({ length: 70_000 }).fill(0);
+  t.deepEqual(typesOf(ask(stream, option(3, tooLong))), [TLS_REQUIRED]);
   t.deepEqual(typesOf(ask(stream, option(5, [1]))), [INVALID]);
   t.is(stream.encrypting, null);
   t.deepEqual(typesOf(ask(stream, option(5))), [ACK]);
