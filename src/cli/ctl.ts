@@ -7,13 +7,20 @@ import type { ImageStatus } from '../parallax/vdi/served-image.ts';
 import { serverName } from '../petal-backend/server/ports.ts';
 import { askControlSocket } from '../world/real/control-socket.ts';
 import { addExamples } from './flags.ts';
+import type { Resized } from './serve-resize.ts';
 import { unixAddress } from './socket-address.ts';
 import type { ServerLook } from './store-pool.ts';
 import { table } from './table.ts';
+import { readSize } from './vdi-names.ts';
 
 interface CtlFlags {
   readonly store: string;
   readonly json: boolean;
+}
+
+interface ResizeFlags extends CtlFlags {
+  readonly size: number;
+  readonly shrink: boolean;
 }
 
 export const CONTROL_SOCKET = 'control.sock';
@@ -40,6 +47,16 @@ export function addCtlCommand(program: Command): void {
       .argument('<new>', 'name of the new image'),
   ).action((from: string, to: string, flags: CtlFlags) =>
     tell(flags, 'clone', [from, to], () => `${to}: a clone of ${from}`),
+  );
+  addFlags(
+    ctl
+      .command('resize')
+      .description('give an image another size; clients that are connected keep the one they have')
+      .argument('<image>', 'name of the image')
+      .requiredOption('--size <size>', 'the new size', readSize('--size'))
+      .option('--shrink', 'a smaller size is meant: what lies beyond it is lost', false),
+  ).action((image: string, flags: ResizeFlags) =>
+    tell(flags, 'resize', resizeArgs(image, flags), resizeText),
   );
   addFlags(
     ctl
@@ -70,6 +87,17 @@ function addFlags(command: Command): Command {
   return command
     .requiredOption('--store <dir>', 'folder of the store')
     .option('--json', 'print the answer as JSON on stdout, and nothing else there', false);
+}
+
+function resizeArgs(image: string, { size, shrink }: ResizeFlags): string[] {
+  return [image, String(size), ...(shrink ? ['shrink'] : [])];
+}
+
+function resizeText(result: object): string {
+  const { image, sizeBytes, sizeBytesBefore, connected } = result as Resized;
+  const [now, before] = [formatBytesExact(sizeBytes), formatBytesExact(sizeBytesBefore)];
+  const kept = connected === 0 ? '' : `; clients that see it when they connect again: ${connected}`;
+  return `${image}: ${now}, before ${before}${kept}`;
 }
 
 async function tell(

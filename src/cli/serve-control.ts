@@ -11,6 +11,7 @@ import type { Policy } from '../parallax/vdi/policy.ts';
 import { unknownName } from './flags.ts';
 import type { PlannedExport } from './serve-exports.ts';
 import type { ServeHost } from './serve-host.ts';
+import { resizeServed } from './serve-resize.ts';
 import type { StorePool } from './store-pool.ts';
 import { checkSnapshotName, parseImage, parseTarget } from './vdi-names.ts';
 
@@ -24,7 +25,7 @@ export interface ControlParts {
   readonly hostName: string;
 }
 
-const COMMANDS = ['status', 'snapshot', 'clone', 'accept-loss', 'kill'];
+const COMMANDS = ['status', 'snapshot', 'clone', 'resize', 'accept-loss', 'kill'];
 
 export class ServeControl {
   readonly #parts: ControlParts;
@@ -46,6 +47,10 @@ export class ServeControl {
         return this.#inTurn(() => this.#snapshot(first, second));
       case 'clone':
         return this.#inTurn(() => this.#clone(first, second));
+      case 'resize':
+        return this.#inTurn(() =>
+          resizeServed(this.#parts, first, Number(second), args[2] === 'shrink'),
+        );
       case 'accept-loss':
         return this.#inTurn(() => this.#acceptLoss(first));
       default:

@@ -29,6 +29,8 @@ export interface PlannedExport extends ServedDisk {
   readonly wanted: WantedExport;
   /** Throws away what was made to serve it. */
   readonly isClone: boolean;
+  /** What clients that come now are told: never beyond what the image has. */
+  sizeBlocks: number;
   /** Of the image; more are taken while it is served. */
   readonly snapshots: string[];
 }
@@ -81,6 +83,9 @@ export function exportOf(
     name: wanted.name,
     description: `${what} of a stordom store`,
     isReadOnly,
+    get sizeBytes() {
+      return planned.sizeBlocks * PAGE_BYTES;
+    },
     disk,
     tap,
     get contexts() {

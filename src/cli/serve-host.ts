@@ -189,11 +189,32 @@ export class ServeHost {
    * `isRepeatable` it is asked again if it dies over it.
    */
   async ask(method: string, args: readonly unknown[], isRepeatable: boolean): Promise<unknown> {
+    const call = (driver: DriverDomain): Promise<unknown> => driver.handle.call(method, ...args);
+    return this.#called(call, isRepeatable);
+  }
+
+  /** Gives an image another size, and its exports too. May be asked for again. */
+  async resize(image: string, sectors: number): Promise<void> {
+    for (const disk of this.#options.disks) {
+      if (disk.image !== image) continue;
+      await this.#called(() => this.#toolstack.resizeDisk(disk.name, sectors), true);
+    }
+  }
+
+  /** Requests of an export that its front end has not answered. */
+  inFlight(domain: string): number {
+    return this.#spawner.disks.get(domain)?.inFlight ?? 0;
+  }
+
+  async #called(
+    call: (driver: DriverDomain) => Promise<unknown>,
+    isRepeatable: boolean,
+  ): Promise<unknown> {
     for (;;) {
       await this.#serving;
       const driver = present(this.#toolstack.driver, 'a driver VM was started');
       try {
-        return await driver.handle.call(method, ...args);
+        return await call(driver);
       } catch (thrown) {
         const isGone = thrown instanceof StorageError && thrown.code === 'E_ACTOR_GONE';
         if (!isGone || !isRepeatable || this.#isEnding) throw thrown;

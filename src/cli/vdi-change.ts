@@ -329,7 +329,7 @@ async function resize(given: string, flags: ResizeFlags): Promise<void> {
   });
 }
 
-function wouldShrink(image: string, sizeBytes: number, wanted: number): UsageError {
+export function wouldShrink(image: string, sizeBytes: number, wanted: number): UsageError {
   const [now, then] = [formatBytesExact(sizeBytes), formatBytesExact(wanted)];
   return new UsageError(
     'E_SHRINK',

@@ -92,10 +92,6 @@ export class ExportDisk implements Workload {
     return this.#disk?.features ?? null;
   }
 
-  get sizeBytes(): number {
-    return (this.features?.sectors ?? 0) * SECTOR_BYTES;
-  }
-
   /** Requests that the front end has not answered. */
   get inFlight(): number {
     return this.#disk?.inFlight ?? 0;

@@ -10,6 +10,8 @@ export interface NbdExport {
   /** For people. */
   readonly description: string;
   readonly isReadOnly: boolean;
+  /** What clients that choose it now are told; it may change, and holds for them until they go. */
+  readonly sizeBytes: number;
   readonly disk: ExportDisk;
   /** Hears of what its clients ask for; null: nobody does. */
   readonly tap: RequestTap | null;

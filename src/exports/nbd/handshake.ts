@@ -47,6 +47,8 @@ import {
 export interface Agreement {
   readonly exported: NbdExport;
   readonly mode: ReplyMode;
+  /** As the client was told: it never reaches beyond, whatever size the export has later. */
+  readonly sizeBytes: number;
   /** Contexts of block status, by id. */
   readonly contexts: ReadonlyMap<number, string>;
 }
@@ -240,7 +242,7 @@ export class Handshake {
     const name = readText(data, 0, data.length);
     const exported = name === null ? null : this.#catalog.find(name);
     if (exported === null) return this.#close();
-    this.#out.u64(exported.disk.sizeBytes);
+    this.#out.u64(exported.sizeBytes);
     this.#out.u16(transmissionFlags(exported, this.#mode));
     if (this.#padsExportName) this.#out.zeros(EXPORT_NAME_PAD_BYTES);
     this.#agree(exported);
@@ -264,7 +266,7 @@ export class Handshake {
     if (exported === null) return this.#refuse(OptionReply.unknown, 'there is no such export');
     this.#reply(OptionReply.info, 12);
     this.#out.u16(Info.export);
-    this.#out.u64(exported.disk.sizeBytes);
+    this.#out.u64(exported.sizeBytes);
     this.#out.u16(transmissionFlags(exported, this.#mode));
     for (const kind of new Set(request.kinds)) this.#oneInfo(exported, kind);
     this.#reply(OptionReply.ack, 0);
@@ -332,7 +334,7 @@ export class Handshake {
   #agree(exported: NbdExport): void {
     const isSame = this.#contextsOf === exported.name;
     const contexts = isSame ? this.#contexts : NO_CONTEXTS;
-    this.#agreement = { exported, mode: this.#mode, contexts };
+    this.#agreement = { exported, mode: this.#mode, sizeBytes: exported.sizeBytes, contexts };
     this.#state = 'agreed';
   }
 

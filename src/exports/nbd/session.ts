@@ -37,7 +37,10 @@ export interface SessionParts {
 
 export interface SessionStatus {
   readonly peer: string;
+  /** null: it has chosen none yet. */
   readonly exportName: string | null;
+  /** Of that export, as it was told. */
+  readonly sizeBytes: number;
 }
 
 /** Ticks come once a second. */
@@ -78,9 +81,10 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
   }
 
   get status(): SessionStatus {
-    const isOver = this.#handshake.state === 'agreed';
-    const exportName = isOver ? this.#handshake.agreement.exported.name : null;
-    return { peer: this.#stream.peer, exportName };
+    const { peer } = this.#stream;
+    if (this.#handshake.state !== 'agreed') return { peer, exportName: null, sizeBytes: 0 };
+    const { exported, sizeBytes } = this.#handshake.agreement;
+    return { peer, exportName: exported.name, sizeBytes };
   }
 
   received(bytes: Uint8Array, from: number, to: number): number {

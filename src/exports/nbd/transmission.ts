@@ -222,8 +222,8 @@ export class Transmission implements RunnerHost {
   }
 
   #terms(): Terms {
-    const { exported, mode, contexts } = this.#agreement;
-    const { sizeBytes, features } = exported.disk;
+    const { exported, mode, sizeBytes, contexts } = this.#agreement;
+    const { features } = exported.disk;
     // Who may not write is told so, and not that there is no such command.
     const canDiscard = exported.isReadOnly || features?.discard === true;
     const { isReadOnly } = exported;

@@ -171,6 +171,8 @@ export class NbdBench {
   readonly notes: string[] = [];
   extents: (context: string, offset: number, length: number) => Promise<readonly Extent[]>;
   tick: () => void = () => undefined;
+  /** What clients that come now are told. */
+  sizeBytes: number = DISK_BYTES;
   /** Set before clients connect. */
   readonly tap: RequestTap | null;
   readonly #streams = new Set<BenchStream>();
@@ -236,10 +238,14 @@ export class NbdBench {
   }
 
   #exported(name: string, isReadOnly: boolean): NbdExport {
+    const told = (): number => this.sizeBytes;
     return {
       name,
       description: `the ${name}`,
       isReadOnly,
+      get sizeBytes() {
+        return told();
+      },
       disk: this.disk,
       tap: this.tap,
       contexts: ['base:allocation', 'stordom:dirty'],

@@ -347,6 +347,24 @@ test('transmission: connections of an export share it, and one flush covers all 
   t.is(bench.front.flushes, 1);
 });
 
+test('transmission: a client keeps the size that it was told, those after it have the new one', (t) => {
+  const bench = new NbdBench();
+  for (const mode of MODES) {
+    bench.sizeBytes = MIB;
+    const before = new Client(bench, mode);
+    bench.sizeBytes = DISK_BYTES;
+    const after = new Client(bench, mode);
+    const data = filled(4096, 1);
+    t.is(before.error({ command: WRITE, offset: MIB, length: 4096, data }), ENOSPC);
+    t.is(before.error({ command: READ, offset: MIB - 512, length: 1024 }), EINVAL);
+    t.is(before.write(MIB - 4096, data), 0);
+    t.is(after.write(MIB, data), 0);
+    t.deepEqual(after.read(MIB - 4096, 8192), bytesOf(data, data));
+    before.stream.close();
+    after.stream.close();
+  }
+});
+
 test('transmission: a server that is shut down answers what it took, and refuses the rest', async (t) => {
   const bench = new NbdBench();
   const client = new Client(bench, 'simple');
