@@ -452,14 +452,20 @@ export class Toolstack {
       );
       await Promise.race([wait.reached, driver.handle.exited]);
       await wait.stop();
-      const back = this.#backPath(guest, driver);
-      if ((await this.#store.read(back)) !== null) await this.#store.rm(back);
+      await this.#removeBack(this.#backPath(guest, driver));
     }
     this.#mustBeUp();
     this.machine.retireDomain(guest.layout);
     if (driver !== null) await this.#untilLetGo(guest, driver);
     this.#mustBeUp();
     this.machine.destroyDomain(guest.layout);
+  }
+
+  /** At once, because a driver VM that dies takes its directory along, and this path's parent. */
+  async #removeBack(back: string): Promise<void> {
+    await this.#store.transaction(async (inside) => {
+      if ((await inside.read(back)) !== null) await inside.rm(back);
+    });
   }
 
   /**

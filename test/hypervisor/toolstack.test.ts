@@ -88,6 +88,30 @@ test('guests that come and go, and driver VMs that die, leave no frame behind', 
   });
 });
 
+for (const others of [[], ['dead', 'alive']]) {
+  const beside = others.length === 0 ? '' : `, beside it ${others.join(' and ')}`;
+  test(`a driver VM may die at any moment while a guest is destroyed${beside}`, async (t) => {
+    let isOver = false;
+    for (let delayNs = 0; !isOver; delayNs += 100e3) {
+      const bench = new SimBench();
+      await bench.run(t, async () => {
+        await bench.startDriver();
+        for (const name of ['g0', ...others]) await bench.createGuest(name);
+        t.is(await bench.probe('g0').write(0, 8, 1), 0);
+        for (const name of others.filter((one) => one === 'dead'))
+          bench.toolstack.guest(name).handle.kill();
+        const destroyed = bench.toolstack.destroyGuest('g0').then(() => true);
+        isOver = await Promise.race([destroyed, bench.sleep(delayNs).then(() => false)]);
+        await bench.killDriver();
+        await t.notThrowsAsync(destroyed, `killed after ${delayNs} ns`);
+        await bench.toolstack.restartDriver();
+        await bench.createGuest('g0');
+        t.is(await bench.probe('g0').write(0, 8, 2), 0);
+      });
+    }
+  });
+}
+
 test('a guest that was killed is restarted on its disk with all it had written', async (t) => {
   const bench = new SimBench();
   await bench.run(t, async () => {
