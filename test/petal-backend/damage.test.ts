@@ -7,7 +7,7 @@ import type { PetalPool } from '../../src/petal-backend/client/petal-pool.ts';
 import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
 import type { MemoryDisk } from './memory-store.ts';
-import { becomesClean, differingCopies } from './nemesis.ts';
+import { becomesClean, becomesQuiet, differingCopies } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
 import { SimPetal } from './sim-petal.ts';
 
@@ -109,6 +109,27 @@ for (const [what, harm] of Object.entries(HARMS)) {
     t.is(history.conflict(), null);
   });
 }
+
+test('blocks are healed while a member comes back: what was marked for it is forgotten when it is in', async (t) => {
+  const history = await scenario(async (petal, history, client) => {
+    for (let i = 0; i < 64; i++) await history.write(client, BLOCK + i);
+    await petal.kill(2);
+    await petal.world.timers.sleep(400e6);
+    petal.start(2);
+    const joined = becomesClean(petal, 1e9).then(() => true);
+    const soon = () => petal.world.timers.sleep(100e3).then(() => false);
+    const reads: Promise<unknown>[] = [];
+    for (let isIn = false; !isIn; isIn = await Promise.race([joined, soon()])) {
+      const block = BLOCK + (reads.length % 16);
+      FLIP(disk(petal, 1), `1/0/1/1/${block}`);
+      reads.push(history.read(client, block));
+    }
+    await Promise.all(reads);
+    t.true(damageOf(petal, 1).healed > 20);
+    await becomesQuiet(petal, 1e9);
+  });
+  t.is(history.conflict(), null);
+});
 
 test('the scrub finds damage that nobody reads, on any server, and both copies are whole again', async (t) => {
   await scenario(

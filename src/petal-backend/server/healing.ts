@@ -212,6 +212,11 @@ export class Healing {
     world.crashPoint('petal.before-heal');
     const status = await putBlock(store, place, found, data, { dirty, missing });
     if (status !== StoreStatus.ok) return 'unknown';
+    // Who has come in meanwhile has it: nothing was written but what was there.
+    for (const server of pair.role === 'primary' ? pair.others : []) {
+      const member = pair.memberOf(server);
+      if ((missing & (1 << member)) !== 0) store.arrived(member, place, found.version);
+    }
     if (found.hasData && (await readBlock(store, place)) === null) return 'unknown';
     return 'whole';
   }

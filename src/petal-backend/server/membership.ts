@@ -265,7 +265,7 @@ export class Membership {
     const leased = goesOn ? dropped : record.members.filter(isOut);
     const isHeld = options.plantedBug !== 'no-hold';
     if (isHeld) pair.holdBack(leased, world.clock.nowNs() + othersLeaseNs(options));
-    if (goesOn) return await this.#goOn(seat, dropped);
+    if (goesOn) return await this.#goOn(seat, known, dropped);
     // Nobody is sent anything from now on who asked before.
     if (wasPrimary) mutations.closeTerm();
     seat.joining.clear();
@@ -282,7 +282,11 @@ export class Membership {
   }
 
   /** It was the primary before: what is under way goes on in the new term. */
-  async #goOn(seat: Seat, dropped: readonly number[]): Promise<void> {
+  async #goOn(seat: Seat, known: readonly number[], dropped: readonly number[]): Promise<void> {
+    this.#forgetOldMarks(
+      seat,
+      seat.pair.others.filter((server) => !known.includes(server)),
+    );
     const marked = seat.mutations.termChanged(dropped);
     await this.#noteMarks(seat, dropped);
     await marked;
@@ -294,19 +298,20 @@ export class Membership {
     const { pair, mutations } = seat;
     if (!(await this.#parts.rollForward(seat))) return;
     if (pair.term !== term || pair.role !== 'primary') return;
-    this.#forgetOldMarks(seat);
+    this.#forgetOldMarks(seat, pair.others);
     mutations.openTerm();
     this.#settleAfterHold(seat);
   }
 
   /**
-   * Whoever is in sync has everything, now that what was dirty has gone to all: what a term of long
-   * ago has marked as missing there, and others have brought since, is missing no more.
+   * Whoever is in sync has everything that was answered, and is waited for with the rest: what a
+   * term of long ago has marked as missing there and others have brought since, or what was healed
+   * here while the member was brought up to date, is missing no more.
    */
-  #forgetOldMarks({ pair }: Seat): void {
+  #forgetOldMarks({ pair }: Seat, inSync: readonly number[]): void {
     const { store } = this.#parts;
     const { gmap, group } = pair;
-    for (const server of pair.others) {
+    for (const server of inSync) {
       const member = pair.memberOf(server);
       for (const block of store.missingOf(gmap, group, member, Number.POSITIVE_INFINITY)) {
         const place = { gmap, group, ...block, blocks: 1 };
