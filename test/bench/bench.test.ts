@@ -5,7 +5,7 @@ import { run as runRing } from '../../bench/ring.ts';
 import { run as runSim } from '../../bench/sim.ts';
 import { run as runVdi } from '../../bench/vdi.ts';
 import { run as runWire } from '../../bench/wire.ts';
-import { longTest } from '../helpers/long-tests.ts';
+import { longSerialTest } from '../helpers/long-tests.ts';
 
 test('a spread has the middle and both ends; an even count meets in the middle', (t) => {
   t.deepEqual(spreadOf([5, 1, 3]), { min: 1, median: 3, max: 5 });
@@ -26,7 +26,7 @@ function finite(t: ExecutionContext, values: readonly { id: string; value: numbe
   for (const { id, value } of values) t.true(Number.isFinite(value), `${id} is ${value}`);
 }
 
-test.serial('ring, quick: every peer and mode runs, and every target has a value', async (t) => {
+longSerialTest('ring, quick: every peer and mode runs, and every target has a value', async (t) => {
   const result = await runRing({ quick: true });
   t.is(result.bench, 'ring');
   t.is(result.runs, 1);
@@ -59,7 +59,7 @@ test.serial('sim, quick: the scenario is sound and both targets have a value', a
   finite(t, result.targets);
 });
 
-test.serial('vdi, quick: every line runs on a store of its own and has a value', async (t) => {
+longSerialTest('vdi, quick: every line runs on a store of its own and has a value', async (t) => {
   const result = await runVdi({ quick: true });
   t.is(result.bench, 'vdi');
   t.deepEqual(
@@ -99,7 +99,7 @@ test.serial(
   },
 );
 
-longTest(
+longSerialTest(
   'petal, quick: processes write, read and take over, and all targets have a value',
   async (t) => {
     const result = await runPetal({ quick: true });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { RunResult } from '../../src/experiments/result.ts';
 import { parseResult } from '../../src/report/result-file.ts';
+import { longTest } from '../helpers/long-tests.ts';
 import { startStordom, stordom, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
@@ -221,7 +222,7 @@ test('trace: a converted trace tells the same facts', async (t) => {
   }
 });
 
-test('demo crash: every check holds, h1 goes on, and the report is drawn', async (t) => {
+longTest('demo crash: every check holds, h1 goes on, and the report is drawn', async (t) => {
   const result = await resultOf(['demo', 'crash', '--out', 'demo']);
   t.true(result.ok, JSON.stringify(result.checks));
   t.is(result.outages.length, 1);

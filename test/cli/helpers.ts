@@ -35,6 +35,19 @@ export async function stordom(folder: string, args: readonly string[]): Promise<
   }
 }
 
+/** What the examples below the help of a command type after `stordom`. */
+export async function examplesOf(folder: string, command: string): Promise<string[]> {
+  const words = command.split(' ').filter(Boolean);
+  const { code, stdout } = await stordom(folder, [...words, '--help']);
+  const [examples = ''] = /Examples:\n(.*\n)+$/.exec(stdout) ?? [];
+  const lines = examples.trim().split('\n').slice(1);
+  return lines.map((line) => {
+    const [, typed = ''] = /^\s*\$ stordom (.*)$/.exec(line) ?? [];
+    if (code === 0 && typed.startsWith(command)) return typed;
+    throw new Error(`not an example of ${command}: ${line}`);
+  });
+}
+
 /** Starts it, for who wants to do something to it meanwhile. */
 export function startStordom(
   folder: string,

@@ -53,7 +53,7 @@ export function bannedGlobals({ path, text }: ProjectFile): string[] {
 
 /** The title of a test is one string, which the formatter does not break. */
 const TITLE_LINE =
-  /^\s*(?:(?:test(?:\.serial)?|longTest)\()?(['"`]).*\1,(?: (?:async )?\(t\) =>.*)?$/;
+  /^\s*(?:(?:test(?:\.serial)?|long(?:Serial)?Test)\()?(['"`]).*\1,(?: (?:async )?\(t\) =>.*)?$/;
 
 export function tooLong({ path, text }: ProjectFile): string[] {
   const lines = text.split('\n');
