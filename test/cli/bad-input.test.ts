@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
-import { stordom, workFolder } from './helpers.ts';
+import { inShell, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
 test.after.always(remove);
@@ -241,7 +241,7 @@ for (const { what, args, says } of CASES) {
   test(`bad input: ${what} is refused with exit code 2 and what to do`, async (t) => {
     const before = await readdir(folder);
     const words = args === '' ? [] : args.split(' ');
-    const { code, stdout, stderr } = await stordom(folder, words);
+    const { code, stdout, stderr } = await inShell(folder, words);
     t.is(code, 2, stderr);
     t.is(stdout, '');
     for (const part of says) t.true(stderr.includes(part), `${stderr} should say ${part}`);
@@ -261,7 +261,7 @@ async function refused(
   args: readonly string[],
   says: readonly RegExp[],
 ): Promise<void> {
-  const { code, stderr } = await stordom(damaged.folder, args);
+  const { code, stderr } = await inShell(damaged.folder, args);
   t.is(code, 2, stderr);
   for (const part of says) t.regex(stderr, part);
   t.false((await readdir(damaged.folder)).includes('runs'), 'nothing was written');

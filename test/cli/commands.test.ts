@@ -5,7 +5,7 @@ import test from 'ava';
 import type { RunResult } from '../../src/experiments/result.ts';
 import { parseResult } from '../../src/report/result-file.ts';
 import { longTest } from '../helpers/long-tests.ts';
-import { startStordom, stordom, workFolder } from './helpers.ts';
+import { inShell, startStordom, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
 test.after.always(remove);
@@ -14,7 +14,7 @@ const RUN_FILES = ['history.bin', 'manifest.json', 'report.html', 'result.json',
 const CRASH = ['--guests', '2', '--kill', 'driver-vm@50%', '--restart-after', '50ms'];
 
 async function resultOf(args: readonly string[]): Promise<RunResult> {
-  const { stdout } = await stordom(folder, [...args, '--json']);
+  const { stdout } = await inShell(folder, [...args, '--json']);
   return parseResult(stdout, 'stdout');
 }
 
@@ -50,7 +50,7 @@ test('replay: a kill at a flush strikes in threads and in the simulator', async 
 test('replay: the same seed in the simulator is the same run, to the event', async (t) => {
   const hashOf = async (out: string, seed: string): Promise<string> => {
     const args = ['replay', 'small.csv', ...CRASH, '--world', 'sim', '--out', out, '--seed', seed];
-    await stordom(folder, args);
+    await inShell(folder, args);
     const manifest = JSON.parse(await readFile(join(folder, out, 'manifest.json'), 'utf8')) as {
       eventHash: string;
     };
@@ -64,7 +64,7 @@ test('replay: the same seed in the simulator is the same run, to the event', asy
 
 test('replay: the run folder holds the manifest, the result and a report for itself', async (t) => {
   const args = ['replay', 'small.csv', ...CRASH, '--world', 'sim', '--out', 'files', '--quiet'];
-  const { code, stdout } = await stordom(folder, args);
+  const { code, stdout } = await inShell(folder, args);
   t.is(code, 0);
   t.regex(stdout, /^✔ .*checks hold\n$/);
   t.deepEqual((await readdir(join(folder, 'files'))).sort(), RUN_FILES);
@@ -83,7 +83,7 @@ test('replay: the run folder holds the manifest, the result and a report for its
 
 test('replay: history.bin holds every request of every guest', async (t) => {
   const args = ['replay', 'small.csv', '--world', 'sim', '--guests', '2', '--out', 'history'];
-  const { code } = await stordom(folder, args);
+  const { code } = await inShell(folder, args);
   t.is(code, 0);
   const bytes = await readFile(join(folder, 'history', 'history.bin'));
   t.is(bytes.toString('latin1', 0, 8), 'stordomH');
@@ -115,11 +115,11 @@ test('replay: history.bin holds every request of every guest', async (t) => {
 
 test('replay: disk files that are asked for stay, those of the run folder do not', async (t) => {
   const args = ['replay', 'small.csv', '--disks', 'kept', '--out', 'with-disks'];
-  const { code, stderr } = await stordom(folder, args);
+  const { code, stderr } = await inShell(folder, args);
   t.is(code, 0, stderr);
   await t.notThrowsAsync(access(join(folder, 'kept', 'h0', 'g0.disk')));
   t.deepEqual((await readdir(join(folder, 'with-disks'))).sort(), RUN_FILES);
-  const again = await stordom(folder, ['replay', 'small.csv', '--disks', 'kept', '--out', 'again']);
+  const again = await inShell(folder, ['replay', 'small.csv', '--disks', 'kept', '--out', 'again']);
   t.is(again.code, 2, 'what was kept is not written over');
   t.regex(again.stderr, /holds data/);
 });
@@ -141,7 +141,7 @@ test('replay: interrupted, it ends with 130 and leaves nothing behind', async (t
 
 test('sim: a sweep on Petal servers says how long the slowest pool took to be clean', async (t) => {
   const args = ['sim', 'crash', '--images', 'W2', '--petal', '4', '--seeds', '1..2'];
-  const { code, stdout } = await stordom(folder, args);
+  const { code, stdout } = await inShell(folder, args);
   t.is(code, 0, stdout);
   t.regex(
     stdout,
@@ -151,10 +151,10 @@ test('sim: a sweep on Petal servers says how long the slowest pool took to be cl
 
 test('sim: a planted bug is caught, with one command to repeat it', async (t) => {
   const args = ['sim', 'crash', '--seeds', '1..2', '--plant', 'forgotten-replay'];
-  const { code, stdout } = await stordom(folder, args);
+  const { code, stdout } = await inShell(folder, args);
   t.is(code, 1, stdout);
   const again = /again: stordom (sim crash --seed \d+ --trace \d+ --plant \S+)/.exec(stdout);
-  const repeated = await stordom(folder, (again?.[1] ?? '').split(' '));
+  const repeated = await inShell(folder, (again?.[1] ?? '').split(' '));
   t.is(repeated.code, 1);
   t.regex(repeated.stdout, /✘ seed \d+ failed/);
   t.regex(repeated.stdout, /✘ (reads|order-tap|liveness|full-read-back|machinery): /);
@@ -163,7 +163,7 @@ test('sim: a planted bug is caught, with one command to repeat it', async (t) =>
 
 test('sim: a failed seed is told with commit, configuration, faults and witnesses', async (t) => {
   const args = ['sim', 'crash', '--seeds', '1..1', '--plant', 'short-copy'];
-  const { code, stdout } = await stordom(folder, args);
+  const { code, stdout } = await inShell(folder, args);
   t.is(code, 1);
   for (const line of [
     /^seed 1: ended at event [\d,]+, hash [0-9a-f]{16}$/m,
@@ -174,7 +174,7 @@ test('sim: a failed seed is told with commit, configuration, faults and witnesse
   ]) {
     t.regex(stdout, line);
   }
-  const json = JSON.parse((await stordom(folder, [...args, '--json'])).stdout) as {
+  const json = JSON.parse((await inShell(folder, [...args, '--json'])).stdout) as {
     commit: string;
     failed: { again: string; config: string[] }[];
   };
@@ -185,7 +185,7 @@ test('sim: a failed seed is told with commit, configuration, faults and witnesse
 
 test('sim: two seeds hold over threads, which promise nothing and say what they changed', async (t) => {
   const args = ['sim', 'crash', '--seeds', '1..2', '--world', 'threads'];
-  const { code, stdout, stderr } = await stordom(folder, args);
+  const { code, stdout, stderr } = await inShell(folder, args);
   t.is(code, 0, stdout);
   t.is(stderr, '');
   t.regex(stdout, /✔ 2 seeds passed/);
@@ -194,14 +194,14 @@ test('sim: two seeds hold over threads, which promise nothing and say what they 
 
 test('sim: over threads a planted bug is caught by the same checkers', async (t) => {
   const args = ['sim', 'crash', '--seed', '1', '--world', 'threads', '--plant', 'short-copy'];
-  const { code, stdout } = await stordom(folder, args);
+  const { code, stdout } = await inShell(folder, args);
   t.is(code, 1, stdout);
   t.regex(stdout, /✘ reads: /);
   t.regex(stdout, /Again: stordom sim crash --seed 1 --world threads --plant short-copy\n$/);
 });
 
 test('sim: JSON of a range counts every seed and says what was killed', async (t) => {
-  const { code, stdout } = await stordom(folder, ['sim', 'crash', '--seeds', '3..8', '--json']);
+  const { code, stdout } = await inShell(folder, ['sim', 'crash', '--seeds', '3..8', '--json']);
   t.is(code, 0, stdout);
   const told = JSON.parse(stdout) as Record<string, number>;
   t.is(told['done'], 6);
@@ -211,10 +211,10 @@ test('sim: JSON of a range counts every seed and says what was killed', async (t
 
 test('trace: a converted trace tells the same facts', async (t) => {
   const info = async (file: string): Promise<Record<string, unknown>> => {
-    const { stdout } = await stordom(folder, ['trace', 'info', file, '--json']);
+    const { stdout } = await inShell(folder, ['trace', 'info', file, '--json']);
     return JSON.parse(stdout) as Record<string, unknown>;
   };
-  const { code } = await stordom(folder, ['trace', 'convert', 'small.csv', 'copy.csv.gz']);
+  const { code } = await inShell(folder, ['trace', 'convert', 'small.csv', 'copy.csv.gz']);
   t.is(code, 0);
   const [before, after] = [await info('small.csv'), await info('copy.csv.gz')];
   for (const fact of ['requests', 'counts', 'bytes', 'spanNs', 'distinctBlocks']) {

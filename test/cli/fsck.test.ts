@@ -10,7 +10,7 @@ import { startClock } from '../../src/world/real/clock.ts';
 import { LmdbDirectory } from '../../src/world/real/lmdb-directory.ts';
 import { toolstackWorld } from '../../src/world/real/real-world.ts';
 import { HOST, MAKER_RAM_BYTES, makeSample, StoreMaker } from '../parallax/fsck/store-maker.ts';
-import { type Ended, stordom } from './helpers.ts';
+import { type Ended, inShell } from './helpers.ts';
 
 interface Made {
   readonly folder: string;
@@ -47,7 +47,7 @@ async function madeStore(t: ExecutionContext): Promise<Made> {
 }
 
 function fsck(folder: string, ...more: string[]): Promise<Ended> {
-  return stordom(tmpdir(), ['fsck', '--store', folder, ...more]);
+  return inShell(tmpdir(), ['fsck', '--store', folder, ...more]);
 }
 
 function reportOf({ stdout }: Ended): FsckReport {
@@ -98,11 +98,11 @@ test('fsck: both examples of its help run as printed, beside a store of that nam
   const { folder, maker, close } = await madeStore(t);
   await makeSample(maker);
   await close();
-  const { stdout } = await stordom(folder, ['fsck', '--help']);
+  const { stdout } = await inShell(folder, ['fsck', '--help']);
   const examples = [...stdout.matchAll(/\$ stordom (fsck .*)/g)].map(([, args]) => args ?? '');
   t.is(examples.length, 2);
   for (const example of examples) {
-    const ended = await stordom(dirname(folder), example.split(' '));
+    const ended = await inShell(dirname(folder), example.split(' '));
     t.is(ended.code, 0, ended.stderr);
   }
 });
@@ -153,7 +153,7 @@ test('fsck of what is no store, or of a host that is none of it, exits with 2 an
   t.is(none.code, 2);
   t.regex(none.stderr, /holds no store \(no file directory\.lmdb\)/);
   t.deepEqual(await readdir(empty), []);
-  const missing = await stordom(empty, ['fsck']);
+  const missing = await inShell(empty, ['fsck']);
   t.is(missing.code, 2);
   t.regex(missing.stderr, /--store/);
   t.true((await readFile(join(folder, 'directory.lmdb'))).length > 0);

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { longTest } from '../helpers/long-tests.ts';
-import { examplesOf, stordom, workFolder } from './helpers.ts';
+import { examplesOf, inShell, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
 test.after.always(remove);
@@ -33,14 +33,14 @@ for (const command of COMMANDS) {
   longTest(`help: the examples of ${command || 'stordom'} run as printed`, async (t) => {
     for (const example of await examplesOf(folder, command)) {
       if (ELSEWHERE.test(example)) continue;
-      const { code, stdout, stderr } = await stordom(folder, example.split(' '));
+      const { code, stdout, stderr } = await inShell(folder, example.split(' '));
       t.is(code, 0, `${example}: ${stdout}${stderr}`);
     }
   });
 }
 
 test('help: every command that there is has been looked at', async (t) => {
-  const { stdout } = await stordom(folder, ['--help']);
+  const { stdout } = await inShell(folder, ['--help']);
   const [, listed = ''] = /Commands:\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
   const names = [...listed.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name);
   t.deepEqual(
@@ -51,7 +51,7 @@ test('help: every command that there is has been looked at', async (t) => {
 
 test('help: flags for tests alone are not shown', async (t) => {
   for (const command of ['replay', 'sim']) {
-    const { stdout } = await stordom(folder, [command, '--help']);
+    const { stdout } = await inShell(folder, [command, '--help']);
     t.notRegex(stdout, /--plant/);
   }
 });

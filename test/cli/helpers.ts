@@ -1,5 +1,6 @@
 /** Runs the command as a user does: a process of its own, in a folder of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,10 +36,42 @@ export async function stordom(folder: string, args: readonly string[]): Promise<
   }
 }
 
+let shell: ChildProcess | null = null;
+let lastOfShell: Promise<unknown> = Promise.resolve();
+
+/**
+ * As `stordom`, one line after the other in one process of this test file (`command-shell.ts`): for
+ * lines that end soon, and that no signal is for.
+ */
+export function inShell(folder: string, args: readonly string[]): Promise<Ended> {
+  const ended = lastOfShell.then(() => askShell(folder, args));
+  lastOfShell = ended.catch(() => undefined);
+  return ended;
+}
+
+async function askShell(folder: string, args: readonly string[]): Promise<Ended> {
+  shell ??= startShell();
+  const child = shell;
+  // Between two lines it keeps nobody from ending, and ends with its parent.
+  child.channel?.ref();
+  child.send({ folder, args });
+  const [ended] = (await once(child, 'message')) as [Ended | null];
+  child.channel?.unref();
+  if (ended === null) throw new Error(`the shell ended in the middle of stordom ${args.join(' ')}`);
+  return ended;
+}
+
+function startShell(): ChildProcess {
+  const child = fork(join(ROOT, 'build', 'test', 'cli', 'command-shell.js'));
+  child.once('exit', () => child.emit('message', null));
+  child.unref();
+  return child;
+}
+
 /** What the examples below the help of a command type after `stordom`. */
 export async function examplesOf(folder: string, command: string): Promise<string[]> {
   const words = command.split(' ').filter(Boolean);
-  const { code, stdout } = await stordom(folder, [...words, '--help']);
+  const { code, stdout } = await inShell(folder, [...words, '--help']);
   const [examples = ''] = /Examples:\n(.*\n)+$/.exec(stdout) ?? [];
   const lines = examples.trim().split('\n').slice(1);
   return lines.map((line) => {

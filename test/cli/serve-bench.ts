@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
+import { type Ended, inShell, startStordom, workFolder } from './helpers.ts';
 import { programPath } from './programs.ts';
 
 export interface Served {
@@ -37,7 +37,7 @@ export class ServeBench {
   }
 
   run(line: string, { store }: { readonly store: boolean } = { store: true }): Promise<Ended> {
-    return stordom(this.folder, [...line.split(' '), ...(store ? ['--store', 's'] : [])]);
+    return inShell(this.folder, [...line.split(' '), ...(store ? ['--store', 's'] : [])]);
   }
 
   /** Settles when it serves. */

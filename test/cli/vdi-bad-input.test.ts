@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { stordom, workFolder } from './helpers.ts';
+import { inShell, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
 test.after.always(remove);
@@ -23,7 +23,7 @@ test.before(async (t) => {
     'init --store cut --size 1g',
     'init --store no-pool --size 1g',
   ]) {
-    const { code, stderr } = await stordom(folder, ['vdi', ...args.split(' ')]);
+    const { code, stderr } = await inShell(folder, ['vdi', ...args.split(' ')]);
     t.is(code, 0, stderr);
   }
   mkdirSync(join(folder, 'empty'));
@@ -217,7 +217,7 @@ const CASES: readonly BadInput[] = [
 
 for (const { what, args, says } of CASES) {
   test(`vdi, bad input: ${what}`, async (t) => {
-    const { code, stdout, stderr } = await stordom(folder, [
+    const { code, stdout, stderr } = await inShell(folder, [
       'vdi',
       ...args.split(' ').filter(Boolean),
     ]);
@@ -229,7 +229,7 @@ for (const { what, args, says } of CASES) {
 }
 
 test.after('nothing was made', async (t) => {
-  const { stdout } = await stordom(folder, ['vdi', 'ls', '--json', '--store', 's']);
+  const { stdout } = await inShell(folder, ['vdi', 'ls', '--json', '--store', 's']);
   const { images } = JSON.parse(stdout) as { images: { name: string; root: object }[] };
   t.is(images.length, 1);
   t.like(images[0], { name: 'disk', root: { snapshots: 2, sizeBytes: 2 ** 20 } });

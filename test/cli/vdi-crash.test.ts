@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
+import { type Ended, inShell, startStordom, workFolder } from './helpers.ts';
 import {
   corruptLog,
   damageRoot,
@@ -22,7 +22,7 @@ function shellIn(t: ExecutionContext): {
   const { folder, remove } = workFolder();
   t.teardown(remove);
   const vdi = (line: string): Promise<Ended> =>
-    stordom(folder, ['vdi', ...line.split(' '), '--store', 's']);
+    inShell(folder, ['vdi', ...line.split(' '), '--store', 's']);
   const ok = async (line: string): Promise<string> => {
     const { code, stdout, stderr } = await vdi(line);
     t.is(code, 0, `${line}: ${stderr}`);

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { longTest } from '../helpers/long-tests.ts';
-import { examplesOf, stordom, workFolder } from './helpers.ts';
+import { examplesOf, inShell, workFolder } from './helpers.ts';
 import { corruptLog, rawImage, writeAndDie } from './store-bench.ts';
 
 const { folder, remove } = workFolder();
@@ -35,7 +35,7 @@ const COMMANDS = [
 async function prepare(t: ExecutionContext): Promise<void> {
   writeFileSync(join(folder, 'disk.img'), rawImage(1, 256));
   const run = async (line: string): Promise<void> => {
-    const { code, stderr } = await stordom(folder, ['vdi', ...line.split(' ')]);
+    const { code, stderr } = await inShell(folder, ['vdi', ...line.split(' ')]);
     t.is(code, 0, `${line}: ${stderr}`);
   };
   await run('import disk.img disk --store my-store');
@@ -69,14 +69,14 @@ longTest('help: the examples of the vdi commands run as printed, in this order',
   await prepare(t);
   for (const command of COMMANDS) {
     for (const example of await examplesOf(folder, `vdi ${command}`)) {
-      const { code, stdout, stderr } = await stordom(folder, example.split(' '));
+      const { code, stdout, stderr } = await inShell(folder, example.split(' '));
       t.is(code, 0, `${example}: ${stdout}${stderr}`);
     }
   }
 });
 
 test('help: every vdi command has its examples run', async (t) => {
-  const { stdout } = await stordom(folder, ['vdi', '--help']);
+  const { stdout } = await inShell(folder, ['vdi', '--help']);
   const [, listed = ''] = /Commands:\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
   const names = [...listed.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name ?? '');
   const own = COMMANDS.filter((command) => !command.includes(' '));

@@ -2,7 +2,7 @@
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { type Ended, stordom, workFolder } from './helpers.ts';
+import { type Ended, inShell, workFolder } from './helpers.ts';
 import { dropPin, holdStore, writeAndDie } from './store-bench.ts';
 
 const PAGE = 4096;
@@ -19,7 +19,7 @@ async function benchOf(t: ExecutionContext): Promise<Bench> {
   const { folder, remove } = workFolder();
   t.teardown(remove);
   const vdi = (line: string): Promise<Ended> =>
-    stordom(folder, ['vdi', ...line.split(' '), '--store', 's']);
+    inShell(folder, ['vdi', ...line.split(' '), '--store', 's']);
   const ok = async (line: string): Promise<string> => {
     const { code, stdout, stderr } = await vdi(line);
     t.is(code, 0, `${line}: ${stderr}`);
@@ -41,7 +41,7 @@ async function benchOf(t: ExecutionContext): Promise<Bench> {
 }
 
 function fsckOf(store: string): Promise<Ended> {
-  return stordom(store, ['fsck', '--store', store]);
+  return inShell(store, ['fsck', '--store', store]);
 }
 
 test('a host that has ended and whose log is here: all is published first, nothing is left behind', async (t) => {

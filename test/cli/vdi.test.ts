@@ -2,7 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { stordom, workFolder } from './helpers.ts';
+import { inShell, workFolder } from './helpers.ts';
 import { dataBlocks, rawImage, sameBytes } from './store-bench.ts';
 
 const PAGE = 4096;
@@ -20,7 +20,7 @@ class Shell {
 
   /** What `stordom vdi LINE --store s` prints; it must succeed. */
   async vdi(line: string): Promise<string> {
-    const { code, stdout, stderr } = await stordom(this.folder, [
+    const { code, stdout, stderr } = await inShell(this.folder, [
       'vdi',
       ...line.split(' '),
       '--store',

@@ -1,0 +1,38 @@
+/**
+ * A process that runs one command line after the other, each as `bin/stordom.mjs` does in a process
+ * of its own: to load the modules takes longer than most lines do. Its parent sends a
+ * folder and the words of a line, and gets what it has said, and how it ended.
+ */
+import { main } from '../../src/cli/main.ts';
+import type { Ended } from './helpers.ts';
+
+async function run(args: readonly string[]): Promise<Ended> {
+  const said = { stdout: '', stderr: '' };
+  const { stdout, stderr } = process;
+  const writes = [stdout.write, stderr.write];
+  const into = (name: 'stdout' | 'stderr') => (text: string | Uint8Array) => {
+    said[name] += typeof text === 'string' ? text : Buffer.from(text).toString();
+    return true;
+  };
+  process.argv = [process.execPath, 'stordom', ...args];
+  process.exitCode = 0;
+  stdout.write = into('stdout');
+  stderr.write = into('stderr');
+  try {
+    await main(args);
+    return { code: Number(process.exitCode), ...said };
+  } finally {
+    [stdout.write, stderr.write] = writes as [typeof stdout.write, typeof stderr.write];
+    process.exitCode = 0;
+  }
+}
+
+process.on('message', ({ folder, args }: { folder: string; args: readonly string[] }) => {
+  process.chdir(folder);
+  run(args).then(
+    (ended) => process.send?.(ended),
+    (thrown: unknown) => {
+      throw thrown;
+    },
+  );
+});
