@@ -8,31 +8,21 @@ import type { Ended } from './helpers.ts';
 
 async function run(args: readonly string[]): Promise<Ended> {
   const said = { stdout: '', stderr: '' };
-  const { stdout, stderr } = process;
-  const writes = [stdout.write, stderr.write];
-  const into = (name: 'stdout' | 'stderr') => (text: string | Uint8Array) => {
-    said[name] += typeof text === 'string' ? text : Buffer.from(text).toString();
-    return true;
-  };
+  for (const name of ['stdout', 'stderr'] as const) {
+    process[name].write = (text: string | Uint8Array) => {
+      said[name] += typeof text === 'string' ? text : Buffer.from(text).toString();
+      return true;
+    };
+  }
   process.argv = [process.execPath, 'stordom', ...args];
   process.exitCode = 0;
-  stdout.write = into('stdout');
-  stderr.write = into('stderr');
-  try {
-    await main(args);
-    return { code: Number(process.exitCode), ...said };
-  } finally {
-    [stdout.write, stderr.write] = writes as [typeof stdout.write, typeof stderr.write];
-    process.exitCode = 0;
-  }
+  await main(args);
+  const code = Number(process.exitCode);
+  process.exitCode = 0;
+  return { code, ...said };
 }
 
 process.on('message', ({ folder, args }: { folder: string; args: readonly string[] }) => {
   process.chdir(folder);
-  run(args).then(
-    (ended) => process.send?.(ended),
-    (thrown: unknown) => {
-      throw thrown;
-    },
-  );
+  void run(args).then((ended) => process.send?.(ended));
 });
