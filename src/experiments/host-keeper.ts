@@ -256,7 +256,9 @@ export class HostKeeper {
       this.#noteLoss(guest, crash);
     }
     await stage.timers.sleep(scenario.driverRestartNs);
-    if (this.#ending || (this.#supplanted && !this.#returned)) return;
+    if (this.#ending) return;
+    // It stays as it is until it is switched off; but whoever has its images may need its disks.
+    if (this.#supplanted && !this.#returned) return stage.petal?.hostUp(this.name);
     this.#parts.recoveryBegins(this.name);
     await this.open();
     this.#powered = true;

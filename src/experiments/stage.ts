@@ -69,6 +69,8 @@ export interface PetalStage {
   readonly laws: (LawsReport & { lookAtAll(): void }) | null;
   /** Whether its host has power: no server is started on one that is dark. */
   isPowered(server: string): boolean;
+  /** A host has power again, whatever becomes of its driver VM. */
+  hostUp(host: string): void;
   /** Starts a server that is not running, on the disks of its host. */
   start(server: string): ActorHandle;
   /** From now on frames for `name` go there. */

@@ -55,6 +55,10 @@ export class ThreadPetalStage implements PetalStage {
     return true;
   }
 
+  hostUp(): void {
+    // Its power cannot be cut.
+  }
+
   start(name: string): ActorHandle {
     const handle = this.#parts.spawner.spawn({
       kind: 'petal-server',

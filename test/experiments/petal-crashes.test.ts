@@ -312,3 +312,10 @@ longTest(
     t.deepEqual(await brokenBy(8078, Policy.w5), []);
   },
 );
+
+longTest(
+  'a host that was taken for dead loses its power: its server comes back while its images are taken',
+  async (t) => {
+    t.deepEqual(await brokenBy(10_061, Policy.w1), []);
+  },
+);
