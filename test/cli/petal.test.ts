@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../world/real/helpers.ts';
-import { type Ended, startStordom, stordom, workFolder } from './helpers.ts';
+import { type Ended, inShell, startStordom, workFolder } from './helpers.ts';
 
 const { folder, remove } = workFolder();
 test.after.always(remove);
@@ -43,7 +43,7 @@ async function serving(t: ExecutionContext, args: readonly string[]): Promise<Se
 }
 
 async function examplesOf(t: ExecutionContext, command: string): Promise<string[][]> {
-  const { code, stdout } = await stordom(folder, ['petal', command, '--help']);
+  const { code, stdout } = await inShell(folder, ['petal', command, '--help']);
   t.is(code, 0);
   const [examples = ''] = /Examples:\n(.*\n)+$/.exec(stdout) ?? [];
   const lines = examples.trim().split('\n').slice(1);
@@ -55,7 +55,7 @@ async function examplesOf(t: ExecutionContext, command: string): Promise<string[
 }
 
 test.before(async (t) => {
-  const { code, stderr } = await stordom(folder, words('petal create --store my-pool --servers 3'));
+  const { code, stderr } = await inShell(folder, words('petal create --store my-pool --servers 3'));
   t.is(code, 0, stderr);
 });
 
@@ -64,7 +64,7 @@ function words(line: string): string[] {
 }
 
 test.serial('help: every petal command has its examples run', async (t) => {
-  const { stdout } = await stordom(folder, ['petal', '--help']);
+  const { stdout } = await inShell(folder, ['petal', '--help']);
   const [, listed = ''] = /Commands:\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
   const names = [...listed.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name ?? '');
   t.deepEqual(names.filter((name) => name !== 'help').sort(), [...COMMANDS].sort());
@@ -75,7 +75,7 @@ test.serial(
   async (t) => {
     for (const command of ['create', 'status']) {
       for (const args of await examplesOf(t, command)) {
-        const { code, stdout, stderr } = await stordom(folder, args);
+        const { code, stdout, stderr } = await inShell(folder, args);
         t.is(code, 0, `${args.join(' ')}: ${stdout}${stderr}`);
       }
     }
@@ -108,7 +108,7 @@ test.serial(
       t,
       words('petal server --store my-pool --id 1 --listen unix:s1.sock'),
     );
-    const { stdout } = await stordom(folder, words('petal status --store my-pool --json'));
+    const { stdout } = await inShell(folder, words('petal status --store my-pool --json'));
     const report = JSON.parse(stdout) as {
       directoryPid: number;
       servers: { server: number; pid: number | null; address: string; report: object | null }[];
@@ -137,13 +137,13 @@ test.serial(
         [3, 1],
       ],
     );
-    const text = await stordom(folder, words('petal status --store my-pool'));
+    const text = await inShell(folder, words('petal status --store my-pool'));
     t.regex(text.stdout, /s1 +up /);
     t.regex(text.stdout, /s2 +down /);
     t.regex(text.stdout, /PAIR +TERM +PRIMARY +IN SYNC +STALE +STATE/);
     await one.end();
     await directory.end();
-    const later = await stordom(folder, words('petal status --store my-pool'));
+    const later = await inShell(folder, words('petal status --store my-pool'));
     t.regex(later.stdout, /s1 +down /);
     t.regex(later.stdout, /directory not served here/);
   },
@@ -153,11 +153,11 @@ test.serial(
   'a server, and the directory, are started once: the second is refused with the owner',
   async (t) => {
     const directory = await serving(t, words('petal directory --store my-pool'));
-    const again = await stordom(folder, words('petal directory --store my-pool'));
+    const again = await inShell(folder, words('petal directory --store my-pool'));
     t.is(again.code, 2);
     t.regex(again.stderr, new RegExp(`process ${directory.pid} \\(stordom petal directory\\)`));
     const server = await serving(t, words('petal server --store my-pool --id 3'));
-    const other = await stordom(folder, words('petal server --store my-pool --id 3'));
+    const other = await inShell(folder, words('petal server --store my-pool --id 3'));
     t.is(other.code, 2);
     t.regex(other.stderr, new RegExp(`process ${server.pid} \\(stordom petal server --id 3\\)`));
     await server.end();
@@ -170,7 +170,7 @@ test.serial('each life of a server has a number of its own on its disks', async 
   const lives: number[] = [];
   for (let life = 0; life < 2; life++) {
     const server = await serving(t, words('petal server --store my-pool --id 2'));
-    const { stdout } = await stordom(folder, words('petal status --store my-pool --json'));
+    const { stdout } = await inShell(folder, words('petal status --store my-pool --json'));
     const { servers } = JSON.parse(stdout) as { servers: { report: { incarnation: number } }[] };
     lives.push(servers[1]?.report.incarnation ?? 0);
     await server.end();
@@ -188,7 +188,7 @@ interface PoolStatus {
 async function inSync(t: ExecutionContext, group: number, servers: readonly number[]) {
   const untilMs = performance.now() + START_MS;
   for (;;) {
-    const { stdout } = await stordom(folder, words('petal status --store my-pool --json'));
+    const { stdout } = await inShell(folder, words('petal status --store my-pool --json'));
     const status = JSON.parse(stdout) as PoolStatus;
     const found = status.pairs.find((pair) => pair.group === group)?.inSync ?? [];
     if ([...found].sort((a, b) => a - b).join() === servers.join()) return status;
@@ -202,7 +202,7 @@ test.serial(
     t.timeout(4 * START_MS);
     const [first = [], second = []] = await examplesOf(t, 'force');
     const refused = async (args: readonly string[], says: RegExp): Promise<void> => {
-      const { code, stderr } = await stordom(folder, args);
+      const { code, stderr } = await inShell(folder, args);
       t.is(code, 2, stderr);
       t.regex(stderr, says);
     };
@@ -238,15 +238,15 @@ test.serial(
       first.filter((word) => word !== '--lossy'),
       /what only s2 had would be lost for good; .*--lossy/,
     );
-    const forced = await stordom(folder, first);
+    const forced = await inShell(folder, first);
     t.is(forced.code, 0, forced.stderr);
     t.regex(forced.stdout, /^pair 1\/0: s1 goes on alone with what it has, in term \d+; act 1 /);
     two = await start(2);
     await inSync(t, 0, [1, 2]);
-    t.is((await stordom(folder, second)).code, 0);
+    t.is((await inShell(folder, second)).code, 0);
     const status = await inSync(t, 1, [2]);
     t.like(status?.acts, [{ lost: [2] }, { operator: 'ada', lost: [3] }]);
-    const { stdout } = await stordom(folder, words('petal status --store my-pool'));
+    const { stdout } = await inShell(folder, words('petal status --store my-pool'));
     t.regex(stdout, /act 2 of ada, .*: pair 1\/1 goes on with s2, without what s3 had \(fire\)/);
     for (const serving of [one, two, directory]) await serving.end();
   },
@@ -279,7 +279,7 @@ const REFUSED: readonly (readonly [line: string, says: RegExp])[] = [
 
 for (const [line, says] of REFUSED) {
   test.serial(`petal ${line}: refused with what to do, and nothing is made`, async (t) => {
-    const { code, stderr } = await stordom(folder, ['petal', ...words(line)]);
+    const { code, stderr } = await inShell(folder, ['petal', ...words(line)]);
     t.is(code, 2, stderr);
     t.regex(stderr, says);
     t.false(existsSync(join(folder, 'other')));
@@ -291,7 +291,7 @@ test.serial(
   'a server whose number the pool does not have is refused when the directory says so',
   async (t) => {
     const directory = await serving(t, words('petal directory --store my-pool'));
-    const { code, stderr } = await stordom(folder, words('petal server --store my-pool --id 9'));
+    const { code, stderr } = await inShell(folder, words('petal server --store my-pool --id 9'));
     t.is(code, 2);
     t.regex(stderr, /server 9 of pool "pool" is not in the directory/);
     t.false(existsSync(join(folder, 'my-pool', 's9', 'log')));

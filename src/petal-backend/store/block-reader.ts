@@ -69,6 +69,7 @@ export class BlockReader {
   readonly #arena: IntentArena;
   readonly #later: Later;
   readonly #spare: ReadJob[] = [];
+  #isClosed = false;
 
   constructor(
     world: World,
@@ -82,6 +83,11 @@ export class BlockReader {
     this.#table = table;
     this.#arena = arena;
     this.#later = later;
+  }
+
+  /** What is on its way comes to its end, if it needs no other look at the disk. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   read(read: StoreRead): void {
@@ -108,6 +114,7 @@ export class BlockReader {
   }
 
   #begin(job: ReadJob): void {
+    if (this.#isClosed) return;
     const read = job.read as StoreRead;
     job.attempt++;
     for (let i = 0; i < read.blocks; i++) {

@@ -156,7 +156,10 @@ export interface ChunkStore {
   statistics(): StoreStatistics;
   /** `isFull`: of everything there is, else of a part of it, another one each time. */
   checkInvariants(isFull?: boolean): void;
-  /** Ends when all is in its place, or a disk fails. What waits is done before. */
+  /**
+   * Ends when all is in its place, or a disk fails. What waits is done before; what is asked for
+   * from now on is neither done nor answered, for who asks belongs to a life that ends.
+   */
   close(): Promise<void>;
 }
 

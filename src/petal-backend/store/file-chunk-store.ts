@@ -90,6 +90,7 @@ export class FileChunkStore implements ChunkStore {
   #roundDue = false;
   #checked = 0;
   #whenIdle: (() => void) | null = null;
+  #isClosing = false;
 
   constructor(world: World, options: StoreOptions, recovered: RecoveredStore) {
     const { disks, table, superblock, sequence } = recovered;
@@ -302,6 +303,8 @@ export class FileChunkStore implements ChunkStore {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#reader.close();
     if (!this.#log.isIdle || this.#parked.length > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve;
@@ -314,6 +317,7 @@ export class FileChunkStore implements ChunkStore {
   }
 
   #submit(what: StoreMutation | ControlEntry): void {
+    if (this.#isClosing) return;
     if (this.#parked.length > 0 || !this.#begin(what)) this.#park(what);
   }
 

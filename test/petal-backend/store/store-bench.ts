@@ -212,6 +212,10 @@ export class Life {
     return { ...this.blankStep(group), kind: 'setPair', note };
   }
 
+  async sleep(durationNs: number): Promise<void> {
+    await this.#world.timers.sleep(durationNs);
+  }
+
   submit(step: Step): void {
     const store = this.store as FileChunkStore;
     this.#ledger.steps.push(step);

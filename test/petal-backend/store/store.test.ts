@@ -249,6 +249,34 @@ test('a store that is new is not intact; a disk that is added later loses nothin
   });
 });
 
+test('a store that closes does what was asked before, and nothing that is asked meanwhile', async (t) => {
+  for (let delayUs = 0; delayUs < 400; delayUs += 20) {
+    const bench = new StoreBench(1);
+    const told = { before: 0, after: 0 };
+    await bench.serve(async (store, life) => {
+      for (let block = 0; block < 64; block += 8) {
+        void write(life, { block, stamp: 5 }).then(() => told.before++);
+      }
+      await life.sleep(1000 * delayUs);
+      let isClosed = false;
+      const closed = store.close().then(() => {
+        isClosed = true;
+      });
+      while (!isClosed) {
+        void write(life, { stamp: 9, n: 2 }).then(() => told.after++);
+        void store.setPair(GMAP, 0, noteOf(3, 0)).then(() => told.after++);
+        void life.readChunk(0, 0, 16).then(() => told.after++);
+        await life.sleep(10e3);
+      }
+      await closed;
+    });
+    t.deepEqual(told, { before: 8, after: 0 }, `closed after ${delayUs} us`);
+    await bench.serve(async (_store, life) => {
+      t.is((await stamps(life, 0))[0], 5);
+    });
+  }
+});
+
 test('disks of another server are left alone, its log is refused', async (t) => {
   const other = new StoreBench(1, { server: new Uint8Array(16).fill(9) });
   await other.serve(async (store, life) => {
