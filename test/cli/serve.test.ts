@@ -1,11 +1,20 @@
 /** `stordom serve` and `stordom ctl`, as their user sees them. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { bytesOf, info, request, u32 } from '../exports/nbd/nbd-client.ts';
 import { startStordom } from './helpers.ts';
 import { FLUSH, RawClient, READ, WRITE } from './raw-client.ts';
 import { ServeBench } from './serve-bench.ts';
+
+/** 0 where the system does not say. */
+function residentBytes(pid: number | undefined): number {
+  const path = `/proc/${pid}/status`;
+  const [, kib = '0'] = existsSync(path)
+    ? (/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(path, 'utf8')) ?? [])
+    : [];
+  return 1024 * Number(kib);
+}
 
 test.serial('help: serve and ctl end with two examples that run as printed', async (t) => {
   const bench = new ServeBench(t);
@@ -116,21 +125,30 @@ test.serial('serve: snapshots and clones are made while clients write', async (t
 });
 
 test.serial(
-  'serve: clients in their hundreds come, stop half-way and go, and others are served',
+  'serve: a thousand clients stop half-way, and others are served, in bounded memory',
   async (t) => {
     const bench = new ServeBench(t);
     await bench.ok('vdi create disk --size 4m');
-    await bench.serve();
+    const { child } = await bench.serve();
     const path = join(bench.folder, 's', 'nbd.sock');
-    const many = await Promise.all(Array.from({ length: 300 }, () => RawClient.on(path, 'disk')));
+    const residentBefore = residentBytes(child.pid);
+    const many = await Promise.all(Array.from({ length: 1000 }, () => RawClient.on(path, 'disk')));
+    const whole = request({ command: WRITE, length: 65_536, data: new Uint8Array(65_536) });
+    const reads = bytesOf(
+      ...Array.from({ length: 4 }, () => request({ command: READ, length: 2 ** 20 })),
+    );
     many.forEach(({ socket }, at) => {
-      const whole = request({ command: WRITE, length: 65_536, data: new Uint8Array(65_536) });
-      if (at % 3 === 0) socket.write(whole.subarray(0, 100 * at));
-      if (at % 3 === 1) socket.write(new Uint8Array(28));
+      if (at % 4 === 0) socket.write(whole.subarray(0, 30 * at));
+      if (at % 4 === 1) socket.write(new Uint8Array(28));
+      if (at % 4 === 2) socket.pause().write(reads);
     });
     const client = await RawClient.on(path, 'disk');
     t.is((await client.ask(WRITE, 8192, 4096, Buffer.alloc(4096, 9))).error, 0);
     t.deepEqual((await client.ask(READ, 8192, 4096)).data, Buffer.alloc(4096, 9));
+    const grownMib = (residentBytes(child.pid) - residentBefore) / 2 ** 20;
+    t.log(`${Math.round(grownMib)} MiB more`);
+    // The readers alone have asked for 1000 MiB.
+    t.true(grownMib < 700, `${grownMib} MiB more`);
     for (const { socket } of many) socket.destroy();
     const left = async (): Promise<number> => {
       const status = JSON.parse(await bench.ok('ctl status --json')) as {

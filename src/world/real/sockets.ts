@@ -46,6 +46,12 @@ export async function listenSockets(
   };
 }
 
+/**
+ * Clients that wait to be accepted. With Node's 511 a thousand that come at once are refused at a
+ * Unix socket; the kernel lowers it to what it allows.
+ */
+const BACKLOG = 4096;
+
 /** Has a server listen; gives the address with the port that it got. Rejects as `listenSockets`. */
 export async function bindServer(server: Server, address: SocketAddress): Promise<SocketAddress> {
   try {
@@ -91,7 +97,7 @@ function opened(address: SocketAddress, timeoutMs: number): Promise<Socket> {
 function listen(server: Server, address: SocketAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(placeOf(address), () => {
+    server.listen({ ...placeOf(address), backlog: BACKLOG }, () => {
       server.removeListener('error', reject);
       resolve();
     });
