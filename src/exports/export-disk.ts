@@ -109,6 +109,11 @@ export class ExportDisk implements Workload {
     return heldBytes === 0 || heldBytes + lengthBytes <= (this.#frames.freePages * PAGE_BYTES) / 4;
   }
 
+  /** Somebody waits for a buffer. */
+  get isShort(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** At least half of the buffers are free: one may be kept until its client has read it. */
   get hasPlenty(): boolean {
     return 2 * this.#frames.freePages >= this.#bufferPages;

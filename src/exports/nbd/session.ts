@@ -10,8 +10,9 @@
  * something that was said inside.
  *
  * Who is silent for too long is let go: in a handshake at all, in the middle of a message, or
- * while replies wait for it. A client that has sent whole requests and waits for nothing may be
- * silent for ever, and so may one that waits for us: a dead driver VM is not its fault.
+ * while replies wait for it. So is who is slow with a payload while others wait for its buffer. A
+ * client that has sent whole requests and waits for nothing may be silent for ever, and so may one
+ * that waits for us: a dead driver VM is not its fault.
  *
  * Replies are given to the stream once a turn: at the end of what was received, and at the end of
  * the step in which the disk has answered.
@@ -153,7 +154,9 @@ export class NbdSession implements StreamUser, TransmissionHost, StepListener {
       this.#unsentBytes > 0 || this.#transmission === null || this.#transmission.isMidMessage;
     this.#silentTicks = isExpected ? this.#silentTicks + 1 : 0;
     const isLate = this.#transmission === null && this.#ticks > HANDSHAKE_TICKS;
+    const isInTheWay = this.#transmission?.tick() === true;
     if (isLate) this.#letGo('it has not chosen an export in time');
+    else if (isInTheWay) this.#letGo('it fills its buffer slowly, and others wait for one');
     else if (this.#silentTicks > (this.#isShuttingDown ? ENDING_TICKS : SILENT_TICKS))
       this.#letGo('it is silent in the middle of a message');
   }

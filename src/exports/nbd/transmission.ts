@@ -37,6 +37,12 @@ export interface TransmissionHost extends Omit<RunnerHost, keyof BufferWaiter> {
 /** What it waits for: a record for a request, or what the runner has too little of. */
 type Parked = 'no' | 'no-record' | Shortage;
 
+/**
+ * So long a payload may take to fill a buffer while others wait for one. A client that sends a byte
+ * now and then is never silent, and a few dozen of them would have all the buffers for ever.
+ */
+const FILLING_TICKS = 5;
+
 export class Transmission implements RunnerHost {
   readonly #agreement: Agreement;
   readonly #host: TransmissionHost;
@@ -54,6 +60,7 @@ export class Transmission implements RunnerHost {
   /** Where the payload goes, and how much of it is there. */
   #filling: Transfer | null = null;
   #filledBytes = 0;
+  #fillingTicks = 0;
   #passingBytes = 0;
   #isShuttingDown = false;
   #isDisconnecting = false;
@@ -73,6 +80,13 @@ export class Transmission implements RunnerHost {
   get isMidMessage(): boolean {
     const begun = this.#heldBytes > 0 || this.#payloadOf !== null || this.#passingBytes > 0;
     return begun && this.#parked === 'no';
+  }
+
+  /** Once a second. True: it has kept a buffer for too long for which others wait. */
+  tick(): boolean {
+    const isInTheWay = this.#filling !== null && this.#agreement.exported.disk.isShort;
+    this.#fillingTicks = isInTheWay ? this.#fillingTicks + 1 : 0;
+    return this.#fillingTicks > FILLING_TICKS;
   }
 
   get unsentBytes(): number {
@@ -260,6 +274,7 @@ export class Transmission implements RunnerHost {
   #takeBuffer(request: NbdRequest): Transfer | null {
     const transfer = this.#runner.piece(request);
     this.#filledBytes = 0;
+    this.#fillingTicks = 0;
     if (typeof transfer === 'string') this.#parked = transfer;
     else this.#filling = transfer;
     return this.#filling;

@@ -142,6 +142,36 @@ test('bounds: silence in the middle of a message ends it; silence of our own dis
   );
 });
 
+test('bounds: who fills its buffer byte by byte is let go when others wait for one', (t) => {
+  const bench = new NbdBench(FEW_PAGES);
+  const drip = (streams: readonly BenchStream[], seconds: number): void => {
+    for (let second = 0; second < seconds; second++) {
+      for (const stream of streams) stream.push(new Uint8Array(1));
+      bench.tick();
+      for (const stream of streams) if (stream.isDestroyed) stream.close();
+      bench.run();
+    }
+  };
+  const half = request({ command: WRITE, length: MIB, data: new Uint8Array(MIB / 2) });
+  const slow = Array.from({ length: 3 }, () => connected(bench));
+  for (const stream of slow) stream.push(half);
+  drip(slow, 100);
+  t.false(
+    slow.some(({ isDestroyed }) => isDestroyed),
+    'nobody waits: they may be slow',
+  );
+  const more = Array.from({ length: 20 }, () => connected(bench));
+  for (const stream of more) stream.push(half);
+  const other = connected(bench);
+  const data = new Uint8Array(4096).fill(5);
+  other.push(request({ command: WRITE, length: data.length, data }));
+  t.true(bench.disk.isShort);
+  drip([...slow, ...more], 18);
+  t.is(new Reader(other).replies()[0]?.error, 0);
+  t.false(other.isDestroyed);
+  t.regex(bench.notes.join(), /slowly, and others wait/);
+});
+
 test('bounds: a server that ends does not wait for a client in the middle of a message', async (t) => {
   const bench = new NbdBench();
   const stream = connected(bench);
