@@ -5,6 +5,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { StorageError } from '../base/errors.ts';
 import { PAGE_BYTES, SECTOR_BYTES } from '../base/units.ts';
+import { isZeros } from '../base/zeros.ts';
 import type { ServedImage } from '../parallax/vdi/served-image.ts';
 import {
   type BlockDevice,
@@ -81,17 +82,12 @@ async function readWhole(
 function dataRuns(u8: Uint8Array, address: number, length: number): { from: number; to: number }[] {
   const runs: { from: number; to: number }[] = [];
   for (let at = 0; at < length; at += PAGE_BYTES) {
-    if (isZeros(u8, address + at)) continue;
+    if (isZeros(u8.subarray(address + at, address + at + PAGE_BYTES))) continue;
     const last = runs[runs.length - 1];
     if (last !== undefined && last.to === at) last.to = at + PAGE_BYTES;
     else runs.push({ from: at, to: at + PAGE_BYTES });
   }
   return runs;
-}
-
-function isZeros(u8: Uint8Array, from: number): boolean {
-  for (let at = from; at < from + PAGE_BYTES; at++) if (u8[at] !== 0) return false;
-  return true;
 }
 
 function write(

@@ -20,6 +20,7 @@
 import { StorageError } from '../../base/errors.ts';
 import { formatUuid } from '../../base/formats/field-bytes.ts';
 import { isDamage } from '../../base/formats/sealed.ts';
+import { isZeros } from '../../base/zeros.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS } from '../../world/block-pool.ts';
 import type { Directory } from '../../world/directory.ts';
 import type { World } from '../../world/world.ts';
@@ -187,7 +188,7 @@ class Fsck {
       try {
         const { data, version } = await pool.readConditional(vdi);
         // A deleted image leaves zeros.
-        if (data.every((byte) => byte === 0)) continue;
+        if (isZeros(data)) continue;
         const decoded = decodeRootBlock(digest, data);
         if (isDamage(decoded)) tell(`byte ${decoded.byte}: ${decoded.problem}`);
         else if (decoded.vdi !== vdi) tell(`it is the root of image ${decoded.vdi}`);

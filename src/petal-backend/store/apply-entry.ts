@@ -18,8 +18,8 @@ export function applyEntry(
     return true;
   }
   if (entry.op === IntentOp.markAll) {
-    for (let row = 0; row < table.rows; row++) {
-      if (table.isUsed(row) && table.pairOf[row] === pair) table.markAll(row, entry.missing);
+    for (let row = table.nextUsed(0); row < table.rows; row = table.nextUsed(row + 1)) {
+      if (table.pairOf[row] === pair) table.markAll(row, entry.missing);
     }
     return true;
   }

@@ -52,6 +52,8 @@ export class ChunkTable {
   readonly #pageDirty: Uint8Array;
   #dirtyPages: number[] = [];
   readonly #nextRow: number[];
+  /** Of each disk: no row from here on is in use. */
+  readonly #usedEnd: number[];
   #used = 0;
   dirtyBlocks = 0;
   missingBlocks = 0;
@@ -74,6 +76,7 @@ export class ChunkTable {
     this.#missingMask = new Uint16Array(this.rows);
     this.#pageDirty = new Uint8Array(pages);
     this.#nextRow = pagesOfDisks.map(() => 0);
+    this.#usedEnd = firstPage.slice(0, -1).map((page) => page * CHUNKS_PER_PAGE);
   }
 
   get used(): number {
@@ -102,6 +105,17 @@ export class ChunkTable {
 
   isUsed(row: number): boolean {
     return this.view.getUint16(chunkRowAt(row) + ChunkField.state, true) === 1;
+  }
+
+  /** The first linked row from `row` on, or the number of rows. Rows without end are free. */
+  nextUsed(row: number): number {
+    for (const [disk, page] of this.firstPage.entries()) {
+      const end = this.#usedEnd[disk] ?? 0;
+      let at = Math.max(row, page * CHUNKS_PER_PAGE);
+      while (at < end && !this.isUsed(at)) at++;
+      if (at < end) return at;
+    }
+    return this.rows;
   }
 
   /** A free row of the disk, or -1. */
@@ -135,6 +149,8 @@ export class ChunkTable {
   /** Makes a row that is in use known. False: its chunk and epoch have one already. */
   link(row: number, pair: number): boolean {
     if (!this.index.add(row)) return false;
+    const disk = this.diskOf(row);
+    this.#usedEnd[disk] = Math.max(this.#usedEnd[disk] as number, row + 1);
     this.#used++;
     this.pairOf[row] = pair;
     for (let block = 0; block < CHUNK_BLOCKS; block++) this.#list(row, block);

@@ -12,6 +12,7 @@
 
 import type { Frame } from '../../base/formats/sealed.ts';
 import { PAGE_BYTES } from '../../base/units.ts';
+import { isZeros } from '../../base/zeros.ts';
 import { diskCall, flushDisk } from '../../world/disk-story.ts';
 import { type Disk, DiskStatus, type World } from '../../world/world.ts';
 import { mirroredDamage, mirroredSequence, sealMirrored } from './formats/mirrored-frame.ts';
@@ -51,7 +52,8 @@ export class MirroredPages {
   }
 
   /**
-   * Reads all pages into `bytes` at `offset`; a page that was never written, or is lost, is zeros.
+   * Reads all pages into `bytes` at `offset`, where zeros are; they stay where a page was never
+   * written, or is lost.
    */
   async load(world: World, bytes: Uint8Array, offset: number): Promise<MirroredLoad> {
     const lost: { page: number; problem: string }[] = [];
@@ -67,7 +69,7 @@ export class MirroredPages {
         const chosen = this.#choose(first + i, copies);
         sequence = Math.max(sequence, ...copies.map((copy) => copy.sequence));
         if (typeof chosen === 'string') lost.push({ page: first + i, problem: chosen });
-        else bytes.set(chosen, offset + (first + i) * PAGE_BYTES);
+        else if (chosen !== NOTHING) bytes.set(chosen, offset + (first + i) * PAGE_BYTES);
       }
     }
     return { lost, newer, sequence };
@@ -97,7 +99,7 @@ export class MirroredPages {
     if (damage === null) {
       return { ...none, bytes, sequence: mirroredSequence(bytes), problem: null };
     }
-    const isBlank = bytes.every((byte) => byte === 0);
+    const isBlank = isZeros(bytes);
     return { ...none, isBlank, newer: damage.newer, problem: damage.problem };
   }
 

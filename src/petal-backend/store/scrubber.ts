@@ -23,9 +23,12 @@ export class Scrubber {
     const damaged: DamagedBlock[] = [];
     const data = new Uint8Array(CHUNK_BLOCKS * PAGE_BYTES);
     let chunks = 0;
-    while (chunks < limit && this.#next < this.#table.rows) {
-      const row = this.#next++;
-      if (!this.#table.isUsed(row) || !this.#isWorthReading(row)) continue;
+    for (;;) {
+      const row = this.#table.nextUsed(this.#next);
+      this.#next = row;
+      if (chunks === limit || row === this.#table.rows) break;
+      this.#next++;
+      if (!this.#isWorthReading(row)) continue;
       chunks++;
       const bad = await this.#readRow(row, data);
       for (let block = 0; block < CHUNK_BLOCKS; block++) {
@@ -42,8 +45,8 @@ export class Scrubber {
   blocksOf(pair: number): readonly DamagedBlock[] {
     const table = this.#table;
     const found: DamagedBlock[] = [];
-    for (let row = 0; row < table.rows; row++) {
-      if (!table.isUsed(row) || table.pairOf[row] !== pair) continue;
+    for (let row = table.nextUsed(0); row < table.rows; row = table.nextUsed(row + 1)) {
+      if (table.pairOf[row] !== pair) continue;
       for (let block = 0; block < CHUNK_BLOCKS; block++) {
         if (table.isKnown(row, block)) found.push(this.nameOf(row, block));
       }
