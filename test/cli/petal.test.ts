@@ -185,15 +185,16 @@ interface PoolStatus {
 }
 
 /** Settles when those are in sync in the group. */
-async function inSync(t: ExecutionContext, group: number, servers: readonly number[]) {
-  const untilMs = performance.now() + START_MS;
-  for (;;) {
+async function inSync(group: number, servers: readonly number[]): Promise<PoolStatus> {
+  let status: PoolStatus = { pairs: [], acts: [] };
+  const isSo = async (): Promise<boolean> => {
     const { stdout } = await inShell(folder, words('petal status --store my-pool --json'));
-    const status = JSON.parse(stdout) as PoolStatus;
+    status = JSON.parse(stdout) as PoolStatus;
     const found = status.pairs.find((pair) => pair.group === group)?.inSync ?? [];
-    if ([...found].sort((a, b) => a - b).join() === servers.join()) return status;
-    if (performance.now() > untilMs) return t.fail(`group ${group}: ${found.join()} are in sync`);
-  }
+    return [...found].sort((a, b) => a - b).join() === servers.join();
+  };
+  await until(`group ${group}: ${servers.join()} in sync`, isSo, START_MS);
+  return status;
 }
 
 test.serial(
@@ -216,7 +217,7 @@ test.serial(
       [1, [2, 3]],
       [2, [1, 3]],
     ] as const) {
-      await inSync(t, group, both);
+      await inSync(group, both);
     }
     await refused(first, /s\d is in sync and runs, so pair 1\/0 goes on/);
     await refused(
@@ -228,9 +229,9 @@ test.serial(
       /there is no pair 1\/9/,
     );
     await one.end();
-    await inSync(t, 0, [2]);
+    await inSync(0, [2]);
     await two.end();
-    await inSync(t, 1, [3]);
+    await inSync(1, [3]);
     await three.end();
     await refused(first, /s1 does not run; start it/);
     one = await start(1);
@@ -242,9 +243,9 @@ test.serial(
     t.is(forced.code, 0, forced.stderr);
     t.regex(forced.stdout, /^pair 1\/0: s1 goes on alone with what it has, in term \d+; act 1 /);
     two = await start(2);
-    await inSync(t, 0, [1, 2]);
+    await inSync(0, [1, 2]);
     t.is((await inShell(folder, second)).code, 0);
-    const status = await inSync(t, 1, [2]);
+    const status = await inSync(1, [2]);
     t.like(status?.acts, [{ lost: [2] }, { operator: 'ada', lost: [3] }]);
     const { stdout } = await inShell(folder, words('petal status --store my-pool'));
     t.regex(stdout, /act 2 of ada, .*: pair 1\/1 goes on with s2, without what s3 had \(fire\)/);

@@ -25,12 +25,13 @@ async function serversOf(bench: ServeBench): Promise<Servers['servers']> {
 
 /** Each server is up, and in sync for all its pairs. */
 async function allInSync(bench: ServeBench): Promise<Servers['servers']> {
-  const untilMs = performance.now() + WAIT_MS;
-  for (;;) {
-    const servers = await serversOf(bench);
-    if (servers.every(({ pairs, inSync }) => pairs > 0 && inSync === pairs)) return servers;
-    if (performance.now() > untilMs) throw new Error(`not in sync: ${JSON.stringify(servers)}`);
-  }
+  let servers: Servers['servers'] = [];
+  const areInSync = async (): Promise<boolean> => {
+    servers = await serversOf(bench);
+    return servers.every(({ pairs, inSync }) => pairs > 0 && inSync === pairs);
+  };
+  await until('all servers in sync', areInSync, WAIT_MS);
+  return servers;
 }
 
 function runs(pid: number): boolean {
