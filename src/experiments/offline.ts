@@ -3,7 +3,7 @@
  * quicker, these are the ones that decide. Each checker sees all disks of the run.
  */
 
-import { HistoryKind, isLossRecord } from '../world/history.ts';
+import { type History, HistoryKind, isLossRecord } from '../world/history.ts';
 import { broken, type Verdict } from './checkers/check.ts';
 import { judgeConservation, type Ledger } from './checkers/conservation.ts';
 import { judgeFlushDurability } from './checkers/flush-durability.ts';
@@ -79,20 +79,33 @@ function recoveriesOf(run: Run, guest: GuestTrack): Recovery[] {
   }
   for (const { firstRecord } of lives.slice(1)) {
     if (firstRecord === 0 || firstRecord >= history.length) continue;
-    const { invokeNs } = history.record(firstRecord);
-    const last = history.record(firstRecord - 1);
-    const losing = isLossRecord(last.kind);
-    const loss = losses.find(({ record }) => record === firstRecord - 1);
-    const isDeep = last.kind === HistoryKind.loss;
-    recoveries.push({
-      lostNs: losing ? last.invokeNs : invokeNs,
-      servingNs: invokeNs,
-      successorRecord: firstRecord,
-      losing,
-      ...(isDeep ? { deep: { keepsFlushed: loss?.clause === 'by-cut-keeping-flushed' } } : {}),
-    });
+    const { invokeNs: servingNs } = history.record(firstRecord);
+    const next = { servingNs, successorRecord: firstRecord };
+    const lost = lossesBefore(history, firstRecord);
+    if (lost.length === 0) recoveries.push({ ...next, lostNs: servingNs, losing: false });
+    for (const at of lost) {
+      const { kind, invokeNs: lostNs } = history.record(at);
+      const isDeep = kind === HistoryKind.loss;
+      const loss = losses.find(({ record }) => record === at);
+      const keepsFlushed = loss?.clause === 'by-cut-keeping-flushed';
+      recoveries.push({
+        ...next,
+        lostNs,
+        losing: true,
+        ...(isDeep ? { deep: { keepsFlushed } } : {}),
+      });
+    }
   }
   return recoveries;
+}
+
+/** Losses that no life of the guest came between: its host may be struck again while it waits. */
+function lossesBefore(history: History, firstRecord: number): number[] {
+  const lost: number[] = [];
+  for (let at = firstRecord - 1; at >= 0 && isLossRecord(history.record(at).kind); at--) {
+    lost.unshift(at);
+  }
+  return lost;
 }
 
 function quietSinceNs(recoveries: readonly Recovery[]): number {
