@@ -42,6 +42,7 @@ export interface RepeatFlags {
   readonly beyondContract: boolean;
   readonly images: Policy | null;
   readonly petal: number;
+  readonly moves: boolean;
   readonly world: 'threads' | 'sim';
 }
 
@@ -86,7 +87,7 @@ export function failureLines(report: SeedReport, commit: string, flags: RepeatFl
 
 /** The command that shows a seed again, with its last events; `--twice` if two runs differed. */
 export function repeatCommand(seed: number, flags: RepeatFlags, differed: boolean): string {
-  const { plant, calm, beyondContract, images, petal, world } = flags;
+  const { plant, calm, beyondContract, images, petal, moves, world } = flags;
   const how = differed ? '--twice' : `--trace ${TRACE_LAST}`;
   return [
     `stordom sim crash --seed ${seed}`,
@@ -95,6 +96,7 @@ export function repeatCommand(seed: number, flags: RepeatFlags, differed: boolea
     ...(beyondContract ? ['--beyond-contract'] : []),
     ...(images === null ? [] : [`--images ${clausesOf(images).name}`]),
     ...(petal === 0 ? [] : [`--petal ${petal}`]),
+    ...(moves ? ['--moves'] : []),
     ...(plant === 'none' ? [] : [`--plant ${plant}`]),
   ].join(' ');
 }

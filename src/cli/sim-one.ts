@@ -18,8 +18,8 @@ export interface OneSeedFlags extends RepeatFlags {
 }
 
 export async function runOneSeed(seed: number, flags: OneSeedFlags): Promise<ExitCode> {
-  const { plant: plantedBug, calm, beyondContract: beyond, images, petal } = flags;
-  const options = { plantedBug, calm, beyond, images, petal };
+  const { plant: plantedBug, calm, beyondContract: beyond, images, petal, moves } = flags;
+  const options = { plantedBug, calm, beyond, images, petal, moves };
   const window = flags.trace === 0 ? null : { last: flags.trace };
   const seedRun =
     flags.world === 'sim'

@@ -124,8 +124,9 @@ async function inThreads(
   }
 }
 
-function optionsOf({ plant, calm, beyondContract, images, petal }: SweepFlags): SimCrashOptions {
-  return { plantedBug: plant, calm, beyond: beyondContract, images, petal };
+function optionsOf(flags: SweepFlags): SimCrashOptions {
+  const { plant, calm, beyondContract, images, petal, moves } = flags;
+  return { plantedBug: plant, calm, beyond: beyondContract, images, petal, moves };
 }
 
 function add(totals: Totals, report: SeedReport): void {

@@ -42,6 +42,8 @@ interface SimFlags {
   readonly images: Policy | null;
   /** The store of the images is on so many Petal servers; 0: in a file. */
   readonly petal: number;
+  /** Images move between hosts by plan. */
+  readonly moves: boolean;
   readonly plant: SimBug;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -74,6 +76,7 @@ export function addSimCommand(program: Command): void {
       readCount('--petal', { from: SERVERS_MIN, to: SERVERS_MAX }),
       0,
     )
+    .option('--moves', 'with --images: images move by plan, and no host is taken for dead', false)
     .option(
       '--jobs <n>',
       'threads (default: one a core)',
@@ -125,7 +128,7 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
       'add --images W2',
     );
   }
-  checkPetal(flags);
+  checkStore(flags);
   refuseInThreads(flags);
   const one = seed === undefined ? undefined : { from: seed, to: seed };
   if (seed !== undefined && !twice) {
@@ -136,13 +139,16 @@ async function sim(scenario: string, flags: SimFlags): Promise<void> {
   process.exitCode = await runSeeds(seeds ?? one ?? SEEDS_DEFAULT, { ...flags, jobs });
 }
 
-function checkPetal({ petal, images, beyondContract, plant }: SimFlags): void {
+function checkStore({ petal, images, beyondContract, plant, moves }: SimFlags): void {
   if (petal > 0 && images === null) {
     throw contradiction('--petal without --images', 'files need no pool', 'add --images W2');
   }
   if (petal > 0 && beyondContract) {
     const why = 'disks of servers do not lie so far';
     throw contradiction('--petal with --beyond-contract', why, 'leave one of them out');
+  }
+  if (moves && images === null) {
+    throw contradiction('--moves without --images', 'files do not move', 'add --images W2');
   }
   const ofServers: readonly string[] = POOL_BUGS;
   if (petal === 0 && ofServers.includes(plant)) {

@@ -99,6 +99,8 @@ export interface DriverVmControl {
   setMedium(path: string, trouble: MediumTrouble | null): void;
   /** Takes an image of its store over from the host that has it. */
   takeOver(image: string): Promise<void>;
+  /** Publishes all of an image, and gives it to another host. No guest has it as its disk. */
+  handOver(image: string, to: string): Promise<void>;
   /** null: it has no store, or none yet. */
   storeStatus(): StoreStatus | null;
   /** Takes a snapshot of an image of its store; settles with its id when it is as safe as asked. */
@@ -216,6 +218,7 @@ export class DriverVm implements HostedActor {
     },
     acceptLoss: (image: string) => this.#imageServer().acceptLoss(image),
     takeOver: (image: string) => this.#imageServer().takeOver(image),
+    handOver: (image: string, to: string) => this.#imageServer().handOver(image, to),
     setErrors: (path: string, rules: readonly ErrorRule[]) => {
       this.#diskAt(path).stack?.setErrors(rules);
     },

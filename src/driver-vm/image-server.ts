@@ -100,17 +100,18 @@ export class ImageServer {
     (await this.#image(name)).acceptLoss();
   }
 
+  /** From here on it is of that one; see `Parallax.handOver`. */
+  async handOver(name: string, to: string): Promise<void> {
+    const engine = await this.#started;
+    await this.#untilPassed(name, () => engine.handOver(name, to));
+  }
+
   /** From here on the image is of this host; see `Parallax.takeOver`. */
   async takeOver(name: string): Promise<void> {
     const engine = await this.#started;
-    for (;;) {
-      try {
-        await engine.takeOver(name);
-        return;
-      } catch (thrown) {
-        await this.#mayPass(`the image ${name}`, thrown);
-      }
-    }
+    await this.#untilPassed(name, async () => {
+      await engine.takeOver(name);
+    });
   }
 
   get isServing(): boolean {
@@ -162,6 +163,16 @@ export class ImageServer {
     const engine = await this.#started;
     await engine.close();
     this.#engine = null;
+  }
+
+  async #untilPassed(name: string, work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (thrown) {
+        await this.#mayPass(`the image ${name}`, thrown);
+      }
+    }
   }
 
   async #image(name: string): Promise<ServedImage> {

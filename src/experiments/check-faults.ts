@@ -67,8 +67,9 @@ function checkFault(fault: Fault, cast: Cast): void {
   }
   if ('server' in fault) checkPool(fault, cast);
   checkVictim(fault, cast);
-  if (fault.kind === 'host-loss' || fault.kind === 'take-over') checkHostLoss(fault, cast);
-  if (fault.kind === 'take-over') checkWhoTakes(fault, fault.by, cast);
+  const movesImages = fault.kind === 'take-over' || fault.kind === 'move';
+  if (fault.kind === 'host-loss' || movesImages) checkHostLoss(fault, cast);
+  if (movesImages) checkWhoTakes(fault, fault.by, cast);
   if (fault.kind === 'host-loss' && fault.by !== undefined) {
     checkWhoTakes(fault, fault.by, cast);
   }
@@ -127,7 +128,7 @@ function checkPool(fault: SpineFault & { server: string }, { store }: Cast): voi
 
 /** Only an image outlives its host. */
 function checkHostLoss(
-  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' | 'move' },
   { guests, store }: Cast,
 ): void {
   checkServersOfHost(fault, store);
@@ -137,7 +138,7 @@ function checkHostLoss(
   const disk = lost === undefined ? 'the disks' : `the disk of ${lost.name} (${lost.device})`;
   throw new UsageError(
     'E_FAULT_NEEDS',
-    `fault "${fault.kind}" takes ${disk} of host ${fault.host} for ever: it needs guests whose ` +
+    `fault "${fault.kind}" takes ${disk} of host ${fault.host} away: it needs guests whose ` +
       'disks are images of a store; use power-cut, or make them images',
     { fields: { fault: fault.kind, host: fault.host } },
   );
@@ -145,7 +146,7 @@ function checkHostLoss(
 
 /** A server needs a host to come back to: where another one takes over, none takes its place. */
 function checkServersOfHost(
-  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' | 'move' },
   store: Cast['store'],
 ): void {
   if (fault.kind !== 'host-loss' || fault.by === undefined) return;
@@ -162,7 +163,7 @@ function checkServersOfHost(
 
 /** Another host of the scenario takes over. */
 function checkWhoTakes(
-  fault: SpineFault & { kind: 'host-loss' | 'take-over' },
+  fault: SpineFault & { kind: 'host-loss' | 'take-over' | 'move' },
   by: string,
   { hosts }: Cast,
 ): void {

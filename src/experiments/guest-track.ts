@@ -58,6 +58,8 @@ export interface TakeOver {
   readonly history: History;
   /** Records of that history when it was copied. */
   readonly firstRecord: number;
+  /** By plan: everything had been published, and no guest went on there. */
+  readonly isPlanned: boolean;
   /** Of the old host, and how long it was. */
   readonly tap: OrderTap;
   readonly tapLength: number;
@@ -84,6 +86,10 @@ export class GuestTrack {
   #findingsBuffer: SharedArrayBuffer;
   /** null: its host is the one that the scenario says. */
   takeOver: TakeOver | null = null;
+  /** When a planned move of its image began: it is stopped, and is started on the other host. */
+  moveBeganNs: number | null = null;
+  /** Its image is of the other host by now: what becomes of this one is nothing to it. */
+  isHandedOver: boolean = false;
   result: GuestResult | null = null;
   replayedRequests = 0;
   kills = 0;
@@ -147,6 +153,11 @@ export class GuestTrack {
   /** It has read its disk back, and its account has arrived: that comes a moment later. */
   get finished(): boolean {
     return this.result !== null;
+  }
+
+  /** It is on its way to another host, which has not started it yet. */
+  get isMoving(): boolean {
+    return this.moveBeganNs !== null && this.takeOver === null;
   }
 
   /** Nothing more is to be expected of it: it has finished, or it is gone for good. */
@@ -224,10 +235,10 @@ export class GuestTrack {
    * Another host has its image now. What lives on the old one goes on in the records that it has;
    * from here on they are not those of this guest.
    */
-  takenOver(to: string, atNs: number, tap: OrderTap): void {
+  takenOver(to: string, atNs: number, tap: OrderTap, isPlanned: boolean): void {
     const { history, responses, host: from } = this;
     const { length: firstRecord } = history;
-    const taken = { atNs, from, to, history, firstRecord, tap, tapLength: tap.length };
+    const taken = { atNs, from, to, isPlanned, history, firstRecord, tap, tapLength: tap.length };
     this.takeOver = { ...taken, fenced: false, orphan: null };
     const found = new Findings(this.#findingsBuffer).bytes();
     this.#findingsBuffer = copyOf(this.#findingsBuffer, found.byteOffset + found.byteLength);
@@ -237,7 +248,7 @@ export class GuestTrack {
     this.responses = copyOf(responses);
     // It may have been done on the old host while that stood still: its successor is not.
     this.result = null;
-    this.lost('take-over', atNs, tap);
+    if (!isPlanned) this.lost('take-over', atNs, tap);
   }
 
   /** It lives no more, and by its disk some of what was acknowledged may be gone. */

@@ -8,21 +8,22 @@
 import { present } from '../base/invariant.ts';
 import { Prng } from '../base/prng.ts';
 import type { FrontId, Nanos } from '../base/units.ts';
-import { type DriverVmConfig } from '../driver-vm/driver-vm.ts';
 import type { DomainLayout } from '../hypervisor/machine.ts';
 import type { DriverDomain, GuestDomain, Ids, Toolstack } from '../hypervisor/toolstack.ts';
-import { ramBytes } from '../parallax/vdi/sizes.ts';
-import { PETAL_LINK } from '../petal-backend/wire/link-net.ts';
-import { DIRECTORY_LINK } from '../world/directory-client.ts';
 import { driverName } from '../world/faults.ts';
 import { OrderTap, recordBufferFor } from '../world/history.ts';
-import type { Link } from '../world/world.ts';
-import { imagesWithoutLoss, snapshotBy, statusOf, takeImage } from './driver-calls.ts';
+import {
+  fencedImages,
+  imagesWithoutLoss,
+  snapshotBy,
+  takeImage,
+  untilDrained,
+} from './driver-calls.ts';
+import { driverSpecOf } from './driver-spec.ts';
 import { type GuestTrack, guestMoved, unlessMoved } from './guest-track.ts';
+import { type MovingHost, moveGuests } from './host-move.ts';
 import type { OutageTrack } from './outage-track.ts';
-import { RUN_POOL } from './petal-scenario.ts';
 import { scribble, sharedPagesOf } from './ring-garbage.ts';
-import { RUN_STORE } from './run-store.ts';
 import {
   type Crash,
   diskOf,
@@ -57,7 +58,7 @@ const ZOMBIE_NS = 60e6;
 const TAKE_AGAIN_NS = 5e6;
 const DRAIN_LOOKS = 200;
 
-export class HostKeeper {
+export class HostKeeper implements MovingHost {
   readonly name: string;
   readonly outages: OutageTrack[] = [];
   readonly tap: OrderTap;
@@ -69,6 +70,8 @@ export class HostKeeper {
   #ending = false;
   /** Another host has its images: whatever still lives here is not brought back. */
   #supplanted = false;
+  /** Images go from it to another one by plan, or come. */
+  #moves = false;
   /** It was switched off since, and is a host like any other again. */
   #returned = false;
   #givingWay: Promise<void> = Promise.resolve();
@@ -78,7 +81,9 @@ export class HostKeeper {
     this.name = parts.name;
     const moves = parts.scenario.faults.some(
       (fault) =>
-        fault.kind === 'take-over' || (fault.kind === 'host-loss' && fault.by !== undefined),
+        fault.kind === 'take-over' ||
+        fault.kind === 'move' ||
+        (fault.kind === 'host-loss' && fault.by !== undefined),
     );
     const tapped = moves ? parts.guests : this.#own;
     const records = tapped.reduce((sum, guest) => sum + guest.history.capacity, TAP_SPARE);
@@ -86,7 +91,7 @@ export class HostKeeper {
   }
 
   /** null: no driver VM is there to be asked. */
-  get #living(): DriverDomain | null {
+  get living(): DriverDomain | null {
     return this.#powered ? (this.#toolstack?.driver ?? null) : null;
   }
 
@@ -123,24 +128,7 @@ export class HostKeeper {
       failed: this.#parts.failed,
     });
     this.#toolstack = toolstack;
-    const { driverHeapBytes, publish, plantedBug } = scenario;
-    const tap = this.tap.buffer;
-    const common = { tap, publish, plantedBug };
-    if (stage.store === null) {
-      const config = (layout: DomainLayout): DriverVmConfig => ({ ...common, layout });
-      await toolstack.startDriver({ heapBytes: driverHeapBytes, config });
-      return;
-    }
-    const { serve, plan } = stage.store;
-    const { sizes, petal } = plan;
-    const plug = (far: Link): void => stage.petal?.plug(driverName(this.name), far);
-    const onPetal = petal === undefined ? {} : { petal: { pool: RUN_POOL, options: petal.client } };
-    const store = { name: RUN_STORE, host: this.name, sizes, ...onPetal };
-    await toolstack.startDriver({
-      heapBytes: driverHeapBytes + ramBytes(sizes),
-      links: { [DIRECTORY_LINK]: serve, ...(petal === undefined ? {} : { [PETAL_LINK]: plug }) },
-      config: (layout): DriverVmConfig => ({ ...common, layout, store }),
-    });
+    await toolstack.startDriver(driverSpecOf(scenario, stage, this.name, this.tap.buffer));
   }
 
   async startGuest(track: GuestTrack): Promise<void> {
@@ -185,7 +173,7 @@ export class HostKeeper {
 
   /** Takes a snapshot of a guest's image; see `snapshotBy`. */
   snapshot(guest: GuestTrack, name: string): Promise<number | null | undefined> {
-    const driver = this.#ending ? null : this.#living;
+    const driver = this.#ending ? null : this.living;
     return snapshotBy(driver, imageName(guest.name), name);
   }
 
@@ -252,8 +240,8 @@ export class HostKeeper {
     const unfinished = guests.filter((guest) => !guest.isOver && guest.struckAtNs === null);
     for (const guest of guests) if (guest.struckAtNs !== null) this.#ejected(guest);
     for (const guest of unfinished) {
-      guest.kills++;
-      this.#noteLoss(guest, crash);
+      if (!guest.isMoving) guest.kills++;
+      this.noteLoss(guest, crash);
     }
     await stage.timers.sleep(scenario.driverRestartNs);
     if (this.#ending) return;
@@ -262,7 +250,7 @@ export class HostKeeper {
     this.#parts.recoveryBegins(this.name);
     await this.open();
     this.#powered = true;
-    for (const guest of unfinished) await this.startGuest(guest);
+    for (const guest of unfinished) if (!guest.isMoving) await this.startGuest(guest);
     // Their images had just been taken over when the power went, and they have not run here yet.
     const adopted = this.#own.filter((guest) => !guests.includes(guest));
     for (const guest of adopted) if (guest.struckAtNs === null) await this.startGuest(guest);
@@ -275,7 +263,7 @@ export class HostKeeper {
    * disks, and no guests.
    */
   giveWay(by: HostKeeper, forNs: number): Promise<void> {
-    if (!this.#supplanted && !by.#supplanted && !this.#ending) {
+    if (this.#mayLeaveTo(by)) {
       this.#givingWay = this.#beSupplanted(by, forNs);
     }
     return this.#givingWay;
@@ -283,7 +271,7 @@ export class HostKeeper {
 
   /** The host is lost with its disks; `by` takes its images over, and their guests start there. */
   loseTo(by: HostKeeper): Promise<void> {
-    if (this.#powered && !this.#supplanted && !by.#supplanted && !this.#ending) {
+    if (this.#powered && this.#mayLeaveTo(by)) {
       this.#givingWay = this.#beLost(by);
     }
     return this.#givingWay;
@@ -298,13 +286,41 @@ export class HostKeeper {
     tell(`${this.name} is lost, and its disks with it`);
     this.toolstack.goDark();
     await stage.hostLoss(this.name);
-    for (const guest of moving) await by.#adopt(guest, this.tap);
+    for (const guest of moving) await by.adopt(guest, this.tap);
     await by.toolstack.allConnected();
     for (const outage of this.outages.slice(-1)) {
       outage.crash = 'host-loss';
       outage.servingAtNs = stage.clock.nowNs();
     }
     tell(`what ${this.name} had is served by ${by.name}`);
+  }
+
+  /** By plan: the guests are stopped, all they were told is published, and `by` starts them. */
+  moveTo(by: HostKeeper): Promise<void> {
+    if (this.#mayLeaveTo(by)) {
+      this.#moves = true;
+      by.#moves = true;
+      const { stage, tell } = this.#parts;
+      this.#givingWay = moveGuests({ stage, tell, from: this, to: by }, this.#moving);
+    }
+    return this.#givingWay;
+  }
+
+  async stopGuest(track: GuestTrack): Promise<void> {
+    const toolstack = this.#toolstack;
+    if (!this.#powered || toolstack === null || !toolstack.hasGuest(track.domain)) return;
+    const stopping = toolstack.destroyGuest(track.domain);
+    await stopping.catch((thrown: unknown) => this.#lost(toolstack, thrown));
+  }
+
+  /** Guests change their host once in a run. */
+  #mayLeaveTo(by: HostKeeper): boolean {
+    const isTaken = this.#supplanted || by.#supplanted || this.#moves || by.#moves;
+    return !isTaken && !this.#ending;
+  }
+
+  get isEnding(): boolean {
+    return this.#ending;
   }
 
   /** Settles when what a take-over has begun is over. */
@@ -321,41 +337,36 @@ export class HostKeeper {
     const driver = this.#toolstack?.driver ?? null;
     if (this.#powered && driver?.exit === null) stage.pause(driverName(this.name), forNs);
     tell(`${this.name} stands still and is taken for dead`);
-    for (const guest of moving) await by.#adopt(guest, this.tap);
+    for (const guest of moving) await by.adopt(guest, this.tap);
     const restNs = Math.max(0, untilNs - stage.clock.nowNs());
     await stage.timers.sleep(restNs + ZOMBIE_NS);
-    await this.#askZombie(moving);
+    const fenced = await fencedImages(this.living);
+    for (const { name, takeOver } of moving) {
+      if (takeOver !== null) takeOver.fenced = fenced.includes(imageName(name));
+    }
     await this.#switchOff();
     await this.open();
     this.#powered = true;
     this.#returned = true;
-    await this.#drained();
+    // What came back of this host's log is published.
+    const sleep = (): Promise<void> => stage.timers.sleep(TAKE_AGAIN_NS);
+    await untilDrained(() => this.living, { sleep, looks: DRAIN_LOOKS });
   }
 
   /**
    * Takes the image of a guest over, as often as it takes, and starts the guest here. One whose
    * rings are struck meanwhile stays where it is: it is ejected there and not started again.
    */
-  async #adopt(guest: GuestTrack, tap: OrderTap): Promise<void> {
+  async adopt(guest: GuestTrack, tap: OrderTap, isPlanned: boolean = false): Promise<void> {
     const { stage, tell } = this.#parts;
-    while (!(await takeImage(this.#living, imageName(guest.name)))) {
+    while (!(await takeImage(this.living, imageName(guest.name)))) {
       if (this.#ending) return;
       await stage.timers.sleep(TAKE_AGAIN_NS);
     }
     if (guest.struckAtNs !== null) return;
     tell(`${this.name} has taken over the image of ${guest.name}`);
-    guest.takenOver(this.name, stage.clock.nowNs(), tap);
+    guest.takenOver(this.name, stage.clock.nowNs(), tap, isPlanned);
     await this.startGuest(guest).catch((thrown: unknown) => this.#lost(this.toolstack, thrown));
-  }
-
-  /** Whether the driver VM of a host that was supplanted knows what it serves no more. */
-  async #askZombie(moved: readonly GuestTrack[]): Promise<void> {
-    const status = await statusOf(this.#living);
-    if (status === null) return;
-    for (const { name, takeOver } of moved) {
-      const image = status.images.find((one) => one.name === imageName(name));
-      if (takeOver !== null) takeOver.fenced = image?.state === 'fenced';
-    }
   }
 
   async #switchOff(): Promise<void> {
@@ -369,19 +380,9 @@ export class HostKeeper {
     tell(`${this.name} is switched off, and comes back with its disks`);
   }
 
-  /** What came back of this host's log is published. */
-  async #drained(): Promise<void> {
-    const { stage } = this.#parts;
-    for (let looks = 0; looks < DRAIN_LOOKS && !this.#ending; looks++) {
-      await stage.timers.sleep(TAKE_AGAIN_NS);
-      const status = await statusOf(this.#living);
-      const isIdle = status?.images.every(({ dirtyBytes }) => dirtyBytes === 0) === true;
-      if (isIdle && status?.isServing === true) return;
-    }
-  }
-
   /** A guest of this host is gone, and some of what its disk had acknowledged may be. */
-  #noteLoss(guest: GuestTrack, crash: Crash): void {
+  noteLoss(guest: GuestTrack, crash: Crash): void {
+    if (guest.isHandedOver && guest.isMoving) return;
     guest.lost(crash, this.#parts.stage.clock.nowNs(), this.tap);
     this.#mustReattach.delete(guest);
   }
@@ -445,7 +446,7 @@ export class HostKeeper {
    */
   async #reattach(toolstack: Toolstack): Promise<void> {
     if (this.#mustReattach.size === 0) return;
-    const whole = await imagesWithoutLoss(this.#living);
+    const whole = await imagesWithoutLoss(this.living);
     for (const guest of this.#mustReattach) {
       if (whole.includes(imageName(guest.name))) this.#mustReattach.delete(guest);
     }
@@ -460,7 +461,7 @@ export class HostKeeper {
     const report = domain.exit;
     if (track === undefined || report === null || this.#ending) return;
     track.ended(report);
-    if (track.struckAtNs !== null) return;
+    if (track.struckAtNs !== null || track.isMoving) return;
     if (report.reason === 'finished') {
       const end =
         track.workload?.diskFailed === true
@@ -479,12 +480,12 @@ export class HostKeeper {
   async #bringGuestBack(toolstack: Toolstack, track: GuestTrack): Promise<void> {
     await this.#parts.stage.timers.sleep(this.#parts.scenario.guestRestartNs);
     if (this.#ending || toolstack !== this.#toolstack || !this.#powered) return;
-    if (track.host !== this.name) return;
+    if (track.host !== this.name || track.isMoving) return;
     await toolstack
       .restartGuest(track.domain, (layout, frontId) => {
         // Of the life before nothing is under way any more: what it wrote is in the tap by now.
         const isLost = track.host === this.name && this.#mustReattach.has(track);
-        if (isLost) this.#noteLoss(track, 'driver-death');
+        if (isLost) this.noteLoss(track, 'driver-death');
         return this.#configOf(track, layout, frontId);
       })
       .catch(unlessMoved);

@@ -42,7 +42,7 @@ function bytesOf(host: string, { guests, driverHeapBytes, store, faults }: HostL
 function mayGet(host: string, guest: GuestScenario, faults: readonly Fault[]): boolean {
   return faults.some(
     (fault) =>
-      (fault.kind === 'take-over' || fault.kind === 'host-loss') &&
+      (fault.kind === 'take-over' || fault.kind === 'move' || fault.kind === 'host-loss') &&
       fault.host === guest.host &&
       fault.by === host,
   );

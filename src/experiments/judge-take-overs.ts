@@ -23,9 +23,16 @@ export function judgeTakeOvers(run: Run): Verdict[] {
     const { takeOver } = guest;
     if (takeOver === null || guest.struckAtNs !== null) return [];
     const fencing = judgeFencing(tenuresOf(guest, takeOver));
+    if (takeOver.isPlanned) return [fencing, judgeMove(guest, takeOver)];
     const orphan = judgeOrphan(run, guest, takeOver);
     return orphan === null ? [fencing] : [fencing, orphan];
   });
+}
+
+/** That nothing is lost by it the guest sees for itself: it goes on with all it was told. */
+function judgeMove({ name }: GuestTrack, { from, orphan }: TakeOver): Verdict {
+  if (orphan === null) return holds('move', `${name} has left nothing behind on ${from}`);
+  return broken('move', `its move is broken: ${name} left an orphan behind on ${from}`);
 }
 
 /** Those of both hosts: records of the old one go on after the take-over. */

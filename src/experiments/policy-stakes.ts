@@ -20,6 +20,7 @@ export const POLICY_CLAUSES = [
   'K2 power of a host lost, image',
   'K3 host lost, image',
   'K5 image taken over, image',
+  'planned move, image',
   'K6 guest killed, image',
   'C10 snapshot under load',
   'K3 without order, several batches unpublished',
@@ -31,6 +32,7 @@ export const POLICY_MOMENTS = [
   'an image without order was in no state that the disk once had',
   "a zombie's guest was told that its requests had failed",
   'what a lost host had not published was an image when it came back',
+  'a driver VM died while an image of it moved by plan',
 ] as const;
 export type PolicyMoment = (typeof POLICY_MOMENTS)[number];
 
@@ -56,7 +58,9 @@ export function policyStakes(run: Run): PolicyStakes {
       if (isAtStake(guest, order, outage.killedAtNs)) clauses.add(CLAUSE_OF[outage.crash]);
     }
     if (isZombieAtStake(guest, order)) clauses.add('K5 image taken over, image');
+    if (isMoveAtStake(guest, order)) clauses.add('planned move, image');
     takeOverMoments(guest, moments);
+    if (diedInMove(run, guest)) moments.add('a driver VM died while an image of it moved by plan');
     if (guest.kills > 0 && diedWithWrites(guest)) clauses.add('K6 guest killed, image');
     if (snapshotsUnderLoad(run, guest) > 0) clauses.add('C10 snapshot under load');
     lossMoments(run, guest, order, clauses, moments);
@@ -104,12 +108,9 @@ function takeOverMoments({ takeOver }: GuestTrack, moments: Set<PolicyMoment>): 
  * on: it has numbered another write, or was told at a publish that it may not.
  */
 function isZombieAtStake({ takeOver, disk }: GuestTrack, order: ImageOrder): boolean {
-  if (takeOver === null) return false;
+  if (takeOver === null || takeOver.isPlanned) return false;
   const { atNs, history, firstRecord, tap, tapLength, fenced } = takeOver;
-  const published = lastPublished(order, atNs);
-  const hadMore = order.tenures
-    .flatMap((one) => one.mutations)
-    .some(({ doneNs, vdiSeq }) => doneNs <= atNs && vdiSeq > published.vdiSeq);
+  const hadMore = hadUnpublished(order, atNs);
   let wasUnderWay = false;
   for (let at = 0; at < firstRecord; at++) {
     const { kind, invokeNs, ackNs } = history.record(at);
@@ -122,6 +123,28 @@ function isZombieAtStake({ takeOver, disk }: GuestTrack, order: ImageOrder): boo
     wroteOn ||= record.disk === disk && record.kind === TapKind.mutation;
   }
   return (hadMore || wasUnderWay) && (wroteOn || fenced);
+}
+
+/** When the move began, some of what the guest had been told was not published; W0 has none. */
+function isMoveAtStake(guest: GuestTrack, order: ImageOrder): boolean {
+  const { takeOver, moveBeganNs } = guest;
+  if (takeOver?.isPlanned !== true || moveBeganNs === null) return false;
+  return guest.scenario.writeBack === Policy.w0 || hadUnpublished(order, moveBeganNs);
+}
+
+function diedInMove(run: Run, { moveBeganNs, takeOver }: GuestTrack): boolean {
+  if (moveBeganNs === null) return false;
+  const endedNs = takeOver?.atNs ?? Number.POSITIVE_INFINITY;
+  return run.hosts
+    .flatMap(({ outages }) => outages)
+    .some(({ killedAtNs }) => killedAtNs >= moveBeganNs && killedAtNs <= endedNs);
+}
+
+function hadUnpublished(order: ImageOrder, atNs: number): boolean {
+  const published = lastPublished(order, atNs);
+  return order.tenures
+    .flatMap((one) => one.mutations)
+    .some(({ doneNs, vdiSeq }) => doneNs <= atNs && vdiSeq > published.vdiSeq);
 }
 
 function lastPublished(order: ImageOrder, atNs: number): OrderPlace {

@@ -46,6 +46,8 @@ export interface SimCrashOptions {
   readonly images: Policy | null;
   /** The store is on so many Petal servers; in a file unless said, or if there are none. */
   readonly petal?: number;
+  /** Images go to the other host by plan; a host is never taken for dead. */
+  readonly moves?: boolean;
 }
 
 export function simCrashScenario(seed: number, options: SimCrashOptions): Scenario {
@@ -59,6 +61,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
   ];
   const { images } = options;
   const { plantedBug } = options;
+  const moves = options.moves === true || plantedBug === 'early-hand-over';
   const petal = petalOf(random.fork('petal'), options.petal ?? 0, plantedBug);
   const guests =
     images === null
@@ -75,7 +78,7 @@ export function simCrashScenario(seed: number, options: SimCrashOptions): Scenar
     guests,
     faults: options.calm
       ? []
-      : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond, petal),
+      : randomFaults(random.fork('faults'), HOSTS, guests, options.beyond, petal, moves),
     driverRestartNs: random.between(0, 20) * 1e6,
     guestRestartNs: random.between(0, 20) * 1e6,
     timeLimitNs: 20e9,

@@ -14,6 +14,7 @@
 import type { Prng } from '../base/prng.ts';
 import {
   BEYOND_CONTRACT,
+  CRASH_POINTS,
   DISK_TROUBLES,
   type DiskTrouble,
   DRIFT_PPM_MAX,
@@ -38,8 +39,8 @@ import {
 } from './random-triggers.ts';
 import type { GuestScenario } from './scenario.ts';
 
-/** A take-over is drawn apart, and so is what strikes servers. */
-type Kind = Exclude<SpineFault['kind'], 'take-over' | PoolFaultKind>;
+/** Who else gets the images is drawn apart, and so is what strikes servers. */
+type Kind = Exclude<SpineFault['kind'], 'take-over' | 'move' | PoolFaultKind>;
 
 const KINDS: readonly Kind[] = [
   'kill-driver',
@@ -67,6 +68,7 @@ const IMAGE_CHANCES: Partial<Record<Kind, number>> = {
 const MAX_FAULTS = 4;
 const LONGEST_NS = 150e6;
 const TAKE_OVER_CHANCE = 0.7;
+const MOVE_POINTS = CRASH_POINTS.filter((point) => point.startsWith('move.'));
 /** Of a host that another one takes for dead: it may be back before that has acted. */
 const LONGEST_PAUSE_NS = 10e6;
 /** Garbage is in a guest's rings for this long at the most. */
@@ -74,13 +76,17 @@ const LONGEST_GARBAGE_NS = 20e6;
 const LONGEST_DELAY_NS = 5e6;
 const LONGEST_JUMP_NS = 40e9;
 
-/** Draws the faults of a seed. `beyond` allows troubles that no contract covers. */
+/**
+ * Draws the faults of a seed. `beyond` allows troubles that no contract covers; with `moves` images
+ * go to another host by plan, and not because their own is taken for dead.
+ */
 export function randomFaults(
   random: Prng,
   hosts: readonly string[],
   guests: readonly GuestScenario[],
   beyond: boolean,
   petal: PetalScenario | null = null,
+  moves: boolean = false,
 ): Fault[] {
   const onImages = guests.some(({ device }) => device === 'vdi');
   const ofStore = STORE_KINDS.filter((kind) => kind !== 'pool-disk' || petal === null);
@@ -106,7 +112,9 @@ export function randomFaults(
   }
   // Drawn apart from the others, which are what they were without it.
   const apart = random.fork('take-over');
-  if (onImages && hosts.length > 1 && apart.chance(TAKE_OVER_CHANCE)) {
+  if (onImages && hosts.length > 1 && moves) {
+    faults.push(...moveOf(random.fork('move'), hosts));
+  } else if (onImages && hosts.length > 1 && apart.chance(TAKE_OVER_CHANCE)) {
     faults.push(takeOverOf(apart, hosts));
   }
   if (petal !== null) {
@@ -130,6 +138,24 @@ function takeOverOf(random: Prng, hosts: readonly string[]): Fault {
   const by = random.pick(hosts.filter((other) => other !== host));
   const forNs = random.between(1, random.chance(0.5) ? LONGEST_PAUSE_NS : LONGEST_NS);
   return { kind: 'take-over', host, by, forNs, when: imageTriggerOf(random) };
+}
+
+/** A move, and mostly the death of the one who hands over, or of the one who takes, in it. */
+function moveOf(random: Prng, hosts: readonly string[]): Fault[] {
+  const host = random.pick(hosts);
+  const by = random.pick(hosts.filter((other) => other !== host));
+  const faults: Fault[] = [{ kind: 'move', host, by, when: imageTriggerOf(random) }];
+  const kind = random.chance(0.5) ? 'kill-driver' : 'power-cut';
+  if (random.chance(0.6)) {
+    const nth = random.between(1, 2);
+    faults.push({
+      kind,
+      host,
+      when: { kind: 'crash-point', point: random.pick(MOVE_POINTS), nth },
+    });
+  }
+  if (random.chance(0.3)) faults.push({ kind, host: by, when: imageTriggerOf(random) });
+  return faults;
 }
 
 /** Of images, a host is struck once by each kind of crash that the seed has at all. */

@@ -117,13 +117,10 @@ export class Strikes {
         this.#parts.stage.pause(this.#guest(fault.guest).domain, fault.forNs);
         return;
       case 'power-cut':
-        this.#host(fault.host).cutPower().catch(this.#parts.failed);
-        return;
       case 'host-loss':
-        this.#loseHost(fault).catch(this.#parts.failed);
-        return;
       case 'take-over':
-        this.#host(fault.host).giveWay(this.#host(fault.by), fault.forNs).catch(this.#parts.failed);
+      case 'move':
+        this.#strikeHost(fault).catch(this.#parts.failed);
         return;
       case 'pool-disk':
       case 'directory-majority-loss':
@@ -163,9 +160,20 @@ export class Strikes {
     }
   }
 
-  #loseHost({ host, by }: SpineFault & { kind: 'host-loss' }): Promise<void> {
-    const lost = this.#host(host);
-    return by === undefined ? lost.lose() : lost.loseTo(this.#host(by));
+  #strikeHost(
+    fault: SpineFault & { kind: 'power-cut' | 'host-loss' | 'take-over' | 'move' },
+  ): Promise<void> {
+    const host = this.#host(fault.host);
+    switch (fault.kind) {
+      case 'power-cut':
+        return host.cutPower();
+      case 'host-loss':
+        return fault.by === undefined ? host.lose() : host.loseTo(this.#host(fault.by));
+      case 'take-over':
+        return host.giveWay(this.#host(fault.by), fault.forNs);
+      case 'move':
+        return host.moveTo(this.#host(fault.by));
+    }
   }
 
   /** Whoever is held up by this fault waits for nobody else's sake. */

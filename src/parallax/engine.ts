@@ -26,6 +26,7 @@ import {
   noteLoss,
 } from './engine-start.ts';
 import { HiddenKind, type RootBlock } from './formats/root-block.ts';
+import { handOver } from './hand-over.ts';
 import { keepLiveSuffix } from './live-suffix.ts';
 import type { DirtyLog } from './log/dirty-log.ts';
 import { detach, type FenceGuard } from './pool/attach.ts';
@@ -119,14 +120,22 @@ export class Parallax {
     await this.#serving.pool.close();
   }
 
-  /** The image is not this host's any more: it was published whole, or is to be given up. */
-  async release(vdi: number): Promise<void> {
-    const image = present(this.#served.get(vdi), 'an image is served before it is released');
-    await image.close();
-    image.forgetCached();
-    this.#served.delete(vdi);
-    this.log.forgetVdi(vdi);
-    await this.images.registry.moveTo(vdi, this.#parts.host, '');
+  /** Another host has the image from here on, whole: see `hand-over.ts`. Again does nothing. */
+  async handOver(name: string, to: string): Promise<void> {
+    const named = await this.images.registry.byName(name);
+    const { host } = this.#parts;
+    if (named.host === to && to !== host) return;
+    const image = await this.image(name);
+    try {
+      await handOver({ ...this.#parts, images: this.images }, image, named, to);
+    } finally {
+      // Closed here, whoever has it now: it is started again if it is asked for again.
+      if (image.vdi.state === 'closed') {
+        image.forgetCached();
+        this.#served.delete(image.vdi.id);
+        this.log.forgetVdi(image.vdi.id);
+      }
+    }
   }
 
   /**

@@ -39,6 +39,9 @@ export const CRASH_POINTS = [
   'tree.after-node-write',
   'publish.before-root',
   'publish.after-root',
+  'move.before-close',
+  'move.after-close',
+  'move.after-home',
   'slab.before-table',
   'slab.before-superblock',
   'petal.before-store',
@@ -109,6 +112,8 @@ export const IMAGE_BUGS = [
   'quiet-take-over',
   /** Images: a host that comes back makes no image of what it had beyond a take-over. */
   'forgotten-suffix',
+  /** Images: a planned move changes the image's home before all of it is published. */
+  'early-hand-over',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number] | (typeof IMAGE_BUGS)[number] | 'none';
@@ -275,6 +280,12 @@ export type SpineFault = { readonly when: Trigger } & (
       readonly by: string;
       readonly forNs: number;
     }
+  /**
+   * The images of a host move to another one by plan: their guests are stopped, all that was
+   * acknowledged is published, and the guests start again there. Whoever dies meanwhile is waited
+   * for.
+   */
+  | { readonly kind: 'move'; readonly host: string; readonly by: string }
   /** Trouble with the disk below the pool of the store. */
   | { readonly kind: 'pool-disk'; readonly trouble: DiskTrouble; readonly forNs: number }
   /** The directory of the store answers nobody. */
@@ -344,6 +355,7 @@ export function victimOf(fault: Fault): string {
     case 'power-cut':
     case 'host-loss':
     case 'take-over':
+    case 'move':
       return driverName(fault.host);
     case 'kill-guest':
     case 'hang-guest':

@@ -117,12 +117,14 @@ const SEED_OF_BUG: Readonly<Record<(typeof IMAGE_BUGS)[number], number>> = {
   'old-log-tail': 2,
   'same-generation': 1,
   'quiet-take-over': 1,
+  'early-hand-over': 6,
   'forgotten-suffix': 6,
 };
 
 for (const bug of IMAGE_BUGS) {
   test(`the planted bug ${bug} of images is caught, and its seed holds without it`, async (t) => {
-    const options = { plantedBug: bug, calm: false, beyond: false, images: Policy.w2 };
+    const moves = bug === 'early-hand-over';
+    const options = { plantedBug: bug, calm: false, beyond: false, images: Policy.w2, moves };
     const seed = SEED_OF_BUG[bug];
     const planted = await simulateSeed(seed, options, null);
     t.true(

@@ -219,6 +219,22 @@ test('an image moves to the other host while servers die; source and target die 
   }
 });
 
+test('an image moves by plan between hosts while servers and source die', async (t) => {
+  const move: Fault = { kind: 'move', host: 'h0', by: 'h1', when: HALF_WAY };
+  const source: Fault = {
+    kind: 'kill-driver',
+    host: 'h0',
+    when: { kind: 'crash-point', point: 'move.after-close', nth: 1 },
+  };
+  for (const policy of [Policy.w1, Policy.w2]) {
+    const faults = [move, source, killOf('s1', 0.5), killOf('s3', 0.55)];
+    const { run, checks } = await judgedRun(onPetal(policy, faults), 7);
+    allHold(t, checks, `W${policy}`);
+    for (const { host } of run.guests) t.is(host, 'h1');
+    t.is(run.guests.filter(({ takeOver }) => takeOver?.isPlanned).length, 1);
+  }
+});
+
 test('a pool that does not come together in time is told, with who is behind', async (t) => {
   const stuck: Fault = {
     kind: 'partition',

@@ -55,6 +55,8 @@ export class ServedImage {
   #nextSnapshot: number;
   #lastNaming: Promise<unknown> = Promise.resolve();
   #destaging: Promise<void> | null = null;
+  /** Front ends that have it as their disk. */
+  devices = 0;
 
   constructor(vdi: Vdi, parts: ServingParts) {
     const { world, sizes, payloads, log, cache, plantedBug } = parts;
@@ -110,6 +112,7 @@ export class ServedImage {
     this.writes.addFront(frontId, numbered);
     if (how.listener !== null) this.vdi.listen(how.listener);
     const { reads } = this.#parts;
+    this.devices++;
     return new VdiDevice({
       vdi: this.vdi,
       frontId,
@@ -119,6 +122,9 @@ export class ServedImage {
       failed: this.#parts.failed,
       hurry: () => this.hurry(false),
       resize: (sectors) => this.resize(sectors),
+      closed: () => {
+        this.devices--;
+      },
     });
   }
 

@@ -30,6 +30,8 @@ export interface VdiDeviceParts {
   /** Has everything up to here published soon. */
   readonly hurry: () => void;
   readonly resize: (sectors: number) => Promise<void>;
+  /** The front end has it no more. */
+  readonly closed: () => void;
 }
 
 export class VdiDevice implements BlockDevice {
@@ -81,10 +83,12 @@ export class VdiDevice implements BlockDevice {
 
   /** The image goes on without this front end; what is in flight must have ended. */
   async close(): Promise<void> {
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.#parts.closed();
   }
 
   #discard(request: DeviceRequest): void {
