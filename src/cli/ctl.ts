@@ -11,7 +11,7 @@ import type { Resized } from './serve-resize.ts';
 import { unixAddress } from './socket-address.ts';
 import type { ServerLook } from './store-pool.ts';
 import { table } from './table.ts';
-import { readSize } from './vdi-names.ts';
+import { readHost, readSize } from './vdi-names.ts';
 
 interface CtlFlags {
   readonly store: string;
@@ -21,6 +21,10 @@ interface CtlFlags {
 interface ResizeFlags extends CtlFlags {
   readonly size: number;
   readonly shrink: boolean;
+}
+
+interface MoveFlags extends CtlFlags {
+  readonly to: string;
 }
 
 export const CONTROL_SOCKET = 'control.sock';
@@ -57,6 +61,15 @@ export function addCtlCommand(program: Command): void {
       .option('--shrink', 'a smaller size is meant: what lies beyond it is lost', false),
   ).action((image: string, flags: ResizeFlags) =>
     tell(flags, 'resize', resizeArgs(image, flags), resizeText),
+  );
+  addFlags(
+    ctl
+      .command('move')
+      .description('give an image that nobody is served to another host, with all that it has')
+      .argument('<image>', 'name of the image')
+      .requiredOption('--to <host>', 'the host that serves it from now on', readHost),
+  ).action((image: string, flags: MoveFlags) =>
+    tell(flags, 'move', [image, flags.to], () => `${image}: of host ${flags.to} now`),
   );
   addFlags(
     ctl

@@ -13,7 +13,7 @@ import type { PlannedExport } from './serve-exports.ts';
 import type { ServeHost } from './serve-host.ts';
 import { resizeServed } from './serve-resize.ts';
 import type { StorePool } from './store-pool.ts';
-import { checkSnapshotName, parseImage, parseTarget } from './vdi-names.ts';
+import { checkSnapshotName, parseImage, parseTarget, readHost } from './vdi-names.ts';
 
 export interface ControlParts {
   readonly host: ServeHost;
@@ -25,7 +25,7 @@ export interface ControlParts {
   readonly hostName: string;
 }
 
-const COMMANDS = ['status', 'snapshot', 'clone', 'resize', 'accept-loss', 'kill'];
+const COMMANDS = ['status', 'snapshot', 'clone', 'resize', 'move', 'accept-loss', 'kill'];
 
 export class ServeControl {
   readonly #parts: ControlParts;
@@ -51,6 +51,8 @@ export class ServeControl {
         return this.#inTurn(() =>
           resizeServed(this.#parts, first, Number(second), args[2] === 'shrink'),
         );
+      case 'move':
+        return this.#inTurn(() => this.#move(first, second));
       case 'accept-loss':
         return this.#inTurn(() => this.#acceptLoss(first));
       default:
@@ -109,6 +111,21 @@ export class ServeControl {
     await this.#parts.view.images.registry.byName(image);
     await this.#parts.host.ask('acceptLoss', [image], false);
     return { image };
+  }
+
+  /** Of an image that no export has: a guest's disk does not move under it. */
+  async #move(given: string, to: string): Promise<object> {
+    const image = parseImage(given);
+    const { host } = await this.#parts.view.images.registry.byName(image);
+    const used = this.#parts.exports.find((one) => one.image === image);
+    if (used !== undefined) {
+      const text =
+        `${image} is served as export ${used.wanted.name}, and a disk does not move under its ` +
+        'clients: serve the store without it, or stop and use stordom vdi move';
+      throw new UsageError('E_IMAGE_IN_USE', text, { fields: { image } });
+    }
+    await this.#parts.host.ask('handOver', [image, readHost(to)], true);
+    return { image, from: host, to };
   }
 
   async #clone(given: string, to: string): Promise<object> {

@@ -7,6 +7,7 @@ import { addExamples } from './flags.ts';
 import { addChangeCommands } from './vdi-change.ts';
 import { addCopyCommands } from './vdi-copy.ts';
 import { addLookCommands } from './vdi-look.ts';
+import { addMoveCommand } from './vdi-move.ts';
 import { addOrphanCommands } from './vdi-orphan.ts';
 import { addTakeoverCommand } from './vdi-takeover.ts';
 
@@ -17,6 +18,7 @@ export function addVdiCommand(program: Command): void {
   addLookCommands(vdi);
   addChangeCommands(vdi);
   addCopyCommands(vdi);
+  addMoveCommand(vdi);
   addTakeoverCommand(vdi);
   addOrphanCommands(vdi);
   addExamples(

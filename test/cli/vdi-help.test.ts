@@ -24,6 +24,7 @@ const COMMANDS = [
   'policy',
   'rename',
   'accept-loss',
+  'move',
   'takeover',
   'orphan',
   'orphan ls',
