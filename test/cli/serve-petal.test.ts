@@ -1,6 +1,7 @@
 /** `stordom serve --petal`: a store whose blocks are on servers that run as processes of it. */
 import { join } from 'node:path';
 import test from 'ava';
+import { longSerialTest } from '../helpers/long-tests.ts';
 import { until } from '../world/real/helpers.ts';
 import { FLUSH, RawClient, READ, WRITE } from './raw-client.ts';
 import { ServeBench } from './serve-bench.ts';
@@ -140,7 +141,7 @@ test.serial(
   },
 );
 
-test.serial(
+longSerialTest(
   'serve --petal: servers that stand still hold up its end, a second SIGTERM does not wait: nothing is lost',
   async (t) => {
     const bench = new ServeBench(t);

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { longTest } from '../helpers/long-tests.ts';
 import { type Ended, inShell, startStordom, workFolder } from './helpers.ts';
 import {
   corruptLog,
@@ -175,20 +176,23 @@ test('an import that is interrupted ends with 130, and gives the store back', as
   await ok('rm a.importing');
 });
 
-test('a store that is full ends an import with the reason; what was there is read as before', async (t) => {
-  const { folder, ok, vdi } = shellIn(t);
-  await ok('init --size 128m');
-  const small = rawImage(1, 100);
-  writeFileSync(join(folder, 'small.raw'), small);
-  writeFileSync(join(folder, 'large.raw'), new Uint8Array(80 * 2 ** 20).fill(1));
-  await ok('import small.raw small');
-  const { code, stderr } = await vdi('import large.raw large');
-  t.is(code, 1, stderr);
-  t.regex(stderr, /nothing can be published: store store is full.*\[E_PUBLISH_STUCK\]/);
-  await ok('export small out.raw');
-  t.true(sameBytes(readFileSync(join(folder, 'out.raw')), small));
-  t.false(existsSync(join(folder, 'large.raw.part')));
-});
+longTest(
+  'a store that is full ends an import with the reason; what was there is read as before',
+  async (t) => {
+    const { folder, ok, vdi } = shellIn(t);
+    await ok('init --size 128m');
+    const small = rawImage(1, 100);
+    writeFileSync(join(folder, 'small.raw'), small);
+    writeFileSync(join(folder, 'large.raw'), new Uint8Array(80 * 2 ** 20).fill(1));
+    await ok('import small.raw small');
+    const { code, stderr } = await vdi('import large.raw large');
+    t.is(code, 1, stderr);
+    t.regex(stderr, /nothing can be published: store store is full.*\[E_PUBLISH_STUCK\]/);
+    await ok('export small out.raw');
+    t.true(sameBytes(readFileSync(join(folder, 'out.raw')), small));
+    t.false(existsSync(join(folder, 'large.raw.part')));
+  },
+);
 
 /** Imports `in.raw` as `a`, and sends the signal in the middle; again, if it had ended by then. */
 async function struckImport(

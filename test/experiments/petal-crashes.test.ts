@@ -16,7 +16,7 @@ import {
   scenarioWith,
   toldAtNs,
 } from '../helpers/fault-bench.ts';
-import { longTest } from '../helpers/long-tests.ts';
+import { isLong, longTest } from '../helpers/long-tests.ts';
 
 const RESTART_NS = 30e6;
 
@@ -83,6 +83,15 @@ test('three copies: two servers of a group are gone for a while, and guests are 
   t.true(toldAtNs(t, run, 'server s1 runs again') > toldAtNs(t, run, 'server s2 is killed'));
 });
 
+/** One that is slow, one that stops, one that loses, one that lies; the others take as long. */
+const ALWAYS: readonly (DiskTrouble | LinkTrouble)[] = [
+  'stall',
+  'torn-write',
+  'bit-rot',
+  'cut',
+  'reorder',
+];
+
 for (const trouble of [
   'slow',
   'stall',
@@ -94,15 +103,19 @@ for (const trouble of [
   'latent-sectors',
   'bit-rot',
 ] as const satisfies readonly DiskTrouble[]) {
-  test(`the disks of one server have trouble (${trouble}): the other copy of each block serves`, async (t) => {
-    const faults: Fault[] = [
-      { kind: 'server-disk', server: 's2', trouble, forNs: 80e6, when: at(0.3) },
-      killOf('s2', 0.5),
-    ];
-    const { run, checks } = await judgedRun(onPetal(Policy.w2, faults), 4);
-    allHold(t, checks, 'seed 4');
-    toldAtNs(t, run, `disks of s2: ${trouble}`);
-  });
+  const run = ALWAYS.includes(trouble) ? test : longTest;
+  run(
+    `the disks of one server have trouble (${trouble}): the other copy of each block serves`,
+    async (t) => {
+      const faults: Fault[] = [
+        { kind: 'server-disk', server: 's2', trouble, forNs: 80e6, when: at(0.3) },
+        killOf('s2', 0.5),
+      ];
+      const { run: judged, checks } = await judgedRun(onPetal(Policy.w2, faults), 4);
+      allHold(t, checks, 'seed 4');
+      toldAtNs(t, judged, `disks of s2: ${trouble}`);
+    },
+  );
 }
 
 for (const trouble of [
@@ -115,7 +128,8 @@ for (const trouble of [
   'reorder',
   'loss',
 ] as const satisfies readonly LinkTrouble[]) {
-  test(`links of a server and of a driver VM have trouble (${trouble}), and heal`, async (t) => {
+  const run = ALWAYS.includes(trouble) ? test : longTest;
+  run(`links of a server and of a driver VM have trouble (${trouble}), and heal`, async (t) => {
     const measure = { trouble, forNs: 80e6, delayNs: 10e6, share: 0.3, messageKind: 0 };
     const faults: Fault[] = ['s2/petal', 'h0/driver-vm/petal'].map((link, i) => {
       return { kind: 'link', link, ...measure, when: at(0.25 + 0.3 * i) };
@@ -210,7 +224,7 @@ test('an image moves to the other host while servers die; source and target die 
   };
   const source: Fault = { kind: 'kill-driver', host: 'h0', when: HALF_WAY };
   for (const beside of [target, source]) {
-    for (const policy of Object.values(Policy)) {
+    for (const policy of isLong ? Object.values(Policy) : [Policy.w2, Policy.w5]) {
       const faults = [takeOver, beside, killOf('s1', 0.5), killOf('s3', 0.55)];
       const { run, checks } = await judgedRun(onPetal(policy, faults), 7);
       allHold(t, checks, `${beside.kind}, ${POLICY_NAMES[policy]}`);

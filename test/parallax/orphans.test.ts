@@ -11,6 +11,7 @@ import { SMALL_SIZES } from '../../src/parallax/vdi/sizes.ts';
 import { DeviceStatus } from '../../src/world/block-device.ts';
 import type { BlockPool } from '../../src/world/block-pool.ts';
 import { EngineBench, type EngineLife } from '../helpers/engine-bench.ts';
+import { isLong } from '../helpers/long-tests.ts';
 
 const OK = DeviceStatus.ok;
 const same = (value: number, count: number): number[] => Array.from({ length: count }, () => value);
@@ -276,8 +277,8 @@ async function dieTakingBack(t: ExecutionContext, afterNs: number): Promise<bool
 
 test('a host that takes its image back is killed at any moment: its suffix becomes one image', async (t) => {
   let steps = 0;
-  while (await dieTakingBack(t, steps * 50e3)) steps++;
-  t.true(steps > 30, `${steps} moments`);
+  while (await dieTakingBack(t, steps * (isLong ? 50e3 : 100e3))) steps++;
+  t.true(steps > 15, `${steps} moments`);
 });
 
 test('snapshots and policies of a suffix are in the orphan', async (t) => {

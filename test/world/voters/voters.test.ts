@@ -3,11 +3,12 @@ import test, { type ExecutionContext } from 'ava';
 import type { Directory } from '../../../src/world/directory.ts';
 import { VOTER_BUGS } from '../../../src/world/voters/voter.ts';
 import { runStory, type SimVotersBench, simVotersBench } from '../../helpers/directory-bench.ts';
+import { isLong } from '../../helpers/long-tests.ts';
 import { registerProblem } from '../../helpers/register-history.ts';
 import { type VoterCounts, voterStory } from '../../helpers/voter-story.ts';
 import { bytes, put, versionOf } from '../directory-conformance.ts';
 
-const SEEDS = 200;
+const SEEDS = isLong ? 200 : 80;
 const QUICK = { timeoutNs: 600e6, attemptNs: 60e6 };
 
 async function leaderOf({ voters, world }: SimVotersBench): Promise<number> {
