@@ -6,6 +6,7 @@ import test from 'ava';
 import type { PetalPool } from '../../src/petal-backend/client/petal-pool.ts';
 import type { PetalBug } from '../../src/petal-backend/server/ports.ts';
 import { BLOCK_BYTES, EXTENT_BLOCKS, PoolStatus } from '../../src/world/block-pool.ts';
+import { longTest } from '../helpers/long-tests.ts';
 import type { MemoryDisk } from './memory-store.ts';
 import { becomesClean, becomesQuiet, differingCopies } from './nemesis.ts';
 import { History, randomOf, workload } from './petal-workload.ts';
@@ -84,30 +85,38 @@ for (const [what, harm] of Object.entries(HARMS)) {
     }
   });
 
-  test(`${what} at both copies: an error for this block, nothing older, until it is written again`, async (t) => {
-    const history = await scenario(async (petal, history, client) => {
-      t.is(await history.write(client, BLOCK), PoolStatus.ok);
-      t.is(await history.write(client, BLOCK), PoolStatus.ok);
-      t.is(await history.write(client, BLOCK + 1), PoolStatus.ok);
-      await petal.world.timers.sleep(20e6);
-      for (const server of [1, 2]) harm(disk(petal, server), KEY);
-      for (let i = 0; i < 5; i++) t.is(await history.read(client, BLOCK), PoolStatus.ioError);
-      t.is(await history.read(client, BLOCK + 1), PoolStatus.ok, 'its neighbour is whole');
-      for (const server of [1, 2]) {
-        t.like(damageOf(petal, server), { damaged: 1, healed: 0 });
-      }
-      await petal.kill(1);
-      await petal.world.timers.sleep(100e6);
-      t.is(await history.read(client, BLOCK), PoolStatus.ioError, 'whoever is the primary');
-      petal.start(1);
-      await becomesClean(petal, 1e9);
-      t.is(await history.read(client, BLOCK), PoolStatus.ioError, 'whoever was brought up to date');
-      t.is(await history.write(client, BLOCK), PoolStatus.ok);
-      for (let i = 0; i < 5; i++) t.is(await history.read(client, BLOCK), PoolStatus.ok);
-      t.is(damageOf(petal, 2).damaged, 0);
-    });
-    t.is(history.conflict(), null);
-  });
+  const run = harm === FLIP ? test : longTest;
+  run(
+    `${what} at both copies: an error for this block, nothing older, until it is written again`,
+    async (t) => {
+      const history = await scenario(async (petal, history, client) => {
+        t.is(await history.write(client, BLOCK), PoolStatus.ok);
+        t.is(await history.write(client, BLOCK), PoolStatus.ok);
+        t.is(await history.write(client, BLOCK + 1), PoolStatus.ok);
+        await petal.world.timers.sleep(20e6);
+        for (const server of [1, 2]) harm(disk(petal, server), KEY);
+        for (let i = 0; i < 5; i++) t.is(await history.read(client, BLOCK), PoolStatus.ioError);
+        t.is(await history.read(client, BLOCK + 1), PoolStatus.ok, 'its neighbour is whole');
+        for (const server of [1, 2]) {
+          t.like(damageOf(petal, server), { damaged: 1, healed: 0 });
+        }
+        await petal.kill(1);
+        await petal.world.timers.sleep(100e6);
+        t.is(await history.read(client, BLOCK), PoolStatus.ioError, 'whoever is the primary');
+        petal.start(1);
+        await becomesClean(petal, 1e9);
+        t.is(
+          await history.read(client, BLOCK),
+          PoolStatus.ioError,
+          'whoever was brought up to date',
+        );
+        t.is(await history.write(client, BLOCK), PoolStatus.ok);
+        for (let i = 0; i < 5; i++) t.is(await history.read(client, BLOCK), PoolStatus.ok);
+        t.is(damageOf(petal, 2).damaged, 0);
+      });
+      t.is(history.conflict(), null);
+    },
+  );
 }
 
 test('blocks are healed while a member comes back: what was marked for it is forgotten when it is in', async (t) => {
