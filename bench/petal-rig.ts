@@ -12,6 +12,8 @@ import { sleepMs } from './machine.ts';
 export interface PetalRigOptions {
   readonly servers: number;
   readonly copies: number;
+  /** Of each server; one unless said. */
+  readonly disks?: number;
   readonly diskBytes: number;
   /** For all to come up and into sync; half a minute unless said. */
   readonly startMs?: number;
@@ -35,7 +37,7 @@ export class PetalRig implements AskedPool {
   /** All servers are up, and in sync in each of their pairs; if they are not in time, all end. */
   static async open(options: PetalRigOptions): Promise<PetalRig> {
     const path = join(mkdtempSync(join(tmpdir(), 'stordom-petal-')), 'pool');
-    await PetalFolder.create(path, options);
+    await PetalFolder.create(path, { disks: 1, ...options });
     const rig = new PetalRig(path, await PetalFolder.open(path), options);
     rig.#spawn('directory', ['directory'], []);
     for (const server of rig.servers) rig.start(server);

@@ -5,7 +5,7 @@
  * DIR/directory.lmdb          records of the pool; written by the process that serves the directory
  * DIR/unfinished.lmdb         the same while the pool is made
  * DIR/owners.lmdb             which process has which part of the pool
- * DIR/<server>/log, data-0    disks of a server: s1, s2, ...
+ * DIR/<server>/log, data-N    disks of a server: s1, s2, ...
  * DIR/directory.sock          where the directory answers
  * DIR/<server>.sock           where a server does, unless it was told another place
  * DIR/<server>.control        where a server is asked how it is
@@ -64,7 +64,8 @@ const ANSWER_MS = 2000;
 export interface NewPetalPool {
   readonly servers: number;
   readonly copies: number;
-  /** Of the disk of each server. */
+  /** Of each server. */
+  readonly disks: number;
   readonly diskBytes: number;
 }
 
@@ -113,7 +114,7 @@ export class PetalFolder {
       const servers = Array.from({ length: pool.servers }, (_, at) => ({
         address: `unix:${serverName(at + 1)}.sock`,
         site: 'here',
-        disks: [LOG_BYTES, pool.diskBytes],
+        disks: [LOG_BYTES, ...Array.from({ length: pool.disks }, () => pool.diskBytes)],
       }));
       await createPetalPool(directory, nodeDigest, {
         pool: POOL_NAME,
@@ -253,7 +254,7 @@ function serverUuid(pool: Uint8Array, server: number): Uint8Array {
   return nodeDigest.sha256(text, 0, text.length).subarray(0, pool.length);
 }
 
-function sizeOf({ servers, copies, diskBytes }: NewPetalPool): number {
+function sizeOf({ servers, copies, disks, diskBytes }: NewPetalPool): number {
   if (copies > servers) {
     throw new UsageError(
       'E_PETAL_COPIES',
@@ -262,7 +263,7 @@ function sizeOf({ servers, copies, diskBytes }: NewPetalPool): number {
       { fields: { copies, servers } },
     );
   }
-  const blocks = (servers * diskBytes * USED_SHARE) / copies / PAGE_BYTES;
+  const blocks = (servers * disks * diskBytes * USED_SHARE) / copies / PAGE_BYTES;
   return Math.floor(blocks / EXTENT_BLOCKS) * EXTENT_BLOCKS;
 }
 

@@ -34,6 +34,8 @@ interface StatusFlags {
 interface ServerLine {
   readonly server: number;
   readonly address: string;
+  /** Data disks. */
+  readonly disks: number;
   /** Null: it does not run on this machine. */
   readonly pid: number | null;
   /** Null: it does not answer. */
@@ -121,11 +123,11 @@ function noPool(folder: string): UsageError {
 
 async function lineOf(
   folder: PetalFolder,
-  { server, address }: ServerRecord,
+  { server, address, disks: [, ...data] }: ServerRecord,
   pid: number | null,
 ): Promise<ServerLine> {
   const report = await folder.reportOf(server);
-  return { server, address, pid, report };
+  return { server, address, disks: data.length, pid, report };
 }
 
 function pairLine(record: PairRecord, servers: readonly ServerLine[]): PairLine {
@@ -149,13 +151,23 @@ function statusText(report: PoolReport): string {
   const size = formatBytes(report.sizeBytes);
   const directory = directoryPid === null ? 'not served here' : `served by process ${directoryPid}`;
   const head = `${store}: ${size}, ${copies} copies of each block; directory ${directory}\n\n`;
-  const serverNames = ['SERVER', 'STATE', 'LIFE', 'USED', 'FREE', 'DIRTY', 'PRIMARY OF', 'ADDRESS'];
+  const serverNames = [
+    'SERVER',
+    'STATE',
+    'LIFE',
+    'DISKS',
+    'USED',
+    'FREE',
+    'DIRTY',
+    'PRIMARY OF',
+    'ADDRESS',
+  ];
   const serverRows = servers.map((line) => serverRow(line, pairs));
   const pairNames = ['PAIR', 'TERM', 'PRIMARY', 'IN SYNC', 'STALE', 'STATE'];
   const pairRows = pairs.map((pair) => pairRow(pair));
   const whole = pairs.filter(({ inSync, members }) => inSync.length === members.length).length;
   return (
-    `${head}${table(serverNames, serverRows, 'llrrrrll')}\n` +
+    `${head}${table(serverNames, serverRows, 'llrrrrrll')}\n` +
     `${table(pairNames, pairRows, 'lrllll')}\n${formatCount(whole)} of ` +
     `${formatCount(pairs.length)} pairs have all copies in sync\n` +
     report.acts.map(actText).join('')
@@ -173,7 +185,7 @@ function actText({ n, kind, atMs, operator, reason, ...act }: ForcedRecord): str
 }
 
 function serverRow(
-  { server, address, pid, report }: ServerLine,
+  { server, address, disks, pid, report }: ServerLine,
   pairs: readonly PairLine[],
 ): string[] {
   const own = pairs.filter(({ primary }) => primary === server);
@@ -188,6 +200,7 @@ function serverRow(
     serverName(server),
     state,
     String(report?.incarnation ?? '-'),
+    String(disks),
     ...figures,
     groups,
     address,

@@ -14,11 +14,13 @@ import { readSize } from './vdi-names.ts';
 
 const COPIES_MAX = 3;
 const DISK_BYTES = 2 ** 30;
+const DISKS_MAX = 8;
 
 interface CreateFlags {
   readonly store: string;
   readonly servers: number;
   readonly copies: number;
+  readonly disks: number;
   readonly diskSize: number;
   readonly json: boolean;
 }
@@ -35,9 +37,10 @@ export function addPetalCommand(program: Command): void {
       readCount('--servers', { from: 2, to: PETAL_SERVERS_MAX }),
     )
     .option('--copies <n>', 'of each block', readCount('--copies', { from: 2, to: COPIES_MAX }), 2)
+    .option('--disks <n>', 'of each server', readCount('--disks', { from: 1, to: DISKS_MAX }), 1)
     .option(
       '--disk-size <size>',
-      'of each server; the file is sparse and grows as it is used',
+      'of each disk; the file is sparse and grows as it is used',
       readSize('--disk-size', DISK_UNIT_BYTES),
       DISK_BYTES,
     )
@@ -46,7 +49,7 @@ export function addPetalCommand(program: Command): void {
   addExamples(
     create,
     'stordom petal create --store new-pool --servers 4',
-    'stordom petal create --store small-pool --servers 3 --copies 3 --disk-size 256m',
+    'stordom petal create --store small-pool --servers 3 --copies 3 --disks 2 --disk-size 256m',
   );
   addServingCommands(petal);
   addStatusCommand(petal);
@@ -58,9 +61,11 @@ export function addPetalCommand(program: Command): void {
   );
 }
 
-async function create_({ store, servers, copies, diskSize, json }: CreateFlags): Promise<void> {
-  const sizeBytes = await PetalFolder.create(store, { servers, copies, diskBytes: diskSize });
+async function create_(flags: CreateFlags): Promise<void> {
+  const { store, servers, copies, disks, diskSize: diskBytes, json } = flags;
+  const sizeBytes = await PetalFolder.create(store, { servers, copies, disks, diskBytes });
   const size = formatBytesExact(sizeBytes);
+  const each = disks > 1 ? ` of ${disks} disks` : '';
   const next = [
     `stordom petal directory --store ${store}`,
     ...Array.from(
@@ -69,7 +74,9 @@ async function create_({ store, servers, copies, diskSize, json }: CreateFlags):
     ),
   ];
   const text =
-    `${store}: a pool of ${servers} servers, ${copies} copies of each block, ${size}\n` +
+    `${store}: a pool of ${servers} servers${each}, ${copies} copies of each block, ${size}\n` +
     `start each of these in a terminal of its own:\n${next.map((one) => `  ${one}\n`).join('')}`;
-  process.stdout.write(json ? `${JSON.stringify({ store, servers, copies, sizeBytes })}\n` : text);
+  process.stdout.write(
+    json ? `${JSON.stringify({ store, servers, disks, copies, sizeBytes })}\n` : text,
+  );
 }

@@ -221,7 +221,7 @@ export class StoreFolder {
 
 async function createServers(folder: string, servers: number, sizeBytes: number): Promise<void> {
   const diskBytes = diskBytesFor(servers, COPIES, sizeBytes);
-  await PetalFolder.create(folder, { servers, copies: COPIES, diskBytes });
+  await PetalFolder.create(folder, { servers, copies: COPIES, disks: 1, diskBytes });
 }
 
 /** Whether a store is, or was begun, in a folder. */

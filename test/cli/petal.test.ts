@@ -83,6 +83,24 @@ test.serial(
 );
 
 test.serial(
+  'petal create --disks: the pool is as large as all of them, status counts them',
+  async (t) => {
+    const one = await inShell(folder, words('petal create --store one --servers 2 --json'));
+    const two = await inShell(
+      folder,
+      words('petal create --store two --servers 2 --disks 2 --json'),
+    );
+    const sizes = [one, two].map(
+      ({ stdout }) => (JSON.parse(stdout) as { sizeBytes: number }).sizeBytes,
+    );
+    const extent = 64 * 2 ** 20;
+    t.true(Math.abs((sizes[1] ?? 0) - 2 * (sizes[0] ?? 0)) <= extent, sizes.join());
+    const { stdout } = await inShell(folder, words('petal status --store two'));
+    t.regex(stdout, /SERVER +STATE +LIFE +DISKS .*\n *s1 +down +- +2 /);
+  },
+);
+
+test.serial(
   'the examples of petal directory and server serve, and end with 0 at SIGTERM',
   async (t) => {
     for (const args of await examplesOf(t, 'directory')) {
@@ -258,6 +276,7 @@ const REFUSED: readonly (readonly [line: string, says: RegExp])[] = [
   ['create --store other --servers 1', /--servers: "1" .* from 2 to 32/],
   ['create --store other --servers 2 --copies 3', /--copies: 3 copies need .* --servers 3/],
   ['create --store other --servers 4 --disk-size 5k', /--disk-size/],
+  ['create --store other --servers 4 --disks 9', /--disks: "9" .* from 1 to 8/],
   ['force --store my-pool --pair x --keep 1 --reason y', /--pair: "x" is no pair; .* --pair 1\/0/],
   ['force --store my-pool --pair 1/0 --keep 1 --reason y', /is not served, .* stordom serve/],
   ['server --store nowhere --id 1', /--store: .* holds no Petal pool .* petal create/],
