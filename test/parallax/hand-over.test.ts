@@ -80,6 +80,22 @@ test('an image that a guest has as its disk is not handed over, and goes on', as
   });
 });
 
+test('who asks for the disk while the image is closed for another host does not get it', async (t) => {
+  const bench = new EngineBench({ seed: 67 });
+  await bench.run(async () => {
+    const { life, disk } = await written(t, bench);
+    await disk.device.close();
+    const late = new Promise<void>((resolve) => {
+      bench.simulator.armCrashPoint('h0/driver-vm', 'move.before-close', 1, () => {
+        resolve(t.throwsAsync(life.image('a'), { code: 'E_IMAGE_CLOSING' }).then(() => undefined));
+      });
+    });
+    await life.engine.handOver('a', 'h1');
+    await late;
+    await mustHold(t, await bench.start('h1'));
+  });
+});
+
 test('a pool that takes nothing for 30 s: the image stays, is served, and is handed over later', async (t) => {
   const bench = new EngineBench({ seed: 63 });
   await bench.run(async () => {

@@ -57,6 +57,7 @@ export class ServedImage {
   #destaging: Promise<void> | null = null;
   /** Front ends that have it as their disk. */
   devices = 0;
+  #isClosing = false;
 
   constructor(vdi: Vdi, parts: ServingParts) {
     const { world, sizes, payloads, log, cache, plantedBug } = parts;
@@ -104,9 +105,15 @@ export class ServedImage {
   /**
    * The image as a disk of one front end; `numbered` hears the number of each of its mutations. A
    * front end that was there when a life of the image ended is answered with errors if what it had
-   * been told is gone; whoever attaches anew accepts that.
+   * been told is gone; whoever attaches anew accepts that. Throws `StorageError` E_IMAGE_CLOSING
+   * when the image is just being closed: ask again who has it.
    */
   deviceFor(frontId: number, numbered: Numbered, how: Attaching = ANEW): VdiDevice {
+    if (this.#isClosing) {
+      const { name } = this.vdi;
+      const text = `image ${name} is just being closed, perhaps for another host`;
+      throw new StorageError('E_IMAGE_CLOSING', text, { fields: { image: name } });
+    }
     // What its policy let go is accepted by attaching anew; damage only by an operator.
     if (how.isNew && this.vdi.state === 'lost') this.acceptLoss();
     this.writes.addFront(frontId, numbered);
@@ -275,6 +282,7 @@ export class ServedImage {
 
   /** Publishes everything, says so in the root block, and stops; nothing may be in flight. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     if (this.vdi.state === 'serving') await this.drain();
     this.#destage.stop();
     await this.#destaging;
